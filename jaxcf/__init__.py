@@ -1,0 +1,32 @@
+"""Counterfactual explanations guided by class prototypes, for a whole test set in one call."""
+
+from jaxcf import data, metrics, presets, prototypes, solvers
+from jaxcf.engine import EngineOptions
+from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
+from jaxcf.explanations import Explanations
+from jaxcf.objective import Candidate, Objective
+from jaxcf.prototypes import KDTree, KMeans, NearestMean
+from jaxcf.search import SearchOptions, Status
+from jaxcf.version import __version__
+
+__all__ = [
+    "Candidate",
+    "EngineOptions",
+    "Explainer",
+    "ExplanationInterrupted",
+    "Explanations",
+    "FittedExplainer",
+    "KDTree",
+    "KMeans",
+    "NearestMean",
+    "Objective",
+    "Progress",
+    "SearchOptions",
+    "Status",
+    "__version__",
+    "data",
+    "metrics",
+    "presets",
+    "prototypes",
+    "solvers",
+]

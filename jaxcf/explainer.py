@@ -1,0 +1,338 @@
+"""The entry: options, `fit`, `explain`. The one place where input is checked."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxcf import prototypes, run
+from jaxcf.blocks import map_blocks
+from jaxcf.engine import EngineOptions
+from jaxcf.explanations import Explanations
+from jaxcf.model_functions import Model, ModelFunctions, check_models
+from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
+from jaxcf.prototypes import FittedPrototypes, PrototypeKind
+from jaxcf.run import ExplanationInterrupted, Progress
+from jaxcf.search import SearchOptions
+from jaxcf.targets import Target
+
+__all__ = ["Explainer", "ExplanationInterrupted", "FittedExplainer", "Progress"]
+
+Range = tuple[Any, Any]
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Counterfactuals guided by class prototypes for a model, as options; `fit` makes it ready.
+
+    Args:
+        predict: `[n, *shape]` to class probabilities `[n, classes]`, in JAX. With `params`, all
+            functions are called `f(params, x)`.
+        encode: `[n, *shape]` to `[n, *latent]`; the prototypes live there. None leaves them in
+            input space.
+        reconstruct: `[n, *shape]` to `[n, *shape]`, an autoencoder; needed by B, D and F.
+        params: a pytree passed through untouched, traced: other values compile nothing anew.
+        output: "probabilities" or "logits", what `predict` returns.
+        objective: "A" to "F" or an `Objective`; None takes the richest the functions allow: D
+            with encoder and autoencoder, B with an autoencoder only, else C.
+        prototypes: "nearest", "kdtree", "kmeans" or a kind with its options; None takes "nearest"
+            with an encoder and "kdtree" without.
+        search: how one instance is searched.
+        engine: how the work is laid out.
+        feature_range: smallest and largest allowed value, scalars or arrays `*shape`. None takes
+            what the training rows span (all features together for images, each by itself for
+            tables) and lets rows that already lie outside keep their values.
+
+    Raises:
+        TypeError: if a function isn't callable.
+        ValueError: if an option is unknown or a function that the objective needs is missing.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp, numpy as np
+        >>> weights = jnp.array([[4.0, -4.0], [0.0, 0.0]])
+        >>> explainer = Explainer(lambda x: jax.nn.softmax(x @ weights), prototypes="kdtree")
+        >>> x = np.array([[0.2, 0.5], [0.4, 0.1], [-0.3, 0.2], [-0.5, 0.9]], np.float32)
+        >>> explanations = explainer.fit(x).explain(x)
+        >>> explanations.found.all(), explanations.counterfactual_class.tolist()
+        (np.True_, [1, 1, 0, 0])
+    """
+
+    predict: Model
+    encode: Model | None = None
+    reconstruct: Model | None = None
+    params: Any = None
+    output: str = "probabilities"
+    objective: str | Objective | None = None
+    prototypes: str | PrototypeKind | None = None
+    search: SearchOptions = field(default_factory=SearchOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    feature_range: Range | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("predict", "encode", "reconstruct"):
+            function = getattr(self, name)
+            if not callable(function) and not (function is None and name != "predict"):
+                raise TypeError(f"{name} must be a function, got {type(function).__name__}")
+        if self.output not in ("probabilities", "logits"):
+            raise ValueError(f"output must be 'probabilities' or 'logits', got {self.output!r}")
+        objective = self._objective()
+        if RECONSTRUCTION in objective.terms and self.reconstruct is None:
+            raise ValueError(
+                "the objective has a reconstruction term (B, D, F) but no reconstruct function "
+                "was given; pass reconstruct=, or objective='C', or drop the term with "
+                "Objective.without('reconstruction')"
+            )
+        kind = self._prototype_kind()
+        if kind.in_input_space and self.encode is not None and PROTOTYPE in objective.terms:
+            raise ValueError(
+                f"prototypes of kind {kind.name!r} lie in input space but an encode function was "
+                "given; leave encode out, or choose 'nearest' or 'kmeans'"
+            )
+
+    def _objective(self) -> Objective:
+        if isinstance(self.objective, Objective):
+            return self.objective
+        default = "C" if self.reconstruct is None else "B" if self.encode is None else "D"
+        return Objective.named(self.objective or default)
+
+    def _prototype_kind(self) -> PrototypeKind:
+        kind = self.prototypes or ("kdtree" if self.encode is None else "nearest")
+        return prototypes.named(kind) if isinstance(kind, str) else kind
+
+    def _models(self) -> ModelFunctions:
+        return ModelFunctions(
+            self.predict, self.encode, self.reconstruct, self.output, self.params is not None
+        )
+
+    def fit(
+        self,
+        x_train: Float[np.ndarray, "n *shape"],
+        labels: Int[np.ndarray, " n"] | None = None,
+    ) -> "FittedExplainer":
+        """Build the class prototypes.
+
+        Args:
+            x_train: `[n, *shape]`.
+            labels: `[n]`, the classes of the rows for the prototypes; None takes the classes the
+                model predicts, as the paper does.
+
+        Returns:
+            An explainer that can explain.
+
+        Raises:
+            TypeError: if the rows aren't numbers or a model can't be called on them.
+            ValueError: if rows aren't finite, a model returns another shape than it must or
+                values that aren't finite, or the prototypes can't be built.
+        """
+        began = time.perf_counter()
+        x_train = as_rows("x_train", x_train)
+        if x_train.ndim < 2 or not len(x_train):
+            raise ValueError(
+                f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
+            )
+        bad = np.flatnonzero(~np.isfinite(x_train.reshape(len(x_train), -1)).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"{len(bad)} of {len(x_train)} training rows hold NaN or infinite values, the "
+                f"first is row {bad[0]}; remove or impute them"
+            )
+        models = self._models()
+        num_classes, latent_shape = check_models(models, self.params, x_train.shape[1:])
+        classes, encodings = self._describe_training(models, x_train)
+        if labels is not None:
+            classes = _check_labels(labels, len(x_train), num_classes)
+        fitted = prototypes.fit(self._prototype_kind(), encodings, classes, num_classes)
+        return FittedExplainer(
+            options=self,
+            models=models,
+            objective=self._objective(),
+            prototypes=fitted,
+            num_classes=num_classes,
+            shape=x_train.shape[1:],
+            latent_shape=latent_shape,
+            feature_range=_range_of(self.feature_range, x_train),
+            seconds=time.perf_counter() - began,
+        )
+
+    def _describe_training(
+        self, models: ModelFunctions, x_train: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        describe = run.describe_rows(models)
+        probabilities, encodings = map_blocks(lambda x: describe(self.params, x), x_train)
+        if not np.isfinite(probabilities).all():
+            raise ValueError(
+                "predict returned NaN or infinite values for "
+                f"{int((~np.isfinite(probabilities).all(axis=1)).sum())} of {len(x_train)} "
+                "training rows; check the model and the scale of its input"
+            )
+        lowest, highest = probabilities.min(), probabilities.max()
+        if lowest < -1e-3 or highest > 1 + 1e-3:
+            raise ValueError(
+                f"predict returned values from {lowest:.3g} to {highest:.3g}, which are no "
+                "probabilities; pass output='logits' if they are logits"
+            )
+        return probabilities.argmax(axis=1), encodings
+
+
+@dataclass(frozen=True)
+class FittedExplainer:
+    """An explainer with its prototypes: made by `Explainer.fit`, never by hand.
+
+    Attributes:
+        options: the explainer it was fitted from.
+        models: its functions.
+        objective: what is minimised.
+        prototypes: the class prototypes.
+        num_classes: of the model.
+        shape: `*shape` of one instance.
+        latent_shape: `*latent` of one encoding.
+        feature_range: lower and upper, arrays that broadcast to `*shape`, and whether they were
+            asked for.
+        seconds: that `fit` took.
+    """
+
+    options: Explainer
+    models: ModelFunctions
+    objective: Objective
+    prototypes: FittedPrototypes
+    num_classes: int
+    shape: tuple[int, ...]
+    latent_shape: tuple[int, ...]
+    feature_range: run.FeatureRange
+    seconds: float
+
+    def explain(
+        self,
+        x: Float[np.ndarray, "n *shape"],
+        *,
+        target: Target = None,
+        feature_range: Range | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Explanations:
+        """Explain every row.
+
+        Args:
+            x: `[n, *shape]`, any n.
+            target: None for any class but the original; a class for all rows; `[n]`, one per row;
+                a boolean mask `[n, classes]`; or a list with a collection of classes per row. The
+                prediction term, the prototype and the acceptance all keep to it.
+            feature_range: other ranges than the explainer's: scalars, arrays `*shape`, or arrays
+                `[n, *shape]` for every row its own. A frozen feature has both equal to its value.
+                Traced: other values compile nothing anew.
+            on_progress: called now and then with a `Progress`.
+
+        Returns:
+            One row per row of `x`, in its order; rows that can't be explained have a status that
+            says why and leave the others alone.
+
+        Raises:
+            TypeError: if `x` or `target` is of a wrong type.
+            ValueError: if a shape or the one target class is wrong.
+            ExplanationInterrupted: on Ctrl-C; it holds what was finished.
+        """
+        x = self._check_rows(x)
+        batch = run.Batch(x, target, self._range_for(feature_range, x))
+        search = run.Run(self, on_progress, num_rows=len(x))
+        try:
+            return next(search.explain([batch]))
+        except KeyboardInterrupt:
+            raise ExplanationInterrupted(search.unfinished()) from None
+
+    def stream(
+        self,
+        batches: Iterable[Float[np.ndarray, "n *shape"]],
+        *,
+        target: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[Explanations]:
+        """Explain more rows than fit into memory.
+
+        Args:
+            batches: arrays `[n, *shape]`, pulled when lanes fall free.
+            target: None, or one class for all rows.
+            on_progress: called now and then with a `Progress`.
+
+        Yields:
+            The explanations of each batch, in order. The lanes stay full across batches, so small
+            batches cost nothing.
+        """
+        ready = (
+            run.Batch(x, target, self._range_for(None, x)) for x in map(self._check_rows, batches)
+        )
+        return run.Run(self, on_progress).explain(ready)
+
+    def _check_rows(self, x: Any) -> np.ndarray:
+        x = as_rows("x", x)
+        if x.shape[1:] != self.shape:
+            hint = "; pass x[None] for one instance" if x.shape == self.shape else ""
+            raise ValueError(
+                f"x has shape {x.shape}; expected [n, {', '.join(map(str, self.shape))}] as in "
+                f"training{hint}"
+            )
+        return x
+
+    def _range_for(self, given: Range | None, x: np.ndarray) -> run.FeatureRange:
+        if given is None:
+            return self.feature_range
+        return _check_range(given, self.shape, num_rows=len(x))
+
+
+def as_rows(name: str, x: Any) -> np.ndarray:
+    """Any array of numbers as float32 rows on the host."""
+    array = np.asarray(jax.device_get(x))
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+        raise TypeError(
+            f"{name} must hold numbers, got dtype {array.dtype}; encode categories as numbers first"
+        )
+    if array.ndim < 1:
+        raise ValueError(f"{name} must be an array of rows [n, *shape], got a single number")
+    return array.astype(np.float32, copy=False)
+
+
+def _check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape != (num_rows,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels must be {num_rows} class numbers, one per training row, got shape "
+            f"{labels.shape} and dtype {labels.dtype}"
+        )
+    if num_rows and not 0 <= labels.min() <= labels.max() < num_classes:
+        raise ValueError(
+            f"labels must lie in 0 to {num_classes - 1}, got {labels.min()} to {labels.max()}"
+        )
+    return labels
+
+
+def _range_of(given: Range | None, x_train: np.ndarray) -> run.FeatureRange:
+    if given is not None:
+        return _check_range(given, x_train.shape[1:])
+    axes = 0 if x_train.ndim == 2 else None
+    return run.FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)
+
+
+def _check_range(
+    given: Any, shape: tuple[int, ...], num_rows: int | None = None
+) -> run.FeatureRange:
+    try:
+        lower, upper = (np.asarray(end, np.float32) for end in given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"feature_range must be (lower, upper) of numbers or arrays, got {given!r}"
+        ) from error
+    full = shape if num_rows is None else (num_rows, *shape)
+    for name, end in (("lower", lower), ("upper", upper)):
+        try:
+            np.broadcast_to(end, full)
+        except ValueError as error:
+            raise ValueError(
+                f"the {name} end of feature_range has shape {end.shape}, which doesn't fit "
+                f"instances of shape {shape}"
+            ) from error
+    if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
+        raise ValueError("feature_range needs lower <= upper everywhere, and no NaN")
+    return run.FeatureRange(lower, upper, strict=True)

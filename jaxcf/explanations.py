@@ -1,0 +1,270 @@
+"""The result: one row per instance, whatever became of it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxcf import metrics, storage
+from jaxcf.search import Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+SCHEMA_VERSION = 1
+
+_ARRAYS = (
+    "original",
+    "counterfactual",
+    "status",
+    "original_class",
+    "original_probabilities",
+    "counterfactual_class",
+    "probabilities",
+    "target_class",
+    "prototype",
+    "steps",
+    "prediction_weight",
+)
+_TABLES = ("losses", "scores", "history")
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """The counterfactuals of n rows and everything known about them. All arrays are numpy.
+
+    Rows keep the order of the input and none is left out: where no counterfactual was found,
+    `counterfactual` holds the best effort and `status` says why.
+
+    Attributes:
+        original: `[n, *shape]`, the rows as they were given.
+        counterfactual: `[n, *shape]`.
+        status: `[n]`, `Status` codes.
+        original_class: `[n]`, what the model decides for `original`; -1 for invalid rows.
+        original_probabilities: `[n, classes]`.
+        counterfactual_class: `[n]`, what it decides for `counterfactual`; -1 for invalid rows.
+        probabilities: `[n, classes]`, of `counterfactual`.
+        target_class: `[n]`, the class of the prototype (eq. 2); -1 where there is none.
+        prototype: `[n, *latent]`, the prototype used.
+        steps: `[n]`, updates used.
+        prediction_weight: `[n]`, c when the counterfactual was seen.
+        losses: each weighted loss term at `counterfactual`, `[n]`; they add up to the objective.
+        scores: further values per row, `[n]` each, such as "im1" and "im2".
+        history: each loss term at every evaluation, `[n, evaluations]`, NaN where not reached;
+            empty unless asked for.
+        settings: what produced this, JSON-able.
+        seconds: wall time by part of the work.
+    """
+
+    original: Float[np.ndarray, "n *shape"]
+    counterfactual: Float[np.ndarray, "n *shape"]
+    status: Int[np.ndarray, " n"]
+    original_class: Int[np.ndarray, " n"]
+    original_probabilities: Float[np.ndarray, "n classes"]
+    counterfactual_class: Int[np.ndarray, " n"]
+    probabilities: Float[np.ndarray, "n classes"]
+    target_class: Int[np.ndarray, " n"]
+    prototype: Float[np.ndarray, "n *latent"]
+    steps: Int[np.ndarray, " n"]
+    prediction_weight: Float[np.ndarray, " n"]
+    losses: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
+    scores: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
+    history: Mapping[str, Float[np.ndarray, "n evaluations"]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def __repr__(self) -> str:
+        return f"Explanations(n={len(self)}, found={int(self.found.sum())})"
+
+    @property
+    def found(self) -> Bool[np.ndarray, " n"]:
+        """Whether each row has a counterfactual that the model really decides otherwise on."""
+        return self.status == Status.FOUND
+
+    @property
+    def messages(self) -> list[str]:
+        """Each row's status in words."""
+        return [Status(code).message for code in self.status]
+
+    @property
+    def perturbation(self) -> Float[np.ndarray, "n *shape"]:
+        """`counterfactual - original`; 0 where a row is invalid and was not touched."""
+        untouched = self.counterfactual == self.original
+        with np.errstate(invalid="ignore"):
+            return np.where(
+                untouched | ~np.isfinite(self.original), 0, self.counterfactual - self.original
+            )
+
+    @property
+    def l0(self) -> Int[np.ndarray, " n"]:
+        """How many features changed."""
+        return metrics.l0(self.perturbation)
+
+    @property
+    def l1(self) -> Float[np.ndarray, " n"]:
+        """The sum of absolute changes."""
+        return metrics.l1(self.perturbation)
+
+    @property
+    def l2(self) -> Float[np.ndarray, " n"]:
+        """The Euclidean length of the change."""
+        return metrics.l2(self.perturbation)
+
+    @property
+    def elastic_net(self) -> Float[np.ndarray, " n"]:
+        """The sum beta |d|_1 + |d|_2^2, with the objective's own beta (0.1 where it has none)."""
+        weights = self.settings.get("objective", {}).get("weights", {})
+        return metrics.elastic_net(self.perturbation, weights.get("l1", 0.1))
+
+    def __getitem__(self, rows: Any) -> Self:
+        """The chosen rows, as explanations: a slice, a mask, row numbers or one row number."""
+        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        arrays = {name: getattr(self, name)[chosen] for name in _ARRAYS}
+        tables = {
+            name: {key: values[chosen] for key, values in getattr(self, name).items()}
+            for name in _TABLES
+        }
+        return replace(self, **arrays, **tables)
+
+    def with_scores(self, **scores: Float[np.ndarray, " n"]) -> Self:
+        """The same explanations with further values per row, shown in summaries and tables."""
+        for name, values in scores.items():
+            if np.shape(values) != (len(self),):
+                raise ValueError(
+                    f"the score {name!r} has shape {np.shape(values)}; expected ({len(self)},), "
+                    "one value per row"
+                )
+        return replace(self, scores=dict(self.scores) | scores)
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and means over the FOUND rows only; None where no row was found.
+
+        Returns:
+            `n`, `found`, `status` (how many rows ended how), `steps` {`median`, `p99`, `mean`},
+            `l1`, `l2`, `elastic_net`, `changed` (features), one mean per score, `seconds`.
+        """
+        found = self.found
+        codes, counts = np.unique(self.status, return_counts=True)
+        by_status = {
+            Status(code).name.lower(): int(k) for code, k in zip(codes, counts, strict=True)
+        }
+
+        def mean(values: np.ndarray) -> float | None:
+            return float(np.mean(values[found], dtype=np.float64)) if found.any() else None
+
+        steps = self.steps[found]
+        return {
+            "n": len(self),
+            "found": int(found.sum()),
+            "status": by_status,
+            "steps": {
+                "median": float(np.median(steps)) if len(steps) else None,
+                "p99": float(np.percentile(steps, 99)) if len(steps) else None,
+                "mean": mean(self.steps),
+            },
+            "l1": mean(self.l1),
+            "l2": mean(self.l2),
+            "elastic_net": mean(self.elastic_net),
+            "changed": mean(self.l0),
+            **{name: mean(values) for name, values in self.scores.items()},
+            "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
+        }
+
+    def to_pandas(self) -> "DataFrame":
+        """One line per row with everything that is one value per row (needs pandas).
+
+        Raises:
+            ImportError: if pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as error:
+            raise ImportError(
+                "to_pandas() needs pandas, which is an extra: pip install 'jaxcf[pandas]'"
+            ) from error
+        columns: dict[str, Any] = {
+            "found": self.found,
+            "status": [Status(code).name.lower() for code in self.status],
+            "original_class": self.original_class,
+            "counterfactual_class": self.counterfactual_class,
+            "target_class": self.target_class,
+            "original_probability": self.original_probabilities.max(axis=1),
+            "counterfactual_probability": self.probabilities.max(axis=1),
+            "steps": self.steps,
+            "prediction_weight": self.prediction_weight,
+            "changed": self.l0,
+            "l1": self.l1,
+            "l2": self.l2,
+            "elastic_net": self.elastic_net,
+        }
+        columns |= {f"loss_{name}": values for name, values in self.losses.items()}
+        return DataFrame(columns | dict(self.scores))
+
+    def plot(self, *, num_columns: int = 10, class_names: Any = None) -> "Figure":
+        """A grid of originals, counterfactuals and differences; see `jaxcf.plots.grid`."""
+        from jaxcf import plots
+
+        return plots.grid(self, num_columns=num_columns, class_names=class_names)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one npz file, at once or not at all, without pickle."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        for table in _TABLES:
+            arrays |= {f"{table}/{key}": value for key, value in getattr(self, table).items()}
+        metadata = {
+            "format": "jaxcf.explanations",
+            "schema_version": SCHEMA_VERSION,
+            "settings": dict(self.settings),
+            "seconds": dict(self.seconds),
+        }
+        storage.write_arrays(path, arrays, metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it isn't such a file, is damaged, or of another schema version.
+        """
+        arrays, metadata = storage.read_arrays(path)
+        if metadata.get("format") != "jaxcf.explanations":
+            raise ValueError(f"{path} holds no explanations but {metadata.get('format')!r}")
+        if metadata.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(
+                f"{path} has schema version {metadata.get('schema_version')!r}; this jaxcf reads "
+                f"version {SCHEMA_VERSION}"
+            )
+        missing = [name for name in _ARRAYS if name not in arrays]
+        if missing:
+            raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}")
+        lengths = {name: array.shape[:1] for name, array in arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"{path} is damaged: its arrays differ in length: {lengths}")
+        if arrays["counterfactual"].shape != arrays["original"].shape:
+            raise ValueError(f"{path} is damaged: originals and counterfactuals differ in shape")
+        unknown = set(np.unique(arrays["status"]).tolist()) - {int(code) for code in Status}
+        if unknown:
+            raise ValueError(f"{path} is damaged: unknown status codes {sorted(unknown)}")
+        tables: dict[str, dict[str, np.ndarray]] = {name: {} for name in _TABLES}
+        for name in arrays.keys() - set(_ARRAYS):
+            table, _, key = name.partition("/")
+            if table not in tables:
+                raise ValueError(f"{path} is damaged: unknown array {name!r}")
+        for name, array in arrays.items():
+            table, _, key = name.partition("/")
+            if table in tables:
+                tables[table][key] = array
+        content: dict[str, Any] = {name: arrays[name] for name in _ARRAYS} | tables
+        return cls(
+            **content,
+            settings=metadata.get("settings", {}),
+            seconds=metadata.get("seconds", {}),
+        )

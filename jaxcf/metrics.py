@@ -1,0 +1,168 @@
+"""What a counterfactual is worth: one value per row, never a failure inside a mean.
+
+All functions take batches of numpy arrays and give `[n]`. Source of IM1 and IM2: arXiv
+1907.02584, equations 9 and 10.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxcf.blocks import map_blocks
+
+Batched = Callable[..., object]
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array).reshape(len(array), -1)
+
+
+def l0(perturbation: Float[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
+    """How many features changed at all.
+
+    Examples:
+        >>> import numpy as np
+        >>> l0(np.array([[0.0, 0.5, -0.5]])).tolist()
+        [2]
+    """
+    return np.count_nonzero(_flat(perturbation), axis=1)
+
+
+def l1(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
+    r"""The sum of absolute changes, $|d|_1$.
+
+    Examples:
+        >>> import numpy as np
+        >>> l1(np.array([[3.0, -4.0]])).tolist()
+        [7.0]
+    """
+    return np.abs(_flat(perturbation)).sum(axis=1)
+
+
+def l2(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
+    r"""The Euclidean length of the change, $|d|_2$ (not squared).
+
+    Examples:
+        >>> import numpy as np
+        >>> l2(np.array([[3.0, -4.0]])).tolist()
+        [5.0]
+    """
+    return np.linalg.norm(_flat(perturbation), axis=1)
+
+
+def elastic_net(
+    perturbation: Float[np.ndarray, "n *shape"], l1_weight: float = 0.1
+) -> Float[np.ndarray, " n"]:
+    r"""The distance of eq. 5, $\beta\,|d|_1 + |d|_2^2$.
+
+    Examples:
+        >>> import numpy as np
+        >>> elastic_net(np.array([[3.0, -4.0]]), l1_weight=1.0).tolist()
+        [32.0]
+    """
+    return l1_weight * l1(perturbation) + np.square(_flat(perturbation)).sum(axis=1)
+
+
+def validity(
+    predict: Batched,
+    counterfactual: Float[np.ndarray, "n *shape"],
+    targets: Bool[np.ndarray, "n c"],
+) -> Bool[np.ndarray, " n"]:
+    """Whether each counterfactual is predicted as one of its target classes, asked anew.
+
+    Args:
+        predict: from `[block, *shape]` to probabilities or logits `[block, classes]`.
+        counterfactual: `[n, *shape]`.
+        targets: `[n, classes]`, which classes count.
+
+    Returns:
+        `[n]`.
+    """
+    if not len(counterfactual):
+        return np.zeros(0, bool)
+    predicted = np.argmax(map_blocks(predict, counterfactual), axis=1)
+    return np.asarray(targets)[np.arange(len(predicted)), predicted]
+
+
+class Interpretability(NamedTuple):
+    """IM1 and IM2 of every row.
+
+    Attributes:
+        im1: `[n]`; below 1 where the class autoencoder of the new class reconstructs the
+            counterfactual better than that of the original class.
+        im2: `[n]`; small where the new class's autoencoder and the common one agree.
+    """
+
+    im1: Float[np.ndarray, " n"]
+    im2: Float[np.ndarray, " n"]
+
+
+def interpretability(
+    counterfactual: Float[np.ndarray, "n *shape"],
+    original_class: Int[np.ndarray, " n"],
+    counterfactual_class: Int[np.ndarray, " n"],
+    *,
+    reconstruct: Batched,
+    class_reconstruct: Sequence[Batched],
+    eps: float = 1e-8,
+) -> Interpretability:
+    r"""IM1 and IM2 (eq. 9 and 10).
+
+    $$IM1 = \frac{|x - AE_i(x)|_2^2}{|x - AE_{t_0}(x)|_2^2 + \epsilon},\quad
+      IM2 = \frac{|AE_i(x) - AE(x)|_2^2}{|x|_1 + \epsilon}$$
+
+    with i the class of the counterfactual. Both reward noise and blank images (see the
+    documentation): read them beside the same numbers for unchanged and for real images.
+
+    Args:
+        counterfactual: `[n, *shape]`.
+        original_class: `[n]`, t0.
+        counterfactual_class: `[n]`, i.
+        reconstruct: the autoencoder of all classes, `[block, *shape]` to the same.
+        class_reconstruct: one autoencoder per class, each trained on that class alone.
+        eps: of the denominators. State it with the numbers: peers use 1e-8 to 1e-5.
+
+    Returns:
+        Both, `[n]` each.
+
+    Raises:
+        ValueError: if a class has no autoencoder.
+
+    Examples:
+        >>> import numpy as np
+        >>> x = np.ones((1, 4), np.float32)
+        >>> scores = interpretability(x, np.array([0]), np.array([1]), reconstruct=lambda x: x,
+        ...     class_reconstruct=[lambda x: 0 * x, lambda x: 0.5 * x])
+        >>> scores.im1.round(3).tolist(), scores.im2.round(3).tolist()
+        ([0.25], [0.25])
+    """
+    highest = max(original_class.max(initial=0), counterfactual_class.max(initial=0))
+    if highest >= len(class_reconstruct):
+        raise ValueError(
+            f"class {highest} has no autoencoder: class_reconstruct has "
+            f"{len(class_reconstruct)} entries, one is needed for every class"
+        )
+    if not len(counterfactual):
+        return Interpretability(np.zeros(0, np.float32), np.zeros(0, np.float32))
+    of_original = _by_class(counterfactual, original_class, class_reconstruct)
+    of_new = _by_class(counterfactual, counterfactual_class, class_reconstruct)
+    of_all = map_blocks(reconstruct, counterfactual)
+
+    def squared(difference: np.ndarray) -> np.ndarray:
+        return np.square(_flat(difference)).sum(axis=1)
+
+    im1 = squared(counterfactual - of_new) / (squared(counterfactual - of_original) + eps)
+    im2 = squared(of_new - of_all) / (np.abs(_flat(counterfactual)).sum(axis=1) + eps)
+    return Interpretability(im1, im2)
+
+
+def _by_class(
+    x: np.ndarray, classes: np.ndarray, class_reconstruct: Sequence[Batched]
+) -> np.ndarray:
+    result = np.empty_like(x)
+    for index in np.unique(classes):
+        rows = classes == index
+        result[rows] = map_blocks(class_reconstruct[index], x[rows])
+    return result

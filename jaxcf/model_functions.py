@@ -1,0 +1,128 @@
+"""The caller's models as pure batched functions: called in one way, checked before anything runs.
+
+A model is any callable from a batch `[n, *shape]` to a batch; there is no base class. The models
+always see the whole batch of lanes at once, never one vmapped row, so whatever is fast for their
+framework stays fast.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcf.objective import Outputs
+
+Model = Callable[..., Array]
+
+
+@dataclass(frozen=True)
+class ModelFunctions:
+    """The three functions of a batch that the search may call. Static: compared by identity.
+
+    Args:
+        predict: `[n, *shape]` to probabilities (or logits) `[n, classes]`.
+        encode: `[n, *shape]` to `[n, *latent]`; None leaves the prototypes in input space.
+        reconstruct: `[n, *shape]` to `[n, *shape]`; None where no objective needs it.
+        output: what `predict` returns, "probabilities" or "logits".
+        takes_params: whether the functions are called `f(params, x)` instead of `f(x)`.
+    """
+
+    predict: Model
+    encode: Model | None = None
+    reconstruct: Model | None = None
+    output: str = "probabilities"
+    takes_params: bool = False
+
+    def _call(self, function: Model, params: Any, x: Array) -> Array:
+        return function(params, x) if self.takes_params else function(x)
+
+    def probabilities(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n classes"]:
+        """Class probabilities of a batch."""
+        predicted = self._call(self.predict, params, x)
+        return jax.nn.softmax(predicted, axis=-1) if self.output == "logits" else predicted
+
+    def encoding(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n *latent"]:
+        """The batch in the prototypes' space: encoded, or as it is without an encoder."""
+        return x if self.encode is None else self._call(self.encode, params, x)
+
+    def outputs(
+        self,
+        params: Any,
+        x: Float[Array, "n *shape"],
+        *,
+        encoding: bool,
+        reconstruction: bool,
+    ) -> Outputs:
+        """All that the loss terms may ask about a batch; what isn't asked for is None."""
+        reconstruct = self.reconstruct if reconstruction else None
+        return Outputs(
+            probabilities=self.probabilities(params, x),
+            encoding=self.encoding(params, x) if encoding else None,
+            reconstruction=None if reconstruct is None else self._call(reconstruct, params, x),
+        )
+
+
+def check_models(
+    models: ModelFunctions, params: Any, shape: tuple[int, ...]
+) -> tuple[int, tuple[int, ...]]:
+    """Check abstractly, without running anything, that the models fit the data.
+
+    Args:
+        models: the functions.
+        params: what they take first, if they do.
+        shape: the shape of one instance.
+
+    Returns:
+        The number of classes, and the shape of one encoding.
+
+    Raises:
+        TypeError: if a function can't be called on such a batch, or returns another type.
+        ValueError: if a function returns another shape than it must.
+    """
+    rows = 2
+    batch = jax.ShapeDtypeStruct((rows, *shape), jnp.float32)
+    predicted = _abstract_call("predict", models.probabilities, params, batch)
+    if len(predicted.shape) != 2 or predicted.shape[0] != rows or predicted.shape[1] < 2:
+        raise ValueError(
+            f"predict returned shape {predicted.shape} for a batch of shape {batch.shape}; "
+            f"expected ({rows}, classes) with at least 2 classes: a batch [n, *shape] must give "
+            "one row of class probabilities (or logits, with output='logits') per instance"
+        )
+    encoded = _abstract_call("encode", models.encoding, params, batch)
+    if len(encoded.shape) < 2 or encoded.shape[0] != rows:
+        raise ValueError(
+            f"encode returned shape {encoded.shape} for a batch of shape {batch.shape}; "
+            f"expected ({rows}, *latent) with one encoding per instance"
+        )
+    if models.reconstruct is not None:
+        reconstruct = partial(models._call, models.reconstruct)
+        reconstructed = _abstract_call("reconstruct", reconstruct, params, batch)
+        if reconstructed.shape != batch.shape:
+            raise ValueError(
+                f"reconstruct returned shape {reconstructed.shape} for a batch of shape "
+                f"{batch.shape}; an autoencoder must give back the shape it was given"
+            )
+    return predicted.shape[1], encoded.shape[1:]
+
+
+def _abstract_call(
+    name: str, function: Model, params: Any, batch: jax.ShapeDtypeStruct
+) -> jax.ShapeDtypeStruct:
+    try:
+        result = jax.eval_shape(function, params, batch)
+    except Exception as error:
+        raise TypeError(
+            f"{name} could not be called on a float32 batch of shape {batch.shape}: {error}. "
+            f"{name} must be a JAX function of a batch [n, *shape], or of (params, batch) "
+            "where params= is given"
+        ) from error
+    if not hasattr(result, "shape") or not jnp.issubdtype(result.dtype, jnp.floating):
+        raise TypeError(
+            f"{name} returned {getattr(result, 'dtype', type(result).__name__)}; "
+            "expected one array of floating-point numbers"
+        )
+    return result

@@ -1,0 +1,391 @@
+"""One run over batches of rows: prepare them, search them, describe what came out.
+
+Rows that can't be searched never reach the engine: they get a status and keep their place.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcf import search
+from jaxcf.blocks import map_blocks
+from jaxcf.engine import Block, Engine, Finished
+from jaxcf.explanations import Explanations
+from jaxcf.model_functions import ModelFunctions
+from jaxcf.objective import Instance, Objective, loss_terms
+from jaxcf.search import Status
+from jaxcf.targets import Target, read_targets
+from jaxcf.version import __version__
+
+if TYPE_CHECKING:
+    from jaxcf.explainer import FittedExplainer
+
+# Rows that are predicted, encoded and given prototypes together, ahead of their search.
+_PREPARED_TOGETHER = 4096
+
+
+class FeatureRange(NamedTuple):
+    """Smallest and largest allowed values.
+
+    Attributes:
+        lower: broadcasts to `*shape` or `[n, *shape]`.
+        upper: likewise.
+        strict: whether rows outside it are refused; else they may keep their own values.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    strict: bool
+
+
+class Batch(NamedTuple):
+    """Rows to be explained, with what is asked of them."""
+
+    x: np.ndarray
+    target: Target
+    feature_range: FeatureRange
+
+
+class Progress(NamedTuple):
+    """How far a run is.
+
+    Attributes:
+        done: rows finished.
+        found: counterfactuals among them.
+        total: rows known to come; None while streaming.
+        seconds: since the search began.
+    """
+
+    done: int
+    found: int
+    total: int | None
+    seconds: float
+
+
+class ExplanationInterrupted(KeyboardInterrupt):
+    """Ctrl-C during `explain`.
+
+    Attributes:
+        explanations: every row; those not finished have the status INTERRUPTED.
+    """
+
+    def __init__(self, explanations: Explanations) -> None:
+        super().__init__("explaining was interrupted; .explanations holds what was finished")
+        self.explanations = explanations
+
+
+@lru_cache(maxsize=64)
+def describe_rows(models: ModelFunctions) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """One jitted function for probabilities and encodings of a block, shared by equal models."""
+    return jax.jit(lambda params, x: (models.probabilities(params, x), models.encoding(params, x)))
+
+
+@partial(jax.jit, static_argnames="models")
+def _describe_results(
+    models: ModelFunctions,
+    params: Any,
+    objective: Objective,
+    instances: Instance,
+    counterfactual: jax.Array,
+    prediction_weight: jax.Array,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    outputs = models.outputs(
+        params,
+        counterfactual,
+        encoding=objective.needs_encoding,
+        reconstruction=objective.needs_reconstruction,
+    )
+    perturbation = counterfactual - instances.original
+    terms = jax.vmap(partial(loss_terms, objective))(
+        prediction_weight, instances, counterfactual, perturbation, outputs
+    )
+    return outputs.probabilities, terms
+
+
+class _OpenBatch:
+    """A batch whose rows are being searched: its arrays, filled row by row."""
+
+    def __init__(self, explainer: "FittedExplainer", batch: Batch, first_row: int) -> None:
+        self.first_row = first_row
+        self._explainer = explainer
+        self._x = batch.x
+        self._range = batch.feature_range
+        n = len(batch.x)
+        self._asked = read_targets(batch.target, n, explainer.num_classes)
+        self._any_other = batch.target is None
+        self.counterfactual = batch.x.copy()
+        self.status = np.full(n, Status.IDLE, np.int8)
+        self.steps = np.zeros(n, np.int32)
+        self.prediction_weight = np.full(n, np.nan, np.float32)
+        self.original_class = np.full(n, -1, np.int32)
+        self.original_probabilities = np.full((n, explainer.num_classes), np.nan, np.float32)
+        self.target_class = np.full(n, -1, np.int32)
+        self.targets = self._asked.allowed
+        self.prototype = np.zeros((n, *explainer.latent_shape), np.float32)
+        self.history = np.zeros((0, 0, 0), np.float32)
+        self._prepared = False
+        self._searched = 0
+        self._mark_invalid_rows()
+
+    def _mark_invalid_rows(self) -> None:
+        flat_axes = tuple(range(1, self._x.ndim))
+        finite = np.isfinite(self._x).all(axis=flat_axes)
+        if self._range.strict:
+            with np.errstate(invalid="ignore"):
+                outside = (self._x < self._range.lower) | (self._x > self._range.upper)
+            self.status[outside.any(axis=flat_axes)] = Status.OUT_OF_RANGE
+        self.status[self._asked.unknown] = Status.UNKNOWN_TARGET
+        self.status[~finite] = Status.INVALID_INPUT
+
+    def prepare(self) -> Iterator[Block]:
+        """Predict, encode and choose prototypes, a piece at a time; yield what can be searched."""
+        for start in range(0, len(self._x), _PREPARED_TOGETHER):
+            rows = np.arange(start, min(start + _PREPARED_TOGETHER, len(self._x)))
+            rows = rows[self.status[rows] != Status.INVALID_INPUT]
+            if len(rows):
+                self._prepare_rows(rows)
+                rows = rows[self.status[rows] == Status.RUNNING]
+            if len(rows):
+                self._searched += len(rows)
+                yield Block(rows + self.first_row, self._instances(rows))
+        self._prepared = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row that can be searched has been."""
+        return self._prepared and not self._searched
+
+    def _prepare_rows(self, rows: np.ndarray) -> None:
+        explainer = self._explainer
+        describe = describe_rows(explainer.models)
+        probabilities, encodings = map_blocks(
+            lambda x: describe(explainer.options.params, x), self._x[rows]
+        )
+        finite = np.isfinite(probabilities).all(axis=1)
+        finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
+        encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
+        original_class = _argmax(probabilities)
+        if self._any_other:
+            self.targets[rows, original_class] = False
+        selection = explainer.prototypes.select(encodings, self.targets[rows])
+
+        status = np.full(len(rows), Status.RUNNING, np.int8)
+        status[selection.target_class < 0] = Status.NO_PROTOTYPE
+        status[self.targets[rows, original_class]] = Status.ALREADY_IN_TARGET
+        status[~finite] = Status.MODEL_NOT_FINITE
+        self.status[rows] = np.where(self.status[rows] == Status.IDLE, status, self.status[rows])
+        self.original_probabilities[rows] = probabilities
+        self.original_class[rows] = np.where(finite, original_class, -1)
+        self.prototype[rows] = selection.prototype
+        self.target_class[rows] = selection.target_class
+
+    def _instances(self, rows: np.ndarray) -> Instance:
+        x = self._x[rows]
+        lower, upper = (
+            np.broadcast_to(end, self._x.shape)[rows].astype(np.float32, copy=False)
+            for end in (self._range.lower, self._range.upper)
+        )
+        if not self._range.strict:
+            lower, upper = np.minimum(lower, x), np.maximum(upper, x)
+        original_class, targets = self.original_class[rows], self.targets[rows]
+        return Instance._make((x, original_class, targets, self.prototype[rows], lower, upper))
+
+    def accept(self, finished: Finished) -> None:
+        """Take over rows that have ended."""
+        rows = finished.rows - self.first_row
+        self.counterfactual[rows] = finished.counterfactual
+        self.status[rows] = finished.status
+        self.steps[rows] = finished.steps
+        self.prediction_weight[rows] = finished.prediction_weight
+        if finished.history.size:
+            if not self.history.size:
+                shape = (len(self._x), *finished.history.shape[1:])
+                self.history = np.full(shape, np.nan, np.float32)
+            self.history[rows] = finished.history
+        self._searched -= len(rows)
+
+    def finish(self, settings: dict[str, Any]) -> Explanations:
+        """Ask the models once more what the counterfactuals are, and put it all together."""
+        self.status[np.isin(self.status, (Status.IDLE, Status.RUNNING))] = Status.INTERRUPTED
+        objective = self._explainer.objective
+        n = len(self._x)
+        probabilities = np.full_like(self.original_probabilities, np.nan)
+        losses = {name: np.full(n, np.nan, np.float32) for name in objective.term_names}
+        described = np.flatnonzero(self.original_class >= 0)
+        if len(described):
+            weight = np.nan_to_num(
+                self.prediction_weight[described],
+                nan=self._explainer.options.search.prediction_weight,
+            )
+            describe = partial(
+                _describe_results,
+                self._explainer.models,
+                self._explainer.options.params,
+                objective,
+            )
+            instances = self._instances(described)
+            fresh, terms = map_blocks(
+                lambda counterfactual, weight, *rest: describe(
+                    Instance(*rest), counterfactual, weight
+                ),
+                self.counterfactual[described],
+                weight,
+                *instances,
+            )
+            probabilities[described] = fresh
+            for name, values in terms.items():
+                losses[name][described] = values
+        self._confirm(probabilities)
+        counterfactual_class = np.where(
+            np.isfinite(probabilities).all(axis=1), _argmax(probabilities), -1
+        ).astype(np.int32)
+        history = {
+            name: self.history[:, :, index]
+            for index, name in enumerate(objective.term_names)
+            if self.history.size
+        }
+        return Explanations(
+            original=self._x,
+            counterfactual=self.counterfactual,
+            status=self.status,
+            original_class=self.original_class,
+            original_probabilities=self.original_probabilities,
+            counterfactual_class=counterfactual_class,
+            probabilities=probabilities,
+            target_class=self.target_class,
+            prototype=self.prototype,
+            steps=self.steps,
+            prediction_weight=self.prediction_weight,
+            losses=losses,
+            history=history,
+            settings=settings,
+        )
+
+    def _confirm(self, probabilities: np.ndarray) -> None:
+        found = np.flatnonzero(self.status == Status.FOUND)
+        decided = _argmax(probabilities)[found]
+        self.status[found[~self.targets[found, decided]]] = Status.NOT_CONFIRMED
+
+
+def _argmax(probabilities: np.ndarray) -> np.ndarray:
+    return np.argmax(np.nan_to_num(probabilities, nan=-1.0), axis=1)
+
+
+class Run:
+    """Explains batches on one engine. Used once.
+
+    Args:
+        explainer: fitted.
+        on_progress: called when rows have ended.
+        num_rows: how many rows will come, if known.
+    """
+
+    def __init__(
+        self,
+        explainer: "FittedExplainer",
+        on_progress: Callable[[Progress], None] | None,
+        num_rows: int | None = None,
+    ) -> None:
+        self._explainer = explainer
+        self._on_progress = on_progress
+        self._num_rows = num_rows
+        self._open: deque[_OpenBatch] = deque()
+        self._seconds = {"prototypes": explainer.seconds, "compile": 0.0, "search": 0.0}
+        self._began = time.perf_counter()
+        self._done = 0
+        self._found = 0
+
+    def explain(self, batches: Iterable[Batch]) -> Iterator[Explanations]:
+        """Yield the explanations of each batch, in order."""
+        explainer = self._explainer
+        rule, limits = search.split_options(explainer.options.search, explainer.objective)
+        engine = Engine(
+            explainer.models,
+            explainer.options.params,
+            explainer.objective,
+            rule,
+            limits,
+            explainer.options.engine,
+            self._template(),
+            self._num_rows,
+        )
+        self._settings = self._describe_settings(engine)
+        self._seconds["compile"] = engine.compile()
+        self._search_began = time.perf_counter()
+        prepared = self._seconds["prototypes"]
+        for finished in engine.search(self._blocks(batches)):
+            self._route(finished)
+            # Preparing rows happens inside the loop, but isn't the search.
+            passed = time.perf_counter() - self._search_began
+            self._seconds["search"] = passed - (self._seconds["prototypes"] - prepared)
+            self._report()
+            while self._open and self._open[0].complete:
+                yield self._finish(self._open.popleft())
+        while self._open:
+            yield self._finish(self._open.popleft())
+
+    def unfinished(self) -> Explanations:
+        """The first open batch as it stands, its missing rows marked INTERRUPTED."""
+        return self._finish(self._open.popleft())
+
+    def _template(self) -> Instance:
+        explainer = self._explainer
+        shape, latent = explainer.shape, explainer.latent_shape
+        original, prototype = ((dims, jnp.float32) for dims in (shape, latent))
+        original_class, targets = ((), jnp.int32), ((explainer.num_classes,), jnp.bool_)
+        leaves = (original, original_class, targets, prototype, original, original)
+        return Instance._make(jax.ShapeDtypeStruct(*leaf) for leaf in leaves)
+
+    def _blocks(self, batches: Iterable[Batch]) -> Iterator[Block]:
+        first_row = 0
+        for batch in batches:
+            opened = _OpenBatch(self._explainer, batch, first_row)
+            self._open.append(opened)
+            first_row += len(batch.x)
+            blocks = opened.prepare()
+            while True:
+                began = time.perf_counter()
+                block = next(blocks, None)
+                self._seconds["prototypes"] += time.perf_counter() - began
+                if block is None:
+                    break
+                yield block
+
+    def _route(self, finished: Finished) -> None:
+        for batch in self._open:
+            mine = (finished.rows >= batch.first_row) & (
+                finished.rows < batch.first_row + len(batch.status)
+            )
+            if mine.any():
+                batch.accept(Finished(*(array[mine] for array in finished)))
+        self._done += len(finished.rows)
+        self._found += int((finished.status == Status.FOUND).sum())
+
+    def _report(self) -> None:
+        if self._on_progress is not None:
+            seconds = time.perf_counter() - self._search_began
+            self._on_progress(Progress(self._done, self._found, self._num_rows, seconds))
+
+    def _finish(self, batch: _OpenBatch) -> Explanations:
+        result = batch.finish(self._settings)
+        self._seconds["total"] = self._explainer.seconds + time.perf_counter() - self._began
+        return replace(result, seconds=dict(self._seconds))
+
+    def _describe_settings(self, engine: Engine) -> dict[str, Any]:
+        explainer = self._explainer
+        kind = explainer.prototypes.kind
+        return {
+            "objective": explainer.objective.settings(),
+            "prototypes": {"kind": kind.name} | vars(kind),
+            "search": explainer.options.search.settings(),
+            "lanes": engine.num_lanes,
+            "device": jax.devices()[0].device_kind,
+            "versions": {"jaxcf": __version__, "jax": jax.__version__},
+        }

@@ -1,0 +1,369 @@
+"""The search for the counterfactual of ONE instance: start, accept, step, finish.
+
+Pure functions of unbatched arrays; the engine maps them over its lanes and calls the models for
+all lanes at once in between. One evaluation looks at the point reached so far: does it count as a
+counterfactual, is it the best one yet, is the round over? Only then comes the next update, so a
+search that needs k updates evaluates k + 1 points, the first of them the original itself.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcf import solvers
+from jaxcf.objective import PREDICTION, Instance, Objective, Scalar, class_margin
+from jaxcf.solvers import Solver, SolverState, clip_perturbation
+
+STOP_RULES = ("first_flip", "budget", "converged")
+
+# Beyond this the upper bound on c counts as "no counterfactual seen yet" (the reference's value).
+_NO_UPPER_BOUND = 1e9
+
+
+class Status(IntEnum):
+    """How the search for one row ended. `message` says it in words."""
+
+    FOUND = 0
+    NOT_FOUND = 1
+    NEVER_MOVED = 2
+    ALREADY_IN_TARGET = 3
+    INVALID_INPUT = 4
+    OUT_OF_RANGE = 5
+    NO_PROTOTYPE = 6
+    MODEL_NOT_FINITE = 7
+    NOT_CONFIRMED = 8
+    INTERRUPTED = 9
+    UNKNOWN_TARGET = 10
+    RUNNING = 100
+    IDLE = 101
+
+    @property
+    def message(self) -> str:
+        """The status in one sentence."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Status.FOUND: "found: the model decides for a target class",
+    Status.NOT_FOUND: "not found: the budget ran out before the decision changed; "
+    "the point that came nearest to changing it is given",
+    Status.NEVER_MOVED: "not found: the gradient never overcame the cost of moving any feature; "
+    "raise prediction_weight or search for it (weight_rounds > 1), or add a prototype term",
+    Status.ALREADY_IN_TARGET: "the model already decides for a requested class",
+    Status.INVALID_INPUT: "the row holds NaN or infinite values",
+    Status.OUT_OF_RANGE: "the row lies outside feature_range",
+    Status.NO_PROTOTYPE: "no requested class has a prototype",
+    Status.MODEL_NOT_FINITE: "a model returned NaN or infinite values for this row",
+    Status.NOT_CONFIRMED: "the decision changed during the search, but not when the "
+    "counterfactual was predicted again",
+    Status.INTERRUPTED: "the search was interrupted before this row was finished",
+    Status.UNKNOWN_TARGET: "the requested class does not exist",
+    Status.RUNNING: "still being searched",
+    Status.IDLE: "not started",
+}
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How one instance is searched.
+
+    Args:
+        solver: the step rule. Static.
+        stop: "first_flip" ends at the first counterfactual (the report); "budget" uses every
+            step and keeps the best by elastic-net distance (the paper); "converged" ends once the
+            objective stalls, and keeps the best. Static.
+        max_steps: updates per round, >= 1. Traced.
+        prediction_weight: c in eq. 8, the first one where it is searched for, >= 0. Traced.
+        weight_rounds: how many rounds of `max_steps` the search for c may take, >= 1; 1 keeps c
+            fixed. c grows tenfold until a counterfactual is found and is bisected from then on.
+            Traced.
+        tolerance: the relative fall of the objective that counts as progress ("converged").
+            Traced.
+        patience: evaluations without progress before it counts as converged. Traced.
+        record_history: keep every loss term at every evaluation. Static.
+
+    Raises:
+        ValueError: if a value is out of its range or the stop rule is unknown.
+
+    Examples:
+        >>> SearchOptions(max_steps=100, stop="budget").weight_rounds
+        1
+    """
+
+    solver: Solver = field(default_factory=solvers.adam)
+    stop: str = "first_flip"
+    max_steps: int = 500
+    prediction_weight: float = 1.0
+    weight_rounds: int = 1
+    tolerance: float = 1e-4
+    patience: int = 20
+    record_history: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stop not in STOP_RULES:
+            raise ValueError(f"unknown stop rule {self.stop!r}; there are {', '.join(STOP_RULES)}")
+        for name in ("max_steps", "weight_rounds", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.prediction_weight < 0 or self.tolerance < 0:
+            raise ValueError(
+                "prediction_weight and tolerance must be >= 0, got "
+                f"{self.prediction_weight} and {self.tolerance}"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """The options as plain values for records."""
+        plain = {name: value for name, value in vars(self).items() if name != "solver"}
+        return {"solver": self.solver.name} | plain
+
+
+class Limits(NamedTuple):
+    """The traced part of the options: changing it compiles nothing anew."""
+
+    max_steps: Array
+    prediction_weight: Array
+    weight_rounds: Array
+    tolerance: Array
+    patience: Array
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The static part of the options: changing it is another program."""
+
+    solver: Solver
+    stop: str
+    history_length: int
+
+
+def split_options(options: SearchOptions, objective: Objective) -> tuple[Rule, Limits]:
+    """Part the options into what picks code and what is only a number."""
+    # Without a prediction term every c is the same search.
+    rounds = options.weight_rounds if PREDICTION in objective.terms else 1
+    limits = Limits(
+        max_steps=jnp.asarray(options.max_steps, jnp.int32),
+        prediction_weight=jnp.asarray(options.prediction_weight, jnp.float32),
+        weight_rounds=jnp.asarray(rounds, jnp.int32),
+        tolerance=jnp.asarray(options.tolerance, jnp.float32),
+        patience=jnp.asarray(options.patience, jnp.int32),
+    )
+    history_length = rounds * (options.max_steps + 1) if options.record_history else 0
+    return Rule(options.solver, options.stop, history_length), limits
+
+
+class SearchState(NamedTuple):
+    """Where the search for one instance stands.
+
+    Attributes:
+        solver: the solver's state.
+        status: a `Status`; RUNNING while the search goes on.
+        step: updates in this round.
+        total_steps: updates in all rounds.
+        round: rounds finished.
+        prediction_weight: c of this round.
+        weight_lower: the largest c known to be too small.
+        weight_upper: the smallest c known to be enough.
+        round_found: whether this round has seen a counterfactual.
+        found: whether any round has.
+        best: `[*shape]`, the nearest counterfactual, or while there is none the point whose
+            decision came nearest to changing.
+        best_score: elastic-net distance of `best` if found, else its class margin.
+        best_weight: c when `best` was seen.
+        best_objective: the lowest objective of this round ("converged").
+        stalled: evaluations since the objective last fell ("converged").
+        history: `[history_length, terms]`, NaN where not reached.
+    """
+
+    solver: SolverState
+    status: Array
+    step: Array
+    total_steps: Array
+    round: Array
+    prediction_weight: Array
+    weight_lower: Array
+    weight_upper: Array
+    round_found: Array
+    found: Array
+    best: Array
+    best_score: Array
+    best_weight: Array
+    best_objective: Array
+    stalled: Array
+    history: Array
+
+
+def init(rule: Rule, limits: Limits, num_terms: int, instance: Instance) -> SearchState:
+    """The state of a search that has not looked at anything yet."""
+    zero = jnp.zeros((), jnp.int32)
+    infinite = jnp.full((), jnp.inf, jnp.float32)
+    false = jnp.zeros((), bool)
+    return SearchState(
+        solver=rule.solver.init(instance),
+        status=jnp.full((), Status.RUNNING, jnp.int32),
+        step=zero,
+        total_steps=zero,
+        round=zero,
+        prediction_weight=limits.prediction_weight,
+        weight_lower=jnp.zeros((), jnp.float32),
+        weight_upper=jnp.full((), 10 * _NO_UPPER_BOUND, jnp.float32),
+        round_found=false,
+        found=false,
+        best=instance.original,
+        best_score=infinite,
+        best_weight=limits.prediction_weight,
+        best_objective=infinite,
+        stalled=zero,
+        history=jnp.full((rule.history_length, num_terms), jnp.nan, jnp.float32),
+    )
+
+
+def view(
+    instance: Instance, query: Float[Array, "*shape"]
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """The point that the models see for a solver's query, and the perturbation that costs.
+
+    The gradient passes wherever the query lies within the range, its ends included: a feature
+    that starts at the end of its range must be able to leave it.
+    """
+    inside = (query >= instance.lower) & (query <= instance.upper)
+    clipped = jax.lax.stop_gradient(jnp.clip(query, instance.lower, instance.upper))
+    return jnp.where(inside, query, clipped), query - instance.original
+
+
+def candidate(instance: Instance, state: SearchState) -> Float[Array, "*shape"]:
+    """The point that would be the counterfactual if the search stopped now."""
+    return clip_perturbation(state.solver.iterate - instance.original, instance)
+
+
+def elastic_net(l1_weight: Scalar, perturbation: Float[Array, "*shape"]) -> Float[Array, ""]:
+    r"""The distance by which counterfactuals are compared, $\beta\,|d|_1 + |d|_2^2$ (eq. 5)."""
+    return l1_weight * jnp.sum(jnp.abs(perturbation)) + jnp.sum(jnp.square(perturbation))
+
+
+def step(
+    rule: Rule,
+    limits: Limits,
+    objective: Objective,
+    instance: Instance,
+    state: SearchState,
+    probabilities: Float[Array, " classes"],
+    terms: Float[Array, " terms"],
+    gradient: Float[Array, "*shape"],
+) -> SearchState:
+    """One evaluation and, unless it ends the round, one update.
+
+    Args:
+        rule: the static options.
+        limits: the traced options.
+        objective: for its margin and L1 weight.
+        instance: the row.
+        state: before the evaluation.
+        probabilities: `[classes]` at the candidate.
+        terms: `[terms]`, the weighted loss terms at the solver's query.
+        gradient: `[*shape]` of the objective (without L1 for a proximal solver) at the query.
+
+    Returns:
+        The state after it. A state that isn't RUNNING comes back unchanged.
+    """
+    judged, finite = _accept(rule, objective, instance, state, probabilities, terms, gradient)
+    over = judged.step >= limits.max_steps
+    last_round = judged.round + 1 >= limits.weight_rounds
+    if rule.stop == "first_flip":
+        over, last_round = over | judged.found, last_round | judged.found
+    elif rule.stop == "converged":
+        judged = _watch_progress(limits, judged, jnp.sum(terms))
+        over = over | (judged.stalled >= limits.patience)
+    ended = over & last_round | ~finite
+
+    progress = judged.step / limits.max_steps
+    moved = judged._replace(
+        solver=rule.solver.update(judged.solver, gradient, instance, objective.l1_weight, progress),
+        step=judged.step + 1,
+        total_steps=judged.total_steps + 1,
+    )
+    following = _where(over, _next_round(rule, instance, limits, judged), moved)
+    after = _where(
+        ended, judged._replace(status=_final_status(instance, judged, finite)), following
+    )
+    return _where(state.status == Status.RUNNING, after, state)
+
+
+def _accept(
+    rule: Rule,
+    objective: Objective,
+    instance: Instance,
+    state: SearchState,
+    probabilities: Array,
+    terms: Array,
+    gradient: Array,
+) -> tuple[SearchState, Array]:
+    """Judge the candidate: keep it if it is the best yet. Also whether all numbers are finite."""
+    point = candidate(instance, state)
+    margin = class_margin(probabilities, instance.targets)
+    finite = jnp.isfinite(margin) & jnp.all(jnp.isfinite(gradient))
+    flipped = margin < -jnp.asarray(objective.margin)
+    distance = elastic_net(objective.l1_weight, point - instance.original)
+    nearer = ~state.found | (distance < state.best_score)
+    closer = ~state.found & (margin < state.best_score)
+    better = jnp.where(flipped, nearer, closer)
+    history = state.history
+    if rule.history_length:
+        history = history.at[state.total_steps + state.round].set(terms, mode="drop")
+    judged = state._replace(
+        found=state.found | flipped,
+        round_found=state.round_found | flipped,
+        best=jnp.where(better, point, state.best),
+        best_score=jnp.where(better, jnp.where(flipped, distance, margin), state.best_score),
+        best_weight=jnp.where(better, state.prediction_weight, state.best_weight),
+        history=history,
+    )
+    return judged, finite
+
+
+def _watch_progress(limits: Limits, state: SearchState, objective: Array) -> SearchState:
+    best = state.best_objective
+    # inf - inf would be NaN at the first evaluation: any finite objective is progress then.
+    needed = jnp.where(jnp.isfinite(best), limits.tolerance * jnp.abs(best), 0.0)
+    fell = objective < best - needed
+    return state._replace(
+        best_objective=jnp.where(fell, objective, best),
+        stalled=jnp.where(fell, 0, state.stalled + 1),
+    )
+
+
+def _next_round(rule: Rule, instance: Instance, limits: Limits, state: SearchState) -> SearchState:
+    """Back to the original with another c: tenfold until one was enough, then bisection."""
+    weight = state.prediction_weight
+    lower = jnp.where(
+        state.round_found, state.weight_lower, jnp.maximum(state.weight_lower, weight)
+    )
+    upper = jnp.where(
+        state.round_found, jnp.minimum(state.weight_upper, weight), state.weight_upper
+    )
+    following = jnp.where(upper < _NO_UPPER_BOUND, (lower + upper) / 2, 10 * weight)
+    return state._replace(
+        solver=rule.solver.init(instance),
+        step=jnp.zeros_like(state.step),
+        round=state.round + 1,
+        prediction_weight=following,
+        weight_lower=lower,
+        weight_upper=upper,
+        round_found=jnp.zeros_like(state.round_found),
+        best_objective=jnp.full_like(state.best_objective, jnp.inf),
+        stalled=jnp.zeros_like(state.stalled),
+    )
+
+
+def _final_status(instance: Instance, state: SearchState, finite: Array) -> Array:
+    moved = jnp.any(state.best != instance.original)
+    missed = jnp.where(moved, Status.NOT_FOUND, Status.NEVER_MOVED)
+    missed = jnp.where(finite, missed, Status.MODEL_NOT_FINITE)
+    return jnp.where(state.found, Status.FOUND, missed).astype(jnp.int32)
+
+
+def _where(condition: Array, chosen: SearchState, other: SearchState) -> SearchState:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), chosen, other)

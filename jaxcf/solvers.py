@@ -1,0 +1,351 @@
+"""Step rules: how one instance's point moves, given a gradient.
+
+A solver is a frozen, hashable object with three pure functions of ONE instance: `init`, `query`
+(where the gradient is wanted) and `update`. The search never looks inside. L1 and the box are
+handled here: by a proximal step, or, for the report's variant, by a subgradient.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol, cast
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxcf.objective import Instance, Scalar
+
+
+class SolverState(NamedTuple):
+    """Where a solver stands on one instance.
+
+    Attributes:
+        iterate: `[*shape]`, the solver's point.
+        query: `[*shape]`, where it wants the next gradient.
+        memory: what the step rule remembers.
+    """
+
+    iterate: Array
+    query: Array
+    memory: Any
+
+
+class Solver(Protocol):
+    """What the search asks of a step rule. Implementations are frozen and hashable (static)."""
+
+    @property
+    def name(self) -> str:
+        """The solver's name in records."""
+        ...
+
+    @property
+    def proximal(self) -> bool:
+        """Whether `update` handles L1 itself, so that the gradient must leave it out."""
+        ...
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether gradients are wanted elsewhere than at the iterate."""
+        ...
+
+    def init(self, instance: Instance) -> SolverState:
+        """The state before the first step, at the original."""
+        ...
+
+    def update(
+        self,
+        state: SolverState,
+        gradient: Float[Array, "*shape"],
+        instance: Instance,
+        l1_weight: Scalar,
+        progress: Scalar,
+    ) -> SolverState:
+        """The state after one step; `progress` is the share of the budget already used."""
+        ...
+
+
+def soft_threshold(
+    perturbation: Float[Array, "*shape"], threshold: Scalar
+) -> Float[Array, "*shape"]:
+    r"""The proximal operator of $t\,|d|_1$: shrink towards 0 by t, exactly 0 within t.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> soft_threshold(jnp.array([-3.0, 0.5, 2.0]), 1.0).tolist()
+        [-2.0, 0.0, 1.0]
+    """
+    return jnp.sign(perturbation) * jnp.maximum(jnp.abs(perturbation) - threshold, 0.0)
+
+
+def clip_perturbation(
+    perturbation: Float[Array, "*shape"], instance: Instance
+) -> Float[Array, "*shape"]:
+    """The point x0 + d within the instance's range; exactly x0 wherever d is 0."""
+    moved = jnp.clip(instance.original + perturbation, instance.lower, instance.upper)
+    return jnp.where(perturbation == 0, instance.original, moved)
+
+
+StepSize = Callable[[Any], Scalar]
+
+
+@dataclass(frozen=True)
+class GradientSolver:
+    """Any optax transformation, made proximal for L1 and the box.
+
+    One step: the transformation turns the gradient of the smooth terms into an update; the
+    perturbation is then soft-thresholded at (step size x beta) and clipped to the range, which
+    solves the L1 term and the box exactly. The step size is what the transformation multiplies a
+    lasting gradient by, per coordinate: the learning rate for plain gradient descent, the
+    learning rate over the root of the second moment for Adam.
+
+    Args:
+        name: how records call it.
+        transformation: the optax transformation.
+        step_size: from the transformation's state to the step size, a scalar or `[*shape]`.
+        proximal: False gives the subgradient variant: |d| is differentiated with the rest, and
+            nothing becomes exactly zero.
+        projected: whether the iterate itself is kept in the range; False lets d grow beyond it
+            and clips only what the models see, as the report's code does.
+    """
+
+    name: str
+    transformation: optax.GradientTransformation
+    step_size: StepSize
+    proximal: bool = True
+    projected: bool = True
+
+    looks_ahead = False
+
+    def init(self, instance: Instance) -> SolverState:
+        """The state before the first step, at the original."""
+        original = instance.original
+        return SolverState(original, original, self.transformation.init(original))
+
+    def update(
+        self,
+        state: SolverState,
+        gradient: Float[Array, "*shape"],
+        instance: Instance,
+        l1_weight: Scalar,
+        progress: Scalar,
+    ) -> SolverState:
+        """One step of the transformation, then the proximal step where it is one."""
+        del progress
+        updates, memory = self.transformation.update(gradient, state.memory, state.iterate)
+        perturbation = state.iterate - instance.original + cast(Array, updates)
+        if self.proximal:
+            perturbation = soft_threshold(perturbation, self.step_size(memory) * l1_weight)
+        if self.projected:
+            point = clip_perturbation(perturbation, instance)
+        else:
+            point = instance.original + perturbation
+        return SolverState(point, point, memory)
+
+
+class _FistaMemory(NamedTuple):
+    count: Array
+
+
+@dataclass(frozen=True)
+class Fista:
+    r"""FISTA as in the paper: a gradient step with decaying rate, shrinkage, momentum k/(k+3).
+
+    $$x_{k+1} = S_{t}(y_k - \eta_k \nabla g(y_k)),\quad
+      y_{k+1} = x_{k+1} + \tfrac{k+1}{k+4}(x_{k+1} - x_k)$$
+
+    with $\eta_k = \eta\sqrt{1 - k/K}$, both points clipped to the range. `threshold="exact"`
+    shrinks at $t = \eta_k \beta$, which solves the stated objective; `threshold="reference"` at
+    $t = \beta$, whatever the rate, as the paper's reference implementation does: a feature then
+    leaves its original value only where one step exceeds beta.
+
+    Args:
+        learning_rate: eta, > 0.
+        threshold: "exact" or "reference".
+        name: how records call it.
+    """
+
+    learning_rate: float = 1e-2
+    threshold: str = "exact"
+    name: str = "fista"
+
+    proximal = True
+    looks_ahead = True
+
+    def __post_init__(self) -> None:
+        _check_rate(self.learning_rate)
+        if self.threshold not in ("exact", "reference"):
+            raise ValueError(f"threshold must be 'exact' or 'reference', got {self.threshold!r}")
+
+    def init(self, instance: Instance) -> SolverState:
+        """The state before the first step, at the original."""
+        original = instance.original
+        return SolverState(original, original, _FistaMemory(jnp.zeros((), jnp.int32)))
+
+    def update(
+        self,
+        state: SolverState,
+        gradient: Float[Array, "*shape"],
+        instance: Instance,
+        l1_weight: Scalar,
+        progress: Scalar,
+    ) -> SolverState:
+        """One accelerated proximal step."""
+        rate = self.learning_rate * jnp.sqrt(1.0 - progress)
+        threshold = l1_weight if self.threshold == "reference" else rate * l1_weight
+        moved = state.query - rate * gradient - instance.original
+        iterate = clip_perturbation(soft_threshold(moved, threshold), instance)
+        count = state.memory.count + 1
+        momentum = count / (count + 3.0)
+        ahead = iterate + momentum * (iterate - state.iterate)
+        query = clip_perturbation(ahead - instance.original, instance)
+        return SolverState(iterate, query, _FistaMemory(count))
+
+
+def _check_rate(learning_rate: float) -> None:
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be > 0, got {learning_rate}")
+
+
+_ADAM_DECAY = 0.999
+_ADAM_EPSILON = 1e-8
+
+
+# Solvers are static arguments of the compiled search, and optax transformations compare by
+# identity: the same recipe must be the same object, or every explainer would compile anew.
+@lru_cache(maxsize=64)
+def adam(learning_rate: float = 1e-2) -> GradientSolver:
+    """Proximal Adam: Adam on the smooth terms, L1 solved in Adam's own metric.
+
+    Args:
+        learning_rate: > 0. Static.
+
+    Returns:
+        The solver; its threshold for L1 is beta times each coordinate's own Adam step size.
+
+    Examples:
+        >>> adam(0.01).proximal
+        True
+    """
+    _check_rate(learning_rate)
+
+    def step_size(state: Any) -> Array:
+        moments = state[0]
+        second = moments.nu / (1 - _ADAM_DECAY**moments.count)
+        return learning_rate / (jnp.sqrt(second) + _ADAM_EPSILON)
+
+    transformation = optax.adam(learning_rate, b2=_ADAM_DECAY, eps=_ADAM_EPSILON)
+    return GradientSolver("adam", transformation, step_size)
+
+
+@lru_cache(maxsize=64)
+def subgradient_adam(learning_rate: float = 1e-2) -> GradientSolver:
+    """The report's solver: plain Adam on all terms, |d| differentiated as sign(d).
+
+    Args:
+        learning_rate: > 0. Static.
+
+    Returns:
+        The solver. It leaves no feature exactly unchanged.
+    """
+    _check_rate(learning_rate)
+    transformation = optax.adam(learning_rate, b2=_ADAM_DECAY, eps=_ADAM_EPSILON)
+    return GradientSolver(
+        "subgradient_adam",
+        transformation,
+        step_size=lambda state: learning_rate,
+        proximal=False,
+        projected=False,
+    )
+
+
+@lru_cache(maxsize=64)
+def gradient_descent(learning_rate: float = 1e-3, momentum: float = 0.0) -> GradientSolver:
+    """Proximal gradient descent (ISTA), with heavy-ball momentum if wanted.
+
+    Args:
+        learning_rate: > 0. Static.
+        momentum: in [0, 1). Static.
+
+    Returns:
+        The solver.
+    """
+    _check_rate(learning_rate)
+    return from_optax(
+        optax.sgd(learning_rate, momentum=momentum or None),
+        step_size=learning_rate / (1.0 - momentum),
+        name="gradient_descent",
+    )
+
+
+@lru_cache(maxsize=64)
+def fista(learning_rate: float = 1e-2) -> Fista:
+    """FISTA with the exact threshold eta x beta."""
+    return Fista(learning_rate)
+
+
+@lru_cache(maxsize=64)
+def reference_fista(learning_rate: float = 1e-2) -> Fista:
+    """FISTA as the paper's reference implementation runs it, shrinking by beta each step."""
+    return Fista(learning_rate, threshold="reference", name="reference_fista")
+
+
+def from_optax(
+    transformation: optax.GradientTransformation,
+    *,
+    step_size: float,
+    name: str = "optax",
+    proximal: bool = True,
+) -> GradientSolver:
+    """Any optax transformation as a solver.
+
+    Args:
+        transformation: turns a gradient `[*shape]` of one instance into an update.
+        step_size: what a lasting gradient is multiplied by, > 0; the L1 threshold is this times
+            beta. For plain gradient descent it is the learning rate.
+        name: how records call it.
+        proximal: False differentiates |d| instead of thresholding.
+
+    Returns:
+        The solver. Keep and reuse it: a new one is a new program to compile.
+
+    Raises:
+        TypeError: if `transformation` is no optax transformation.
+
+    Examples:
+        >>> import optax
+        >>> from_optax(optax.rmsprop(1e-2), step_size=1e-2, name="rmsprop").name
+        'rmsprop'
+    """
+    if not (hasattr(transformation, "init") and hasattr(transformation, "update")):
+        raise TypeError(
+            f"expected an optax.GradientTransformation such as optax.adam(1e-2), "
+            f"got {type(transformation).__name__}"
+        )
+    _check_rate(step_size)
+    return GradientSolver(name, transformation, lambda state: step_size, proximal=proximal)
+
+
+NAMED_SOLVERS: dict[str, Callable[[float], GradientSolver | Fista]] = {
+    "adam": adam,
+    "subgradient_adam": subgradient_adam,
+    "gradient_descent": gradient_descent,
+    "fista": fista,
+    "reference_fista": reference_fista,
+}
+
+
+def named(name: str, learning_rate: float | None = None) -> GradientSolver | Fista:
+    """A solver by its name, with its own default learning rate unless one is given.
+
+    Raises:
+        ValueError: if there is no solver of that name.
+
+    Examples:
+        >>> named("fista").name
+        'fista'
+    """
+    if name not in NAMED_SOLVERS:
+        raise ValueError(f"unknown solver {name!r}; the named ones are {', '.join(NAMED_SOLVERS)}")
+    recipe = NAMED_SOLVERS[name]
+    return recipe() if learning_rate is None else recipe(learning_rate)  # type: ignore[call-arg]

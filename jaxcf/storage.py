@@ -1,0 +1,81 @@
+"""Arrays and their description in one npz file: written at once or not at all, never pickled."""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_METADATA = "metadata"
+
+
+def write_atomically(path: str | os.PathLike[str], write: Any) -> None:
+    """Call `write(file)` on a temporary file beside `path`, then put it in place.
+
+    Args:
+        path: where the file shall be; its folder is made if it is missing.
+        write: given a binary file open for writing.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+        # mkstemp makes files private; what is written here is as public as its folder.
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a value as indented JSON."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
+) -> None:
+    """Write arrays and a JSON-able description of them.
+
+    Raises:
+        ValueError: if an array is called "metadata" or holds Python objects.
+    """
+    for name, array in arrays.items():
+        if name == _METADATA or np.asarray(array).dtype.hasobject:
+            raise ValueError(f"can't store the array {name!r}: reserved name or Python objects")
+    described = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
+    content = dict(arrays) | {_METADATA: described}
+    write_atomically(path, lambda file: np.savez_compressed(file, **content))  # type: ignore[arg-type]
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `write_arrays` wrote.
+
+    Returns:
+        The arrays by name, and the description.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it isn't such a file, or is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        metadata = json.loads(arrays.pop(_METADATA).tobytes())
+    except FileNotFoundError:
+        raise
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is not a file that jaxcf wrote, or is damaged: {error}"
+        ) from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path} is damaged: its description is no JSON object")
+    return arrays, metadata

@@ -1,0 +1,18 @@
+"""Data sets by name, and your own from arrays, folders of images, CSV and IDX files."""
+
+from jaxcf.data.catalogue import available, load
+from jaxcf.data.dataset import Dataset, from_arrays
+from jaxcf.data.idx import read_idx
+from jaxcf.data.readers import image_folder, read_csv
+from jaxcf.data.splitting import stratified_split
+
+__all__ = [
+    "Dataset",
+    "available",
+    "from_arrays",
+    "image_folder",
+    "load",
+    "read_csv",
+    "read_idx",
+    "stratified_split",
+]

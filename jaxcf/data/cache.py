@@ -1,0 +1,75 @@
+"""Decoded images on disk: written in one piece, checked when read, rebuilt when damaged."""
+
+import os
+import zipfile
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from jaxcf.storage import write_atomically
+
+# what numpy raises depends on where the damage is; TypeError: the file is one array, not a zip
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def default_cache_dir() -> Path:
+    """Return `$XDG_CACHE_HOME/jaxcf`, or `~/.cache/jaxcf` where that variable is not set."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "jaxcf"
+
+
+def read_images(
+    path: Path, *, count: int, shape: tuple[int, ...], num_classes: int
+) -> tuple[UInt8[np.ndarray, "rows *shape"], Int32[np.ndarray, " rows"]] | None:
+    """Read images and labels back, or return None where the file is absent, damaged or other.
+
+    Args:
+        path: The file, as `write_images` wrote it.
+        count: How many rows it must hold.
+        shape: Shape that each image must have.
+        num_classes: One more than the largest label it may hold.
+
+    Returns:
+        Images in [0, 255] and labels in [0, num_classes), or None.
+    """
+    try:
+        # opened here, because numpy leaves a damaged file open
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            images, labels = file["images"], file["labels"]
+    except _DAMAGE:
+        return None
+    fits = (
+        images.dtype == np.uint8
+        and labels.dtype == np.int32
+        and images.shape == (count, *shape)
+        and labels.shape == (count,)
+        and (count == 0 or (labels.min() >= 0 and labels.max() < num_classes))
+    )
+    return (images, labels) if fits else None
+
+
+def write_images(
+    path: Path, images: UInt8[np.ndarray, "rows *shape"], labels: Int32[np.ndarray, " rows"]
+) -> None:
+    """Write images and labels, or leave everything as it was where the folder takes no files.
+
+    Args:
+        path: The file to write; its folder is made where it does not exist.
+        images: Images `[rows, height, width, channels]` in [0, 255].
+        labels: Labels `[rows]`.
+    """
+    # a cache saves time and nothing else: a full or read-only disk must not stop the work
+    with suppress(OSError):
+        write_atomically(path, lambda file: np.savez(file, images=images, labels=labels))

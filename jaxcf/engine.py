@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcf import search
 from jaxcf.model_functions import ModelFunctions
-from jaxcf.objective import L1, Instance, Objective, loss_terms
+from jaxcf.objective import L1, Instance, Objective, loss_terms, traced
 from jaxcf.search import Limits, Rule, SearchState, Status
 
 _LANES = "lanes"
@@ -143,8 +143,8 @@ def _evaluate_and_step(problem: Problem, inputs: Inputs, lanes: Lanes) -> Lanes:
 
 
 @partial(jax.jit, static_argnames="problem", donate_argnames="lanes")
-def _advance(problem: Problem, inputs: Inputs, lanes: Lanes, num_steps: jax.Array) -> Lanes:
-    def chunk(inputs: Inputs, lanes: Lanes, num_steps: jax.Array) -> Lanes:
+def _advance(problem: Problem, inputs: Inputs, lanes: Lanes, num_steps: int | jax.Array) -> Lanes:
+    def chunk(inputs: Inputs, lanes: Lanes, num_steps: int | jax.Array) -> Lanes:
         if not problem.device_loop:
             return _evaluate_and_step(problem, inputs, lanes)
         return jax.lax.fori_loop(
@@ -243,7 +243,7 @@ class Engine:
         self._device = devices[0] if len(devices) == 1 else None
         self.num_lanes = _choose_lanes(options, num_rows)
         self._steps_per_chunk = options.steps_per_chunk
-        self._inputs = Inputs(params, objective, limits)
+        self._inputs = Inputs(params, traced(objective), limits)
         self._template = instance
         self._problem = Problem(models, rule, mesh)
         if _slow_in_a_loop(self._problem, self._inputs, self._lane_shapes()):
@@ -349,9 +349,10 @@ def _choose_lanes(options: EngineOptions, num_rows: int | None) -> int:
 
 @lru_cache(maxsize=64)
 def _holds_convolution(problem: Problem, treedef: Any, leaves: tuple[Any, ...]) -> bool:
-    inputs, lanes = jax.tree.unflatten(treedef, leaves)
-    lowered = jax.jit(partial(_evaluate_and_step, problem)).lower(inputs, lanes)
-    return "stablehlo.convolution" in lowered.as_text()
+    def evaluate(*leaves: jax.Array) -> Lanes:
+        return _evaluate_and_step(problem, *jax.tree.unflatten(treedef, leaves))
+
+    return "stablehlo.convolution" in jax.jit(evaluate).lower(*leaves).as_text()
 
 
 def _slow_in_a_loop(problem: Problem, inputs: Inputs, lanes: Lanes) -> bool:

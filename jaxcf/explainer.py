@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from jaxcf import prototypes, run
 from jaxcf.blocks import map_blocks
@@ -35,11 +35,14 @@ class Explainer:
             functions are called `f(params, x)`.
         encode: `[n, *shape]` to `[n, *latent]`; the prototypes live there. None leaves them in
             input space.
-        reconstruct: `[n, *shape]` to `[n, *shape]`, an autoencoder; needed by B, D and F.
+        reconstruct: `[n, *shape]` to `[n, *shape]`, an autoencoder; needed by B, D and F unless
+            there is a decoder.
+        decode: `[n, *latent]` to `[n, *shape]`: the autoencoder is then `decode(encode(x))`, which
+            is faster than `reconstruct` since both terms share one encoding.
         params: a pytree passed through untouched, traced: other values compile nothing anew.
         output: "probabilities" or "logits", what `predict` returns.
         objective: "A" to "F" or an `Objective`; None takes the richest the functions allow: D
-            with encoder and autoencoder, B with an autoencoder only, else C.
+            with an autoencoder, else C.
         prototypes: "nearest", "kdtree", "kmeans" or a kind with its options; None takes "nearest"
             with an encoder and "kdtree" without.
         search: how one instance is searched.
@@ -65,6 +68,7 @@ class Explainer:
     predict: Model
     encode: Model | None = None
     reconstruct: Model | None = None
+    decode: Model | None = None
     params: Any = None
     output: str = "probabilities"
     objective: str | Objective | None = None
@@ -74,14 +78,19 @@ class Explainer:
     feature_range: Range | None = None
 
     def __post_init__(self) -> None:
-        for name in ("predict", "encode", "reconstruct"):
+        for name in ("predict", "encode", "reconstruct", "decode"):
             function = getattr(self, name)
             if not callable(function) and not (function is None and name != "predict"):
                 raise TypeError(f"{name} must be a function, got {type(function).__name__}")
         if self.output not in ("probabilities", "logits"):
             raise ValueError(f"output must be 'probabilities' or 'logits', got {self.output!r}")
+        if self.decode is not None and (self.encode is None or self.reconstruct is not None):
+            raise ValueError(
+                "decode needs an encode function and stands in for reconstruct; pass encode= and "
+                "decode=, or reconstruct="
+            )
         objective = self._objective()
-        if RECONSTRUCTION in objective.terms and self.reconstruct is None:
+        if RECONSTRUCTION in objective.terms and not self._has_autoencoder:
             raise ValueError(
                 "the objective has a reconstruction term (B, D, F) but no reconstruct function "
                 "was given; pass reconstruct=, or objective='C', or drop the term with "
@@ -94,10 +103,14 @@ class Explainer:
                 "given; leave encode out, or choose 'nearest' or 'kmeans'"
             )
 
+    @property
+    def _has_autoencoder(self) -> bool:
+        return self.reconstruct is not None or self.decode is not None
+
     def _objective(self) -> Objective:
         if isinstance(self.objective, Objective):
             return self.objective
-        default = "C" if self.reconstruct is None else "B" if self.encode is None else "D"
+        default = "D" if self._has_autoencoder else "C"
         return Objective.named(self.objective or default)
 
     def _prototype_kind(self) -> PrototypeKind:
@@ -106,13 +119,18 @@ class Explainer:
 
     def _models(self) -> ModelFunctions:
         return ModelFunctions(
-            self.predict, self.encode, self.reconstruct, self.output, self.params is not None
+            self.predict,
+            self.encode,
+            self.reconstruct,
+            self.decode,
+            self.output,
+            self.params is not None,
         )
 
     def fit(
         self,
-        x_train: Float[np.ndarray, "n *shape"],
-        labels: Int[np.ndarray, " n"] | None = None,
+        x_train: ArrayLike,
+        labels: ArrayLike | None = None,
     ) -> "FittedExplainer":
         """Build the class prototypes.
 
@@ -208,7 +226,7 @@ class FittedExplainer:
 
     def explain(
         self,
-        x: Float[np.ndarray, "n *shape"],
+        x: ArrayLike,
         *,
         target: Target = None,
         feature_range: Range | None = None,
@@ -245,7 +263,7 @@ class FittedExplainer:
 
     def stream(
         self,
-        batches: Iterable[Float[np.ndarray, "n *shape"]],
+        batches: Iterable[ArrayLike],
         *,
         target: int | None = None,
         on_progress: OnProgress | None = None,

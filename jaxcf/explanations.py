@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -123,7 +123,7 @@ class Explanations:
         weights = self.settings.get("objective", {}).get("weights", {})
         return metrics.elastic_net(self.perturbation, weights.get("l1", 0.1))
 
-    def __getitem__(self, rows: Any) -> Self:
+    def __getitem__(self, rows: Any) -> "Explanations":
         """The chosen rows, as explanations: a slice, a mask, row numbers or one row number."""
         chosen = np.atleast_1d(np.arange(len(self))[rows])
         arrays = {name: getattr(self, name)[chosen] for name in _ARRAYS}
@@ -133,7 +133,7 @@ class Explanations:
         }
         return replace(self, **arrays, **tables)
 
-    def with_scores(self, **scores: Float[np.ndarray, " n"]) -> Self:
+    def with_scores(self, **scores: Float[np.ndarray, " n"]) -> "Explanations":
         """The same explanations with further values per row, shown in summaries and tables."""
         for name, values in scores.items():
             if np.shape(values) != (len(self),):
@@ -227,7 +227,7 @@ class Explanations:
         storage.write_arrays(path, arrays, metadata)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str]) -> "Explanations":
         """Read what `save` wrote.
 
         Raises:

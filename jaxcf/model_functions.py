@@ -7,7 +7,6 @@ framework stays fast.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -21,12 +20,13 @@ Model = Callable[..., Array]
 
 @dataclass(frozen=True)
 class ModelFunctions:
-    """The three functions of a batch that the search may call. Static: compared by identity.
+    """The functions of a batch that the search may call. Static: compared by identity.
 
     Args:
         predict: `[n, *shape]` to probabilities (or logits) `[n, classes]`.
         encode: `[n, *shape]` to `[n, *latent]`; None leaves the prototypes in input space.
         reconstruct: `[n, *shape]` to `[n, *shape]`; None where no objective needs it.
+        decode: `[n, *latent]` to `[n, *shape]`; takes the place of `reconstruct` where given.
         output: what `predict` returns, "probabilities" or "logits".
         takes_params: whether the functions are called `f(params, x)` instead of `f(x)`.
     """
@@ -34,6 +34,7 @@ class ModelFunctions:
     predict: Model
     encode: Model | None = None
     reconstruct: Model | None = None
+    decode: Model | None = None
     output: str = "probabilities"
     takes_params: bool = False
 
@@ -58,12 +59,24 @@ class ModelFunctions:
         reconstruction: bool,
     ) -> Outputs:
         """All that the loss terms may ask about a batch; what isn't asked for is None."""
-        reconstruct = self.reconstruct if reconstruction else None
-        return Outputs(
-            probabilities=self.probabilities(params, x),
-            encoding=self.encoding(params, x) if encoding else None,
-            reconstruction=None if reconstruct is None else self._call(reconstruct, params, x),
-        )
+        probabilities = self.probabilities(params, x)
+        encoded = self.encoding(params, x) if encoding else None
+        if not reconstruction:
+            return Outputs(probabilities, encoded, None)
+        return Outputs(probabilities, encoded, self.reconstruction(params, x, encoded))
+
+    def reconstruction(
+        self, params: Any, x: Float[Array, "n *shape"], encoded: Array | None = None
+    ) -> Array | None:
+        """The autoencoder's image of a batch, or None where there is no autoencoder.
+
+        With a decoder the encoding serves both the prototype and the reconstruction term: one
+        pass through the encoder and, what XLA can't see by itself, one way back.
+        """
+        if self.decode is not None:
+            encoded = self.encoding(params, x) if encoded is None else encoded
+            return self._call(self.decode, params, encoded)
+        return None if self.reconstruct is None else self._call(self.reconstruct, params, x)
 
 
 def check_models(
@@ -98,12 +111,12 @@ def check_models(
             f"encode returned shape {encoded.shape} for a batch of shape {batch.shape}; "
             f"expected ({rows}, *latent) with one encoding per instance"
         )
-    if models.reconstruct is not None:
-        reconstruct = partial(models._call, models.reconstruct)
-        reconstructed = _abstract_call("reconstruct", reconstruct, params, batch)
+    if models.reconstruct is not None or models.decode is not None:
+        name = "reconstruct" if models.decode is None else "decode"
+        reconstructed = _abstract_call(name, models.reconstruction, params, batch)
         if reconstructed.shape != batch.shape:
             raise ValueError(
-                f"reconstruct returned shape {reconstructed.shape} for a batch of shape "
+                f"{name} returned shape {reconstructed.shape} for a batch of shape "
                 f"{batch.shape}; an autoencoder must give back the shape it was given"
             )
     return predicted.shape[1], encoded.shape[1:]

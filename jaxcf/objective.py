@@ -7,13 +7,14 @@ over all of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-Scalar = float | Array
+Scalar = int | float | np.number | Array
 
 PREDICTION = "prediction"
 L1 = "l1"
@@ -154,7 +155,7 @@ class Objective:
             )
 
     @classmethod
-    def named(cls, name: str, **weights: Scalar) -> Self:
+    def named(cls, name: str, **weights: Scalar) -> "Objective":
         """One of the paper's objectives, with the report's weights unless others are given.
 
         Args:
@@ -192,7 +193,7 @@ class Objective:
         """Whether any term looks at the reconstruction; extra terms may."""
         return RECONSTRUCTION in self.terms or bool(self.extra_terms)
 
-    def without(self, *names: str) -> Self:
+    def without(self, *names: str) -> "Objective":
         """The same objective with the named terms dropped; they aren't computed any more."""
         missing = [name for name in names if name not in self.term_names]
         if missing:
@@ -205,7 +206,7 @@ class Objective:
             extra_weights=tuple(self.extra_weights[i] for i in kept),
         )
 
-    def with_term(self, name: str, function: Term, weight: Scalar = 1.0) -> Self:
+    def with_term(self, name: str, function: Term, weight: Scalar = 1.0) -> "Objective":
         """The same objective plus a term of the caller's own.
 
         Args:
@@ -238,6 +239,14 @@ class Objective:
         extra = zip(self.extra_terms, self.extra_weights, strict=True)
         used |= {name: float(weight) for (name, _), weight in extra}
         return {"terms": list(self.term_names), "weights": used, "margin": float(self.margin)}
+
+
+def traced(objective: Objective) -> Objective:
+    """The same objective with float32 arrays as weights.
+
+    Python and numpy numbers of any type then meet the same compiled programs.
+    """
+    return jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), objective)
 
 
 def class_margin(

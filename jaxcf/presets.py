@@ -27,7 +27,12 @@ def report(objective: str = "D") -> dict[str, Any]:
     return {
         "objective": Objective.named(objective),
         "prototypes": NearestMean(k=15),
-        "search": SearchOptions(solver=solvers.subgradient_adam(1e-2), stop="first_flip"),
+        "search": SearchOptions(
+            solver=solvers.subgradient_adam(1e-2),
+            stop="first_flip",
+            max_steps=500,
+            weight_rounds=1,
+        ),
     }
 
 
@@ -41,7 +46,10 @@ def report_text(objective: str = "D") -> dict[str, Any]:
         "objective": Objective.named(objective, margin=0.01, prototype_weight=200.0),
         "prototypes": NearestMean(k=10),
         "search": SearchOptions(
-            solver=solvers.subgradient_adam(1e-2), stop="first_flip", max_steps=5000
+            solver=solvers.subgradient_adam(1e-2),
+            stop="first_flip",
+            max_steps=5000,
+            weight_rounds=1,
         ),
     }
 

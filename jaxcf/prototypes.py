@@ -7,7 +7,7 @@ it, and `select` picks the class (eq. 2). Source: arXiv 1907.02584, equations 1 
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -31,6 +31,7 @@ class Nearest(NamedTuple):
     distance: np.ndarray
 
 
+@runtime_checkable
 class ClassPrototypes(Protocol):
     """The prototypes of one class: query them with flat encodings `[n, features]`."""
 
@@ -39,6 +40,7 @@ class ClassPrototypes(Protocol):
         ...
 
 
+@runtime_checkable
 class PrototypeKind(Protocol):
     """How prototypes are made. Implementations are frozen dataclasses."""
 

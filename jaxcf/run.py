@@ -19,7 +19,7 @@ from jaxcf.blocks import map_blocks
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
 from jaxcf.model_functions import ModelFunctions
-from jaxcf.objective import Instance, Objective, loss_terms
+from jaxcf.objective import Instance, Objective, loss_terms, traced
 from jaxcf.search import Status
 from jaxcf.targets import Target, read_targets
 from jaxcf.version import __version__
@@ -214,7 +214,7 @@ class _OpenBatch:
     def finish(self, settings: dict[str, Any]) -> Explanations:
         """Ask the models once more what the counterfactuals are, and put it all together."""
         self.status[np.isin(self.status, (Status.IDLE, Status.RUNNING))] = Status.INTERRUPTED
-        objective = self._explainer.objective
+        objective = traced(self._explainer.objective)
         n = len(self._x)
         probabilities = np.full_like(self.original_probabilities, np.nan)
         losses = {name: np.full(n, np.nan, np.float32) for name in objective.term_names}

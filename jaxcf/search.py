@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcf import solvers
@@ -76,7 +77,8 @@ class SearchOptions:
         stop: "first_flip" ends at the first counterfactual (the report); "budget" uses every
             step and keeps the best by elastic-net distance (the paper); "converged" ends once the
             objective stalls, and keeps the best. Static.
-        max_steps: updates per round, >= 1. Traced.
+        max_steps: updates per round, >= 1. An objective without a prediction term has no c to
+            search for: its rounds are one, of `weight_rounds * max_steps` updates. Traced.
         prediction_weight: c in eq. 8, the first one where it is searched for, >= 0. Traced.
         weight_rounds: how many rounds of `max_steps` the search for c may take, >= 1; 1 keeps c
             fixed. c grows tenfold until a counterfactual is found and is bisected from then on.
@@ -90,17 +92,17 @@ class SearchOptions:
         ValueError: if a value is out of its range or the stop rule is unknown.
 
     Examples:
-        >>> SearchOptions(max_steps=100, stop="budget").weight_rounds
-        1
+        >>> SearchOptions(max_steps=500, weight_rounds=1).stop
+        'first_flip'
     """
 
     solver: Solver = field(default_factory=solvers.adam)
     stop: str = "first_flip"
-    max_steps: int = 500
-    prediction_weight: float = 1.0
-    weight_rounds: int = 1
-    tolerance: float = 1e-4
-    patience: int = 20
+    max_steps: int | np.integer = 100
+    prediction_weight: Scalar = 1.0
+    weight_rounds: int | np.integer = 8
+    tolerance: Scalar = 1e-4
+    patience: int | np.integer = 20
     record_history: bool = False
 
     def __post_init__(self) -> None:
@@ -109,7 +111,7 @@ class SearchOptions:
         for name in ("max_steps", "weight_rounds", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.prediction_weight < 0 or self.tolerance < 0:
+        if not (self.prediction_weight >= 0 and self.tolerance >= 0):
             raise ValueError(
                 "prediction_weight and tolerance must be >= 0, got "
                 f"{self.prediction_weight} and {self.tolerance}"
@@ -142,16 +144,18 @@ class Rule:
 
 def split_options(options: SearchOptions, objective: Objective) -> tuple[Rule, Limits]:
     """Part the options into what picks code and what is only a number."""
-    # Without a prediction term every c is the same search.
-    rounds = options.weight_rounds if PREDICTION in objective.terms else 1
+    rounds, max_steps = options.weight_rounds, options.max_steps
+    if PREDICTION not in objective.terms:
+        # Every c is the same search: spend the whole budget on one.
+        rounds, max_steps = 1, rounds * max_steps
     limits = Limits(
-        max_steps=jnp.asarray(options.max_steps, jnp.int32),
+        max_steps=jnp.asarray(max_steps, jnp.int32),
         prediction_weight=jnp.asarray(options.prediction_weight, jnp.float32),
         weight_rounds=jnp.asarray(rounds, jnp.int32),
         tolerance=jnp.asarray(options.tolerance, jnp.float32),
         patience=jnp.asarray(options.patience, jnp.int32),
     )
-    history_length = rounds * (options.max_steps + 1) if options.record_history else 0
+    history_length = rounds * (max_steps + 1) if options.record_history else 0
     return Rule(options.solver, options.stop, history_length), limits
 
 
@@ -359,7 +363,8 @@ def _next_round(rule: Rule, instance: Instance, limits: Limits, state: SearchSta
 
 
 def _final_status(instance: Instance, state: SearchState, finite: Array) -> Array:
-    moved = jnp.any(state.best != instance.original)
+    moved = jnp.any(candidate(instance, state) != instance.original)
+    moved = moved | jnp.any(state.best != instance.original)
     missed = jnp.where(moved, Status.NOT_FOUND, Status.NEVER_MOVED)
     missed = jnp.where(finite, missed, Status.MODEL_NOT_FINITE)
     return jnp.where(state.found, Status.FOUND, missed).astype(jnp.int32)

@@ -8,7 +8,7 @@ handled here: by a proximal step, or, for the report's variant, by a subgradient
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax.numpy as jnp
 import optax
@@ -31,6 +31,7 @@ class SolverState(NamedTuple):
     memory: Any
 
 
+@runtime_checkable
 class Solver(Protocol):
     """What the search asks of a step rule. Implementations are frozen and hashable (static)."""
 
@@ -196,15 +197,15 @@ class Fista:
         moved = state.query - rate * gradient - instance.original
         iterate = clip_perturbation(soft_threshold(moved, threshold), instance)
         count = state.memory.count + 1
-        momentum = count / (count + 3.0)
+        momentum = count / (count + 3)
         ahead = iterate + momentum * (iterate - state.iterate)
         query = clip_perturbation(ahead - instance.original, instance)
         return SolverState(iterate, query, _FistaMemory(count))
 
 
-def _check_rate(learning_rate: float) -> None:
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be > 0, got {learning_rate}")
+def _check_rate(rate: float, what: str = "learning_rate") -> None:
+    if not rate > 0:
+        raise ValueError(f"{what} must be > 0, got {rate}")
 
 
 _ADAM_DECAY = 0.999
@@ -231,7 +232,7 @@ def adam(learning_rate: float = 1e-2) -> GradientSolver:
 
     def step_size(state: Any) -> Array:
         moments = state[0]
-        second = moments.nu / (1 - _ADAM_DECAY**moments.count)
+        second = moments.nu / (1 - _ADAM_DECAY ** moments.count.astype(jnp.float32))
         return learning_rate / (jnp.sqrt(second) + _ADAM_EPSILON)
 
     transformation = optax.adam(learning_rate, b2=_ADAM_DECAY, eps=_ADAM_EPSILON)
@@ -322,7 +323,7 @@ def from_optax(
             f"expected an optax.GradientTransformation such as optax.adam(1e-2), "
             f"got {type(transformation).__name__}"
         )
-    _check_rate(step_size)
+    _check_rate(step_size, "step_size")
     return GradientSolver(name, transformation, lambda state: step_size, proximal=proximal)
 
 

@@ -1,0 +1,1 @@
+"""One module per result: `python -m experiments.NAME` writes it to results/."""

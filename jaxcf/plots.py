@@ -1,0 +1,153 @@
+"""Pictures of explanations, drawn with matplotlib on a figure of their own."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxcf.explanations import Explanations
+
+# Differences: red where the counterfactual is darker, blue where it is brighter.
+_DIFFERENCE_COLOURS = "RdBu"
+
+
+def grid(
+    explanations: "Explanations",
+    *,
+    num_columns: int = 10,
+    class_names: Sequence[str] | None = None,
+    feature_names: Sequence[str] | None = None,
+) -> "Figure":
+    """Originals, counterfactuals and their differences, side by side.
+
+    Images `[n, h, w]` or `[n, h, w, 1 or 3]` are shown as images, one column per instance; tables
+    `[n, features]` as bars of the most changed features, one panel per instance. Found rows of
+    all original classes are shown first.
+
+    Args:
+        explanations: at least one row.
+        num_columns: how many instances at most.
+        class_names: one per class; their numbers where not given.
+        feature_names: one per feature, for tables.
+
+    Returns:
+        The figure, not yet shown or saved.
+
+    Raises:
+        ValueError: if there is no row, or the shape of one is neither an image nor a table row.
+
+    Examples:
+        >>> import numpy as np
+        >>> from jaxcf import Explanations
+        >>> rows = np.zeros((2, 4, 4, 1), np.float32)
+        >>> explanations = Explanations(rows, rows + 0.5, *[np.zeros(2, np.int8)] * 2,
+        ...     np.ones((2, 2)), np.ones(2, int), np.ones((2, 2)), *[np.ones(2, int)] * 4)
+        >>> len(grid(explanations).axes)
+        6
+    """
+    if not len(explanations):
+        raise ValueError("there is no row to draw")
+    rows = representative_rows(explanations.found, explanations.original_class, num_columns)
+    chosen = explanations[rows]
+    titles = [_title(chosen, row, class_names) for row in range(len(chosen))]
+    shape = chosen.original.shape[1:]
+    if len(shape) == 1:
+        return _bars(chosen, titles, feature_names)
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3)):
+        return _images(chosen, titles)
+    raise ValueError(
+        f"instances of shape {shape} are neither images [h, w], [h, w, 1], [h, w, 3] nor table "
+        "rows [features]"
+    )
+
+
+def representative_rows(
+    found: np.ndarray, original_class: Int[np.ndarray, " n"], count: int
+) -> Int[np.ndarray, " k"]:
+    """Up to `count` rows: found ones first, taking turns over the original classes.
+
+    Examples:
+        >>> import numpy as np
+        >>> representative_rows(np.array([True] * 4), np.array([0, 0, 1, 1]), 2).tolist()
+        [0, 2]
+    """
+    turn = np.zeros(len(found), int)
+    for label in np.unique(original_class):
+        for group in (found, ~found):
+            members = np.flatnonzero((original_class == label) & group)
+            turn[members] = np.arange(len(members))
+    chosen = np.sort(np.lexsort((original_class, turn, ~found))[:count])
+    return chosen[np.argsort(original_class[chosen], kind="stable")]
+
+
+def _title(explanations: "Explanations", row: int, class_names: Sequence[str] | None) -> str:
+    def name(label: int) -> str:
+        return str(label) if class_names is None or label < 0 else str(class_names[label])
+
+    before = name(int(explanations.original_class[row]))
+    if not explanations.found[row]:
+        return f"{before}, not found"
+    return f"{before} → {name(int(explanations.counterfactual_class[row]))}"
+
+
+def _new_figure(width: float, height: float) -> "Figure":
+    # Not through pyplot: a library must not touch the caller's current figure or backend.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _images(explanations: "Explanations", titles: list[str]) -> "Figure":
+    count = len(explanations)
+    figure = _new_figure(1.05 * count + 0.9, 3.5)
+    axes = figure.subplots(3, count, squeeze=False)
+    difference = explanations.perturbation
+    reach = float(np.abs(difference).max()) or 1.0
+    low = float(np.nanmin(explanations.original))
+    high = max(float(np.nanmax(explanations.original)), low + 1e-6)
+    for column in range(count):
+        shown: dict[str, Any] = {"cmap": "gray", "vmin": low, "vmax": high}
+        axes[0, column].imshow(_as_image(explanations.original[column]), **shown)
+        axes[1, column].imshow(_as_image(explanations.counterfactual[column]), **shown)
+        change = difference[column]
+        change = change.mean(axis=-1) if change.ndim == 3 else change
+        axes[2, column].imshow(change, cmap=_DIFFERENCE_COLOURS, vmin=-reach, vmax=reach)
+        axes[0, column].set_title(titles[column], fontsize=9)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    for axis, label in zip(axes[:, 0], ("original", "counterfactual", "difference"), strict=True):
+        axis.set_ylabel(label, fontsize=8)
+    return figure
+
+
+def _as_image(image: Float[np.ndarray, "..."]) -> np.ndarray:
+    return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+
+
+def _bars(
+    explanations: "Explanations", titles: list[str], feature_names: Sequence[str] | None
+) -> "Figure":
+    count, num_features = explanations.original.shape
+    shown = min(8, num_features)
+    columns = min(count, 3)
+    lines = -(-count // columns)
+    figure = _new_figure(4.2 * columns, (0.28 * shown + 0.7) * lines)
+    axes = figure.subplots(lines, columns, squeeze=False)
+    names = [str(name) for name in feature_names or range(num_features)]
+    for row, axis in enumerate(axes.flat):
+        if row >= count:
+            axis.set_axis_off()
+            continue
+        change = explanations.perturbation[row]
+        largest = np.argsort(-np.abs(change), kind="stable")[:shown][::-1]
+        colours = ["tab:red" if change[feature] < 0 else "tab:blue" for feature in largest]
+        axis.barh([names[feature] for feature in largest], change[largest], color=colours)
+        axis.axvline(0, color="black", linewidth=0.6)
+        axis.set_title(titles[row], fontsize=9)
+        axis.tick_params(labelsize=7)
+    return figure

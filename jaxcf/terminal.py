@@ -1,0 +1,89 @@
+"""What the command line shows: progress bars and tables, drawn by rich."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from jaxcf.run import Progress
+
+
+class Terminal:
+    """Where a command says what it does. Silent if asked; no bars where nobody watches.
+
+    Args:
+        quiet: show nothing at all.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        # Progress goes to the error stream, so that output can be piped.
+        self._out = Console(quiet=quiet, highlight=False)
+        self._err = Console(stderr=True, quiet=quiet, highlight=False)
+
+    def say(self, text: str) -> None:
+        """One line about what is being done, for those who watch."""
+        self._err.print(text, markup=False)
+
+    def table(self, title: str, rows: Mapping[str, Any]) -> None:
+        """A two-column table on the output stream."""
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
+        table.add_column(style="dim")
+        table.add_column()
+        for name, value in rows.items():
+            table.add_row(name, str(value))
+        self._out.print(table)
+
+    @contextmanager
+    def _bars(self, *columns: Any) -> Iterator[Bars]:
+        bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            *columns,
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._err,
+            disable=self._quiet or not self._err.is_terminal,
+            transient=True,
+        )
+        with bars:
+            yield bars
+
+    @contextmanager
+    def explaining(self, total: int) -> Iterator[Any]:
+        """A bar of finished rows; yields the callback that moves it."""
+        columns = TextColumn("{task.fields[text]}")
+        with self._bars(columns) as bars:
+            task = bars.add_task("explaining", total=total, text="")
+
+            def on_progress(progress: Progress) -> None:
+                rate = progress.done / max(progress.seconds, 1e-9)
+                missed = progress.done - progress.found
+                text = f"{progress.found} found, {missed} not found, {rate:.0f}/s"
+                bars.update(task, completed=progress.done, text=text)
+
+            yield on_progress
+
+    @contextmanager
+    def training(self) -> Iterator[Any]:
+        """A bar of epochs per model; yields the callback that moves it."""
+        with self._bars(TextColumn("loss {task.fields[loss]:.4f}")) as bars:
+            tasks: dict[str, Any] = {}
+
+            def on_progress(stage: str, epoch: int, epochs: int, loss: float) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(stage, total=epochs, loss=loss)
+                bars.update(tasks[stage], completed=epoch, loss=loss)
+
+            yield on_progress

@@ -1,0 +1,192 @@
+"""The command line, run in this process on the embedded data, as a user would call it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcf import Explanations, Status, cli, data, storage
+
+SUMMARY_KEYS = {
+    "n",
+    "found",
+    "status",
+    "steps",
+    "l1",
+    "l2",
+    "elastic_net",
+    "changed",
+    "im1",
+    "im2",
+    "seconds",
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "digits"
+    assert cli.main(["explain", "digits", "--limit", "40", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_explain_writes_the_documented_files(digits_run):
+    assert {file.name for file in digits_run.iterdir()} == {
+        "explanations.npz",
+        "summary.json",
+        "config.json",
+        "grid.png",
+    }
+    explanations = Explanations.load(digits_run / "explanations.npz")
+    np.testing.assert_array_equal(explanations.original, data.load("digits").x_test[:40])
+    with Image.open(digits_run / "grid.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_summary_agrees_with_the_explanations(digits_run):
+    summary = storage.read_json(digits_run / "summary.json")
+    explanations = Explanations.load(digits_run / "explanations.npz")
+    assert summary.keys() == SUMMARY_KEYS
+    assert summary["steps"].keys() == {"median", "p99", "mean"}
+    assert summary["seconds"].keys() == {"models", "prototypes", "compile", "search", "total"}
+    found = explanations.found
+    assert summary["n"] == 40
+    assert summary["found"] == found.sum() >= 38
+    assert sum(summary["status"].values()) == 40
+    np.testing.assert_allclose(summary["l1"], explanations.l1[found].mean(), rtol=1e-6)
+    np.testing.assert_allclose(summary["im1"], explanations.scores["im1"][found].mean(), rtol=1e-6)
+    assert summary["seconds"]["total"] >= summary["seconds"]["search"] > 0
+
+
+def test_only_found_rows_have_a_score(digits_run):
+    explanations = Explanations.load(digits_run / "explanations.npz")
+    for values in explanations.scores.values():
+        np.testing.assert_array_equal(np.isfinite(values), explanations.found)
+
+
+def test_config_says_what_was_asked_for_and_used(digits_run):
+    config = storage.read_json(digits_run / "config.json")
+    assert config["command"]["limit"] == 40
+    assert config["data"]["test_rows"] == 40
+    assert config["models"] == "shipped"
+    assert config["settings"]["objective"]["weights"]["prototype"] == 100.0
+    assert config["settings"]["im_eps"] == 1e-8
+
+
+def test_evaluate_confirms_every_found_row(digits_run, capsys):
+    assert cli.main(["evaluate", str(digits_run), "--eps", "1e-5"]) == 0
+    evaluation = storage.read_json(digits_run / "evaluation.json")
+    summary = storage.read_json(digits_run / "summary.json")
+    assert evaluation["confirmed"] == evaluation["found"] == summary["found"]
+    assert evaluation["im_eps"] == 1e-5
+    assert evaluation["validity"] == summary["found"] / 40
+    assert "of 40 in all" in capsys.readouterr().out
+    (digits_run / "evaluation.json").unlink()
+
+
+def test_target_by_name_is_reached(tmp_path):
+    assert cli.main(["explain", "digits", "--limit", "12", "--target", "3", "--out", "to3"]) == 0
+    explanations = Explanations.load("to3/explanations.npz")
+    already = explanations.status == Status.ALREADY_IN_TARGET
+    assert (already == (explanations.original_class == 3)).all()
+    assert (explanations.counterfactual_class[explanations.found] == 3).all()
+    assert explanations.found.sum() + already.sum() >= 11
+
+
+@pytest.mark.parametrize("kind", ["nearest", "kdtree", "kmeans"])
+def test_prototypes_can_be_chosen(kind):
+    arguments = ["explain", "digits", "--limit", "8", "--prototypes", kind, "--k", "2"]
+    assert cli.main([*arguments, "--out", kind]) == 0
+    prototypes = storage.read_json(f"{kind}/config.json")["settings"]["prototypes"]
+    assert prototypes["kind"] == kind
+    assert prototypes["k"] == 2
+
+
+def test_presets_and_single_options_combine():
+    arguments = ["explain", "digits", "--limit", "4", "--preset", "report", "--objective", "C"]
+    assert cli.main([*arguments, "--max-steps", "7", "--out", "run"]) == 0
+    settings = storage.read_json("run/config.json")["settings"]
+    assert settings["search"]["solver"] == "subgradient_adam"
+    assert settings["search"]["max_steps"] == 7
+    assert settings["search"]["weight_rounds"] == 1
+    assert settings["objective"]["weights"]["prototype"] == 200.0
+    assert Explanations.load("run/explanations.npz").steps.max() <= 7
+
+
+def test_tables_are_explained_too():
+    assert cli.main(["explain", "breast_cancer", "--limit", "20", "--out", "run"]) == 0
+    summary = storage.read_json("run/summary.json")
+    assert summary["n"] == 20
+    assert summary["found"] >= 19
+
+
+def test_interrupting_keeps_what_was_finished(monkeypatch):
+    from jaxcf import terminal
+
+    class Interrupting(terminal.Terminal):
+        def explaining(self, total):
+            from contextlib import nullcontext
+
+            def on_progress(progress):
+                raise KeyboardInterrupt
+
+            return nullcontext(on_progress)
+
+    monkeypatch.setattr("jaxcf.commands.Terminal", Interrupting)
+    status = cli.main(["explain", "digits", "--limit", "40", "--lanes", "8", "--out", "run"])
+    assert status == cli.EXIT_INTERRUPTED
+    explanations = Explanations.load("run/explanations.npz")
+    assert len(explanations) == 40
+    assert 0 < explanations.found.sum() < 40
+    assert set(explanations.status.tolist()) <= {Status.FOUND, Status.INTERRUPTED}
+    assert json.loads(open("run/summary.json").read())["status"]["interrupted"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "digit"], "Did you mean 'digits'"),
+        (["explain", "digits", "--target", "eleven"], "its classes are 0, 1"),
+        (["explain", "mnist", "--data-dir", "nowhere"], "nowhere"),
+        (["explain", "digits", "--models", "nowhere.npz"], "nowhere.npz"),
+        (["evaluate", "nowhere"], "jaxcf explain"),
+        (["explain", "digits", "--k", "100000", "--limit", "4"], "k=100000"),
+        (["explain", "digits", "--learning-rate", "-1", "--limit", "4"], "learning_rate"),
+    ],
+)
+def test_failures_say_why_in_one_line(arguments, message, capsys):
+    assert cli.main([*arguments, *(["--quiet"] if arguments[0] == "explain" else [])]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.startswith("jaxcf: error: ")
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["explain"], ["explain", "digits", "--objective", "G"], ["nonsense"]]
+)
+def test_wrong_usage_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert "usage: jaxcf" in capsys.readouterr().err
+
+
+def test_quiet_is_quiet(capsys):
+    assert cli.main(["explain", "digits", "--limit", "4", "--quiet", "--out", "run"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_info_names_data_and_describes_runs(digits_run, capsys):
+    assert cli.main(["info"]) == 0
+    assert "breast_cancer" in capsys.readouterr().out
+    assert cli.main(["info", str(digits_run)]) == 0
+    assert "of 40" in capsys.readouterr().out
+    assert cli.main(["info", str(digits_run / "explanations.npz")]) == 0
+    assert "of 40" in capsys.readouterr().out

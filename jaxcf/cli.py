@@ -57,6 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
+def script() -> None:
+    """The console script: `main` in a process of its own, which keeps compiled programs on disk."""
+    import jax
+
+    from jaxcf.data.cache import default_cache_dir
+
+    jax.config.update("jax_compilation_cache_dir", str(default_cache_dir() / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    sys.exit(main())
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -166,4 +177,4 @@ def _add_info(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

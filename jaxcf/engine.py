@@ -1,27 +1,27 @@
-"""Many searches at once: lanes, chunks of steps, refill, streaming, devices. The only loop.
+"""Many searches at once: groups of lanes, chunks of steps, refill, streaming. The only loop.
 
-A fixed number of lanes each hold one instance. A chunk of steps advances all of them; lanes whose
-search has ended are then emptied and refilled from the queue, so nobody waits for the slowest and
-memory depends on the number of lanes, not of rows. One row takes the same path as a million.
+A fixed number of lanes each hold one instance. A chunk of steps advances a group of them; lanes
+whose search has ended are then emptied and refilled from the queue, so nobody waits for the slowest
+and memory depends on the number of lanes, not of rows. While one group is looked at, the device
+works on the next. When the queue has run dry, groups that stand half empty are merged. One row
+takes the same path as a million.
 """
 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxcf import search
+from jaxcf import lanes, search
+from jaxcf.lanes import LANE_AXIS, Inputs, Lanes, Problem, slow_in_a_loop
 from jaxcf.model_functions import ModelFunctions
-from jaxcf.objective import L1, Instance, Objective, loss_terms, traced
-from jaxcf.search import Limits, Rule, SearchState, Status
-
-_LANES = "lanes"
+from jaxcf.objective import Instance, Objective, traced
+from jaxcf.search import Limits, Rule, Status
 
 
 @dataclass(frozen=True)
@@ -31,54 +31,26 @@ class EngineOptions:
     Args:
         lanes: how many instances are searched at once, >= 1; None chooses by device. Memory grows
             with it.
+        lanes_per_group: how many lanes one compiled call advances, >= 1; None chooses by device:
+            few on a CPU, whose caches are small, half of all on an accelerator. Two groups or more
+            keep the device busy while the host looks after one.
         steps_per_chunk: updates between two looks at which lanes have ended, >= 1.
-        devices: the jax devices to spread the lanes over; None uses the default device only.
+        devices: the jax devices to spread each group over; None uses the default device only.
 
     Raises:
         ValueError: if a number is below 1.
     """
 
     lanes: int | None = None
+    lanes_per_group: int | None = None
     steps_per_chunk: int = 8
     devices: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.lanes is not None and self.lanes < 1:
-            raise ValueError(f"lanes must be at least 1 or None, got {self.lanes}")
-        if self.steps_per_chunk < 1:
-            raise ValueError(f"steps_per_chunk must be at least 1, got {self.steps_per_chunk}")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is static about a search: other values are another program.
-
-    Args:
-        models: the caller's functions.
-        rule: the static search options.
-        mesh: the devices the lanes are spread over, or None for one.
-        device_loop: whether a chunk is one compiled loop; else each step is one call.
-    """
-
-    models: ModelFunctions
-    rule: Rule
-    mesh: Mesh | None = None
-    device_loop: bool = True
-
-
-class Inputs(NamedTuple):
-    """The traced values every lane shares."""
-
-    params: Any
-    objective: Objective
-    limits: Limits
-
-
-class Lanes(NamedTuple):
-    """One instance and its search per lane."""
-
-    instance: Instance
-    state: SearchState
+        for name in ("lanes", "lanes_per_group", "steps_per_chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 class Finished(NamedTuple):
@@ -106,75 +78,6 @@ class Block(NamedTuple):
 
     rows: np.ndarray
     instances: Instance
-
-
-# --- what runs on the device --------------------------------------------------------------
-
-
-def _evaluate_and_step(problem: Problem, inputs: Inputs, lanes: Lanes) -> Lanes:
-    models, rule = problem.models, problem.rule
-    objective = inputs.objective
-    instances, states = lanes
-
-    def smooth_objective(queries: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        points, perturbations = jax.vmap(search.view)(instances, queries)
-        outputs = models.outputs(
-            inputs.params,
-            points,
-            encoding=objective.needs_encoding,
-            reconstruction=objective.needs_reconstruction,
-        )
-        terms = jax.vmap(partial(loss_terms, objective))(
-            states.prediction_weight, instances, points, perturbations, outputs
-        )
-        names = objective.term_names
-        smooth = [terms[name] for name in names if not (rule.solver.proximal and name == L1)]
-        # Rows don't meet in any term, so the gradient of the sum is each row's own gradient.
-        total = jnp.sum(jnp.stack(smooth))
-        return total, (outputs.probabilities, jnp.stack([terms[n] for n in names], axis=-1))
-
-    gradient_of = jax.grad(smooth_objective, has_aux=True)
-    gradients, (probabilities, terms) = gradient_of(states.solver.query)
-    if rule.solver.looks_ahead:
-        candidates = jax.vmap(search.candidate)(instances, states)
-        probabilities = models.probabilities(inputs.params, candidates)
-    step = partial(search.step, rule, inputs.limits, objective)
-    return Lanes(instances, jax.vmap(step)(instances, states, probabilities, terms, gradients))
-
-
-@partial(jax.jit, static_argnames="problem", donate_argnames="lanes")
-def _advance(problem: Problem, inputs: Inputs, lanes: Lanes, num_steps: int | jax.Array) -> Lanes:
-    def chunk(inputs: Inputs, lanes: Lanes, num_steps: int | jax.Array) -> Lanes:
-        if not problem.device_loop:
-            return _evaluate_and_step(problem, inputs, lanes)
-        return jax.lax.fori_loop(
-            0, num_steps, lambda _, lanes: _evaluate_and_step(problem, inputs, lanes), lanes
-        )
-
-    if problem.mesh is None:
-        return chunk(inputs, lanes, num_steps)
-    # Around the whole chunk, so that no device waits for another inside it.
-    everywhere, split = PartitionSpec(), PartitionSpec(_LANES)
-    spread = jax.shard_map(
-        chunk, mesh=problem.mesh, in_specs=(everywhere, split, everywhere), out_specs=split
-    )
-    return spread(inputs, lanes, num_steps)
-
-
-@partial(jax.jit, static_argnames="problem", donate_argnames="lanes")
-def _refill(
-    problem: Problem, inputs: Inputs, lanes: Lanes, incoming: Instance, taken: jax.Array
-) -> Lanes:
-    start = partial(search.init, problem.rule, inputs.limits, len(inputs.objective.term_names))
-    fresh = Lanes(incoming, jax.vmap(start)(incoming))
-
-    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-        return jnp.where(taken.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    return jax.tree.map(choose, fresh, lanes)
-
-
-# --- the loop ------------------------------------------------------------------------------
 
 
 class _Queue:
@@ -212,6 +115,39 @@ class _Queue:
         return slots[:filled]
 
 
+class _Group:
+    """Lanes that are advanced by one call, and the rows of the input that they hold."""
+
+    def __init__(self, empty: Lanes, incoming: Instance, num_lanes: int) -> None:
+        self.lanes = empty
+        self.incoming = incoming
+        self.rows = np.full(num_lanes, -1)
+        self.running = np.zeros(num_lanes, bool)
+
+    def look(self) -> None:
+        """Wait for the chunk under way and see which lanes still run."""
+        self.running = np.asarray(self.lanes.state.status) == Status.RUNNING
+
+    @property
+    def occupied(self) -> np.ndarray:
+        """Which lanes hold a row, ended or not."""
+        return self.rows >= 0
+
+    @property
+    def free(self) -> np.ndarray:
+        """The numbers of the lanes that hold none."""
+        return np.flatnonzero(self.rows < 0)
+
+    def harvest(self) -> Finished:
+        """Take the rows that have ended out of their lanes."""
+        ended = self.occupied & ~self.running
+        state = self.lanes.state
+        fields = (state.best, state.status, state.total_steps, state.best_weight, state.history)
+        finished = Finished(self.rows[ended], *(np.asarray(array)[ended] for array in fields))
+        self.rows[ended] = -1
+        return finished
+
+
 class Engine:
     """Searches blocks of instances on a fixed number of lanes.
 
@@ -238,31 +174,34 @@ class Engine:
         num_rows: int | None = None,
     ) -> None:
         devices = options.devices or ()
-        mesh = Mesh(np.array(devices), (_LANES,)) if len(devices) > 1 else None
-        self._sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(_LANES))
+        mesh = Mesh(np.array(devices), (LANE_AXIS,)) if len(devices) > 1 else None
+        self._sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(LANE_AXIS))
         self._device = devices[0] if len(devices) == 1 else None
-        self.num_lanes = _choose_lanes(options, num_rows)
+        self._num_groups, self._group_size = _choose_layout(options, num_rows)
         self._steps_per_chunk = options.steps_per_chunk
         self._inputs = Inputs(params, traced(objective), limits)
         self._template = instance
-        self._problem = Problem(models, rule, mesh)
-        if _slow_in_a_loop(self._problem, self._inputs, self._lane_shapes()):
-            self._problem = Problem(models, rule, mesh, device_loop=False)
+        in_loop = not slow_in_a_loop(models, params, self._blank_instances().original)
+        self._problem = Problem(models, rule, mesh, device_loop=in_loop)
 
-    def _lane_shapes(self) -> Lanes:
-        start = partial(
-            search.init,
-            self._problem.rule,
-            self._inputs.limits,
-            len(self._inputs.objective.term_names),
+    @property
+    def num_lanes(self) -> int:
+        """How many instances are searched at once."""
+        return self._num_groups * self._group_size
+
+    def _blank_instances(self) -> Instance:
+        return jax.tree.map(
+            lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), self._template
         )
-        instances = self._blank_instances()
-        return Lanes(instances, jax.eval_shape(jax.vmap(start), instances))
 
     def _empty_lanes(self) -> Lanes:
-        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._lane_shapes())
-        idle = np.full(self.num_lanes, Status.IDLE, np.int32)
-        return self._place(blank._replace(state=blank.state._replace(status=idle)))
+        num_terms = len(self._inputs.objective.term_names)
+        start = partial(search.init, self._problem.rule, self._inputs.limits, num_terms)
+        instances = self._blank_instances()
+        shapes = jax.eval_shape(jax.vmap(start), instances)
+        states = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        idle = np.full(self._group_size, Status.IDLE, np.int32)
+        return self._place(Lanes(instances, states._replace(status=idle)))
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._sharding or self._device)
@@ -270,17 +209,13 @@ class Engine:
     def compile(self) -> float:
         """Compile every program of the search; the seconds it took (about 0 when known)."""
         began = time.perf_counter()
-        lanes = self._empty_lanes()
-        incoming = self._place(self._blank_instances())
-        taken = self._place(np.zeros(self.num_lanes, bool))
-        lanes = _refill(self._problem, self._inputs, lanes, incoming, taken)
-        jax.block_until_ready(_advance(self._problem, self._inputs, lanes, 0))
+        nobody = np.zeros(self._group_size, bool)
+        group = _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+        self._fill(group, nobody)
+        if self._num_groups > 1:
+            self._take_over(group, self._empty_lanes(), np.zeros(self._group_size, int), nobody)
+        jax.block_until_ready(lanes.advance(self._problem, self._inputs, group.lanes, 0))
         return time.perf_counter() - began
-
-    def _blank_instances(self) -> Instance:
-        return jax.tree.map(
-            lambda leaf: np.zeros((self.num_lanes, *leaf.shape), leaf.dtype), self._template
-        )
 
     def search(self, blocks: Iterable[Block]) -> Iterator[Finished]:
         """Search every row of the blocks; yield rows as they end, in the order they end.
@@ -292,76 +227,81 @@ class Engine:
             The rows that have ended since the last time.
         """
         queue = _Queue(blocks)
-        rows = np.full(self.num_lanes, -1)
-        status = np.full(self.num_lanes, int(Status.IDLE))
-        lanes = self._empty_lanes()
-        incoming = self._blank_instances()
-        # Waiting for a few ended lanes spreads the cost of one refill; few enough that the
-        # lanes standing idle stay in the low percents.
-        enough = max(1, self.num_lanes // 16)
-        while True:
-            running = status == Status.RUNNING
-            ended = ~running & (rows >= 0)
-            if ended.sum() >= enough or not running.any() or (queue.empty and ended.any()):
-                if ended.any():
-                    yield _harvest(lanes.state, rows, ended)
-                    rows[ended] = -1
-                free = np.flatnonzero(rows < 0)
-                filled = queue.take(free, rows, incoming)
-                if len(filled):
-                    taken = np.zeros(self.num_lanes, bool)
-                    taken[filled] = True
-                    lanes = _refill(
-                        self._problem,
-                        self._inputs,
-                        lanes,
-                        self._place(incoming),
-                        self._place(taken),
-                    )
-                elif not (rows >= 0).any():
-                    return
-            lanes = self._run_chunk(lanes)
-            status = np.asarray(lanes.state.status)
+        groups = [
+            _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+            for _ in range(self._num_groups)
+        ]
+        while groups:
+            for group in list(groups):
+                group.look()
+                if self._wants_attention(group, queue):
+                    finished = group.harvest()
+                    if len(finished.rows):
+                        yield finished
+                    self._refill(group, queue)
+                if queue.empty:
+                    self._merge(group, [other for other in groups if other is not group])
+                if group.occupied.any():
+                    self._run_chunk(group)
+                else:
+                    groups.remove(group)
 
-    def _run_chunk(self, lanes: Lanes) -> Lanes:
+    def _wants_attention(self, group: _Group, queue: _Queue) -> bool:
+        """Whether enough lanes stand idle to be worth a refill, few enough to cost little."""
+        idle = int((~group.running).sum())
+        if queue.empty:
+            return bool((group.occupied & ~group.running).any())
+        return idle >= max(1, self._group_size // 16)
+
+    def _refill(self, group: _Group, queue: _Queue) -> None:
+        filled = queue.take(group.free, group.rows, group.incoming)
+        if len(filled):
+            taken = np.zeros(self._group_size, bool)
+            taken[filled] = True
+            group.running[filled] = True
+            self._fill(group, taken)
+
+    def _fill(self, group: _Group, taken: np.ndarray) -> None:
+        incoming, taken = self._place(group.incoming), self._place(taken)
+        group.lanes = lanes.refill(self._problem, self._inputs, group.lanes, incoming, taken)
+
+    def _merge(self, group: _Group, others: list[_Group]) -> None:
+        """Move the group's searches into free lanes of the others, if all of them fit there."""
+        leaving = np.flatnonzero(group.occupied)
+        if not len(leaving) or len(leaving) > sum(len(other.free) for other in others):
+            return
+        for other in others:
+            slots = other.free[: len(leaving)]
+            moving, leaving = leaving[: len(slots)], leaving[len(slots) :]
+            index = np.zeros(self._group_size, int)
+            taken = np.zeros(self._group_size, bool)
+            index[slots], taken[slots] = moving, True
+            self._take_over(other, group.lanes, index, taken)
+            other.rows[slots], group.rows[moving] = group.rows[moving], -1
+
+    def _take_over(
+        self, group: _Group, source: Lanes, index: np.ndarray, taken: np.ndarray
+    ) -> None:
+        group.lanes = lanes.move(self._problem, group.lanes, source, index, taken)
+
+    def _run_chunk(self, group: _Group) -> None:
         if self._problem.device_loop:
-            return _advance(self._problem, self._inputs, lanes, self._steps_per_chunk)
+            steps = self._steps_per_chunk
+            group.lanes = lanes.advance(self._problem, self._inputs, group.lanes, steps)
+            return
         for _ in range(self._steps_per_chunk):
-            lanes = _advance(self._problem, self._inputs, lanes, 1)
-        return lanes
+            group.lanes = lanes.advance(self._problem, self._inputs, group.lanes, 1)
 
 
-def _harvest(state: SearchState, rows: np.ndarray, ended: np.ndarray) -> Finished:
-    fields = (state.best, state.status, state.total_steps, state.best_weight, state.history)
-    best, status, steps, weight, history = (np.asarray(array)[ended] for array in fields)
-    return Finished(rows[ended], best, status, steps, weight, history)
-
-
-def _choose_lanes(options: EngineOptions, num_rows: int | None) -> int:
+def _choose_layout(options: EngineOptions, num_rows: int | None) -> tuple[int, int]:
+    """The number of groups and the lanes of each."""
     devices = options.devices or (jax.devices()[0],)
-    default = 128 if devices[0].platform == "cpu" else 4096
-    lanes = options.lanes or default * len(devices)
+    on_cpu = devices[0].platform == "cpu"
+    most = options.lanes or (128 if on_cpu else 4096) * len(devices)
     if num_rows is not None and options.lanes is None:
         # A power of two, so that calls with other numbers of rows meet compiled programs.
-        lanes = min(lanes, 1 << max(0, num_rows - 1).bit_length())
-    return -(-lanes // len(devices)) * len(devices)
-
-
-@lru_cache(maxsize=64)
-def _holds_convolution(problem: Problem, treedef: Any, leaves: tuple[Any, ...]) -> bool:
-    def evaluate(*leaves: jax.Array) -> Lanes:
-        return _evaluate_and_step(problem, *jax.tree.unflatten(treedef, leaves))
-
-    return "stablehlo.convolution" in jax.jit(evaluate).lower(*leaves).as_text()
-
-
-def _slow_in_a_loop(problem: Problem, inputs: Inputs, lanes: Lanes) -> bool:
-    """Whether a compiled loop would slow the models down: on CPU it does for convolutions.
-
-    XLA's CPU backend runs a convolution inside a loop up to twenty times slower than outside.
-    """
-    if jax.default_backend() != "cpu":
-        return False
-    leaves, treedef = jax.tree.flatten((inputs, lanes))
-    shapes = tuple(jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    return _holds_convolution(problem, treedef, shapes)
+        most = min(most, 1 << max(0, num_rows - 1).bit_length())
+    size = options.lanes_per_group or (32 * len(devices) if on_cpu else -(-most // 2))
+    size = min(size, most)
+    size = -(-size // len(devices)) * len(devices)
+    return max(1, most // size), size

@@ -1,7 +1,5 @@
 """The command line, run in this process on the embedded data, as a user would call it."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -144,7 +142,7 @@ def test_interrupting_keeps_what_was_finished(monkeypatch):
     assert len(explanations) == 40
     assert 0 < explanations.found.sum() < 40
     assert set(explanations.status.tolist()) <= {Status.FOUND, Status.INTERRUPTED}
-    assert json.loads(open("run/summary.json").read())["status"]["interrupted"] > 0
+    assert storage.read_json("run/summary.json")["status"]["interrupted"] > 0
 
 
 @pytest.mark.parametrize(

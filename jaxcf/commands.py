@@ -110,7 +110,6 @@ def _train_models(dataset: Dataset, seed: int, terminal: Terminal) -> ModelSet:
 
 
 def _explainer(options: argparse.Namespace, model_set: ModelSet, dataset: Dataset) -> Explainer:
-    functions = model_set.functions()
     settings: dict[str, Any] = (
         {"objective": Objective.named(options.objective), "search": SearchOptions()}
         if options.preset is None
@@ -120,8 +119,8 @@ def _explainer(options: argparse.Namespace, model_set: ModelSet, dataset: Datase
         kind = {} if options.k is None else {"k": options.k}
         kind |= {"seed": options.seed} if options.prototypes == "kmeans" else {}
         settings["prototypes"] = prototypes.named(options.prototypes or "nearest", **kind)
-    if getattr(settings.get("prototypes"), "in_input_space", False):
-        functions["encode"] = None
+    in_input_space = getattr(settings.get("prototypes"), "in_input_space", False)
+    functions = model_set.functions(latent_prototypes=not in_input_space)
     changes: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("stop", "max_steps", "weight_rounds")
@@ -141,14 +140,12 @@ def _with_interpretability(
 ) -> Explanations:
     """IM1 and IM2 of the found rows; NaN elsewhere, so that no failure has a score."""
     found = explanations.found
-    functions = model_set.functions()
-    reconstruct = jax.jit(functions["reconstruct"])
     im1, im2 = np.full((2, len(found)), np.nan, np.float32)
     im1[found], im2[found] = metrics.interpretability(
         explanations.counterfactual[found],
         explanations.original_class[found],
         explanations.counterfactual_class[found],
-        reconstruct=lambda x: reconstruct(functions["params"], x),
+        reconstruct=model_set.reconstruct,
         class_reconstruct=model_set.class_reconstruct(),
         eps=eps,
     )
@@ -233,14 +230,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         models.pretrained(name) if models_from == "shipped" else models.load_models(models_from)
     )
     explanations = _with_interpretability(explanations, model_set, options.eps)
-    functions = model_set.functions()
-    predict = jax.jit(functions["predict"])
     found = explanations.found
     num_classes = explanations.probabilities.shape[1]
     recorded = np.eye(num_classes, dtype=bool)[explanations.counterfactual_class[found]]
-    still = metrics.validity(
-        lambda x: predict(functions["params"], x), explanations.counterfactual[found], recorded
-    )
+    still = metrics.validity(model_set.predict, explanations.counterfactual[found], recorded)
     summary = explanations.summary() | {
         "im_eps": options.eps,
         "confirmed": int(still.sum()),

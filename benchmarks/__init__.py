@@ -1,0 +1,1 @@
+"""Speed, measured: `python -m benchmarks.NAME [--quick] [--json FILE]`."""

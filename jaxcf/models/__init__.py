@@ -1,0 +1,49 @@
+"""Flax classifiers and autoencoders, their training, and their weights on disk."""
+
+from jaxcf.models.fitting import apply_in_blocks
+from jaxcf.models.functions import ModelFunction
+from jaxcf.models.model_set import ModelSet
+from jaxcf.models.networks import (
+    ConvolutionalAutoencoder,
+    ConvolutionalClassifier,
+    DenseAutoencoder,
+    DenseClassifier,
+    build,
+)
+from jaxcf.models.recipes import train_models
+from jaxcf.models.training import (
+    CollapsedAutoencoderError,
+    TrainingInfo,
+    train_autoencoder,
+    train_class_autoencoders,
+    train_classifier,
+)
+from jaxcf.models.weights import (
+    load_models,
+    load_torch_models,
+    pretrained,
+    pretrained_names,
+    save_models,
+)
+
+__all__ = [
+    "CollapsedAutoencoderError",
+    "ConvolutionalAutoencoder",
+    "ConvolutionalClassifier",
+    "DenseAutoencoder",
+    "DenseClassifier",
+    "ModelFunction",
+    "ModelSet",
+    "TrainingInfo",
+    "apply_in_blocks",
+    "build",
+    "load_models",
+    "load_torch_models",
+    "pretrained",
+    "pretrained_names",
+    "save_models",
+    "train_autoencoder",
+    "train_class_autoencoders",
+    "train_classifier",
+    "train_models",
+]

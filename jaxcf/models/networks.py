@@ -1,0 +1,350 @@
+"""Flax NNX networks for images and tables: classifiers and autoencoders.
+
+Every network is called on a batch `[n, *shape]` with values in [0, 1]. Its `architecture` is a
+JSON-able dictionary from which `build` makes a network of the same kind and sizes.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, ArrayLike, Float
+
+from jaxcf.models import layers
+
+FILTERS = (16, 32)
+"""Channels after the first and second convolution of `ConvolutionalClassifier`."""
+
+AUTOENCODER_FILTERS = 16
+"""Channels of every hidden layer of `ConvolutionalAutoencoder`."""
+
+# A little above zero, so that few rectified units start, and stay, switched off.
+_INITIAL_BIAS = 0.01
+
+
+class Weights(nnx.Module):
+    """A kernel and a bias: all that a layer has to remember.
+
+    Args:
+        shape: Shape of the kernel; the last axis counts the outputs.
+        inputs: How many values are summed for one output, which sets the initial scale.
+        bias: Initial value of the bias.
+        rngs: Where the initial kernel is drawn from.
+
+    Example:
+        >>> from flax import nnx
+        >>> Weights((3, 3, 1, 16), inputs=9, rngs=nnx.Rngs(0)).bias.shape
+        (16,)
+    """
+
+    def __init__(
+        self, shape: Sequence[int], *, inputs: int, rngs: nnx.Rngs, bias: float = _INITIAL_BIAS
+    ):
+        normal = jax.random.truncated_normal(rngs.params(), -2, 2, tuple(shape), jnp.float32)
+        self.kernel = nnx.Param((2 / inputs) ** 0.5 * normal)
+        self.bias = nnx.Param(jnp.full(shape[-1], bias, jnp.float32))
+
+    def __iter__(self):
+        """Kernel, then bias, as arrays."""
+        return iter((self.kernel[...], self.bias[...]))
+
+
+class ConvolutionalClassifier(nnx.Module):
+    """Two convolutions with pooling, then one dense layer.
+
+    `logits = dense(flatten(relu(pool(conv32(relu(pool(conv16(x))))))))`, convolutions 3x3 with zero
+    padding, pooling 2x2.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image, height and width at least 4.
+        num_classes: How many logits to return.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer, or an image is smaller than 4x4.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = ConvolutionalClassifier((28, 28, 1), 10, rngs=nnx.Rngs(0))
+        >>> model(jnp.zeros((2, 28, 28, 1))).shape
+        (2, 10)
+    """
+
+    def __init__(self, image_shape: Sequence[int], num_classes: int, *, rngs: nnx.Rngs):
+        height, width, channels = self.image_shape = _image_shape(image_shape)
+        self.num_classes = _size("num_classes", num_classes)
+        first, second = FILTERS
+        inputs = (height // 4) * (width // 4) * second
+        self.conv1 = Weights((3, 3, channels, first), inputs=9 * channels, rngs=rngs)
+        self.conv2 = Weights((3, 3, first, second), inputs=9 * first, rngs=rngs)
+        # Half the variance, since no rectifier follows.
+        self.dense = Weights((inputs, num_classes), inputs=2 * inputs, bias=0, rngs=rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        return _describe(self, image_shape=self.image_shape, num_classes=self.num_classes)
+
+    def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n classes"]:
+        """Logits of a batch of images."""
+        x = jnp.asarray(x)
+        hidden = layers.conv3x3_pool_relu_twice(x, *self.conv1, *self.conv2)
+        kernel, bias = self.dense
+        return layers.add_bias(hidden.reshape(x.shape[0], -1) @ kernel, bias)
+
+
+class ConvolutionalAutoencoder(nnx.Module):
+    """Three convolutions down to a small image of codes, two transposed ones and a third back up.
+
+    `encode(x) = conv(relu(pool(conv16(relu(pool(conv16(x)))))))`
+    `decode(z) = sigmoid(conv(relu(up16(relu(up16(z))))))`
+
+    Images whose height or width is not divisible by 4 are padded with zeros at the bottom and
+    right, and cropped again after decoding.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image, height and width at least 4.
+        code_channels: Channels of the code, which is a quarter of the image in height and width.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer, or an image is smaller than 4x4.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = ConvolutionalAutoencoder((28, 28, 1), rngs=nnx.Rngs(0))
+        >>> model.encode(jnp.zeros((2, 28, 28, 1))).shape, model(jnp.zeros((2, 28, 28, 1))).shape
+        ((2, 7, 7, 1), (2, 28, 28, 1))
+    """
+
+    def __init__(self, image_shape: Sequence[int], *, code_channels: int = 1, rngs: nnx.Rngs):
+        *_, channels = self.image_shape = _image_shape(image_shape)
+        self.code_channels = codes = _size("code_channels", code_channels)
+        filters = AUTOENCODER_FILTERS
+        wide = 9 * filters
+        self.encoder_conv1 = Weights((3, 3, channels, filters), inputs=9 * channels, rngs=rngs)
+        self.encoder_conv2 = Weights((3, 3, filters, filters), inputs=wide, rngs=rngs)
+        self.encoder_conv3 = Weights((3, 3, filters, codes), inputs=2 * wide, bias=0, rngs=rngs)
+        self.decoder_up1 = Weights((2, 2, codes, filters), inputs=codes, rngs=rngs)
+        self.decoder_up2 = Weights((2, 2, filters, filters), inputs=filters, rngs=rngs)
+        self.decoder_conv = Weights((3, 3, filters, channels), inputs=2 * wide, bias=0, rngs=rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        return _describe(self, image_shape=self.image_shape, code_channels=self.code_channels)
+
+    @property
+    def output_layer(self) -> Weights:
+        """The layer before the sigmoid."""
+        return self.decoder_conv
+
+    def encode(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n h4 w4 codes"]:
+        """Codes of a batch of images."""
+        height, width, _ = self.image_shape
+        padded = jnp.pad(x, ((0, 0), (0, -height % 4), (0, -width % 4), (0, 0)))
+        hidden = layers.conv3x3_pool_relu_twice(padded, *self.encoder_conv1, *self.encoder_conv2)
+        return layers.conv3x3(hidden, *self.encoder_conv3)
+
+    def decode(self, z: Float[ArrayLike, "n h4 w4 codes"]) -> Float[Array, "n h w c"]:
+        """Images of a batch of codes."""
+        height, width, _ = self.image_shape
+        weights = *self.decoder_up1, *self.decoder_up2, *self.decoder_conv
+        image = layers.conv_transpose2x2_relu_twice_conv3x3(jnp.asarray(z), *weights)
+        return jax.nn.sigmoid(image[:, :height, :width])
+
+    def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n h w c"]:
+        """Reconstructions of a batch of images."""
+        return self.decode(self.encode(x))
+
+
+class DenseClassifier(nnx.Module):
+    """A classifier for table rows: dense layers with rectifiers in between.
+
+    `logits = dense(relu(... relu(dense(x))))`
+
+    Args:
+        num_features: Columns of a row.
+        num_classes: How many logits to return.
+        hidden: Sizes of the hidden layers.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> DenseClassifier(30, 2, rngs=nnx.Rngs(0))(jnp.zeros((5, 30))).shape
+        (5, 2)
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        hidden: Sequence[int] = (32, 32),
+        rngs: nnx.Rngs,
+    ):
+        self.num_features = _size("num_features", num_features)
+        self.num_classes = _size("num_classes", num_classes)
+        self.hidden = tuple(_size("hidden", size) for size in hidden)
+        _add_dense(self, "dense", (num_features, *self.hidden, num_classes), rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        sizes = {"num_features": self.num_features, "num_classes": self.num_classes}
+        return _describe(self, **sizes, hidden=self.hidden)
+
+    def __call__(self, x: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
+        """Logits of a batch of rows."""
+        return _apply_dense(self, "dense", len(self.hidden) + 1, x)
+
+
+class DenseAutoencoder(nnx.Module):
+    """An autoencoder for table rows in [0, 1]: dense layers with rectifiers in between.
+
+    `encode(x) = dense(relu(... dense(x)))`, `decode(z) = sigmoid(dense(relu(... dense(z))))`
+
+    Args:
+        num_features: Columns of a row.
+        code_size: Numbers in a code.
+        hidden: Sizes of the encoder's hidden layers; the decoder has them in reverse.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = DenseAutoencoder(30, code_size=6, rngs=nnx.Rngs(0))
+        >>> model.encode(jnp.zeros((5, 30))).shape, model(jnp.zeros((5, 30))).shape
+        ((5, 6), (5, 30))
+    """
+
+    def __init__(
+        self, num_features: int, *, code_size: int, hidden: Sequence[int] = (32,), rngs: nnx.Rngs
+    ):
+        self.num_features = _size("num_features", num_features)
+        self.code_size = _size("code_size", code_size)
+        self.hidden = tuple(_size("hidden", size) for size in hidden)
+        sizes = num_features, *self.hidden, code_size
+        _add_dense(self, "encoder", sizes, rngs)
+        _add_dense(self, "decoder", sizes[::-1], rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        sizes = {"num_features": self.num_features, "code_size": self.code_size}
+        return _describe(self, **sizes, hidden=self.hidden)
+
+    @property
+    def output_layer(self) -> Weights:
+        """The layer before the sigmoid."""
+        return getattr(self, f"decoder{len(self.hidden) + 1}")
+
+    def encode(self, x: Float[ArrayLike, "n features"]) -> Float[Array, "n codes"]:
+        """Codes of a batch of rows."""
+        return _apply_dense(self, "encoder", len(self.hidden) + 1, x)
+
+    def decode(self, z: Float[ArrayLike, "n codes"]) -> Float[Array, "n features"]:
+        """Rows of a batch of codes."""
+        return jax.nn.sigmoid(_apply_dense(self, "decoder", len(self.hidden) + 1, z))
+
+    def __call__(self, x: Float[ArrayLike, "n features"]) -> Float[Array, "n features"]:
+        """Reconstructions of a batch of rows."""
+        return self.decode(self.encode(x))
+
+
+Classifier = ConvolutionalClassifier | DenseClassifier
+Autoencoder = ConvolutionalAutoencoder | DenseAutoencoder
+Network = Classifier | Autoencoder
+
+_KINDS: dict[str, type[Network]] = {
+    kind.__name__: kind
+    for kind in (
+        ConvolutionalClassifier,
+        ConvolutionalAutoencoder,
+        DenseClassifier,
+        DenseAutoencoder,
+    )
+}
+
+
+def build(architecture: Mapping[str, Any], rngs: nnx.Rngs) -> Network:
+    """Make a network with fresh weights from a description.
+
+    `build(network.architecture, rngs)` has the kind and sizes of `network`.
+
+    Args:
+        architecture: `{"kind": class name, **arguments of that class}`.
+        rngs: Where the initial weights are drawn from.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: If the kind is unknown, or the arguments are not those of the kind.
+
+    Example:
+        >>> from flax import nnx
+        >>> table = {"kind": "DenseClassifier", "num_features": 4, "num_classes": 3, "hidden": [8]}
+        >>> build(table, nnx.Rngs(0)).hidden
+        (8,)
+    """
+    arguments = dict(architecture)
+    kind = arguments.pop("kind", None)
+    if kind not in _KINDS:
+        raise ValueError(f"unknown kind of network {kind!r}: expected one of {sorted(_KINDS)}")
+    try:
+        return _KINDS[kind](**arguments, rngs=rngs)
+    except TypeError as error:
+        raise ValueError(f"{kind} can't be made from the arguments {arguments}: {error}") from error
+
+
+def _describe(network: nnx.Module, **arguments: int | tuple[int, ...]) -> dict[str, Any]:
+    as_json = {name: list(v) if isinstance(v, tuple) else v for name, v in arguments.items()}
+    return {"kind": type(network).__name__} | as_json
+
+
+def _size(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} holds {value!r}: expected positive integers")
+    return value
+
+
+def _image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+    shape = tuple(_size("image_shape", size) for size in image_shape)
+    if len(shape) != 3 or min(shape[:2]) < 4:
+        raise ValueError(
+            f"image_shape is {shape}: expected (height, width, channels) with height and width of "
+            "at least 4; add a channel axis, or pad smaller images"
+        )
+    return shape
+
+
+def _add_dense(module: nnx.Module, name: str, sizes: Sequence[int], rngs: nnx.Rngs) -> None:
+    """Add layers `name1`, `name2`, ... of the given sizes, the last without a rectifier."""
+    last = len(sizes) - 1
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes), 1):
+        scale, bias = (2 * inputs, 0.0) if number == last else (inputs, _INITIAL_BIAS)
+        layer = Weights((inputs, outputs), inputs=scale, bias=bias, rngs=rngs)
+        setattr(module, f"{name}{number}", layer)
+
+
+def _apply_dense(module: nnx.Module, name: str, count: int, x: ArrayLike) -> Array:
+    x = jnp.asarray(x)
+    for number in range(1, count + 1):
+        kernel, bias = getattr(module, f"{name}{number}")
+        x = layers.add_bias(x @ kernel, bias)
+        if number < count:
+            x = jax.nn.relu(x)
+    return x

@@ -1,0 +1,328 @@
+"""Training of one network at a time with Adam and a one-cycle learning rate."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from jaxcf.models.fitting import Settings, apply_in_blocks, cross_entropy, fit, squared_error
+from jaxcf.models.networks import Autoencoder, Classifier, build
+
+OnProgress = Callable[[str, int, int, float], None]
+"""Called after each epoch with the stage, the epoch (from 1), the number of epochs, the loss."""
+
+CLASSIFIER_STAGE = "classifier"
+AUTOENCODER_STAGE = "autoencoder"
+
+# An autoencoder that explains less than this share of the variance of its rows has collapsed.
+_LEAST_EXPLAINED = 0.05
+# Mean squared error of rows in [0, 1] that is too small to call a collapse, however alike they are.
+_NEGLIGIBLE_ERROR = 1e-4
+
+
+class CollapsedAutoencoderError(RuntimeError):
+    """An autoencoder reconstructs no better than one constant row, whatever it starts from."""
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """How a network was trained.
+
+    Args:
+        rows: Training rows.
+        epochs: Passes over the training rows.
+        batch_size: Rows per update.
+        learning_rate: Peak of the one-cycle schedule.
+        seed: Seed of the initial weights and the order of the rows.
+        loss: Mean loss of the last epoch.
+        retries: How many times the training was begun anew because the autoencoder collapsed.
+        seconds: How long it took, compilation and retries included.
+
+    Example:
+        >>> TrainingInfo(100, 2, 32, 1e-3, 0, 0.1, 0, 1.5).epochs
+        2
+    """
+
+    rows: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    loss: float
+    retries: int
+    seconds: float
+
+
+def train_classifier(
+    x: Float[np.ndarray, "n *shape"],
+    y: Int[np.ndarray, " labels"],
+    architecture: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    epochs: int = 6,
+    batch_size: int = 128,
+    learning_rate: float = 4e-3,
+    on_progress: OnProgress | None = None,
+) -> tuple[Classifier, TrainingInfo]:
+    """Train a classifier.
+
+    `minimise mean_n cross_entropy(softmax(network(x_n)), y_n)`
+
+    Args:
+        x: Rows `[n, *shape]`, values in [0, 1].
+        y: Labels `[n]`, integers from 0.
+        architecture: What to build, see `build`.
+        seed: Seed of the initial weights and the order of the rows.
+        epochs: Passes over the rows.
+        batch_size: Rows per update.
+        learning_rate: Peak of the one-cycle schedule.
+        on_progress: Called after each epoch.
+
+    Returns:
+        The trained network, and how it was trained.
+
+    Raises:
+        ValueError: If the rows or labels don't fit each other or the architecture.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.linspace(0, 1, 64, dtype=np.float32)[:, None]
+        >>> table = {"kind": "DenseClassifier", "num_features": 1, "num_classes": 2}
+        >>> network, info = train_classifier(x, (x[:, 0] > 0.5).astype(int), table, epochs=50,
+        ...                                  batch_size=16)
+        >>> bool(network(np.float32([[0.1], [0.9]])).argmax(1).tolist() == [0, 1])
+        True
+    """
+    _check_rows(x)
+    settings = Settings(epochs, batch_size, learning_rate)
+    start = perf_counter()
+    network = build(architecture, nnx.Rngs(jax.random.key(seed)))
+    if not isinstance(network, Classifier):
+        raise ValueError(f"{architecture['kind']} is no classifier: expected one with num_classes")
+    check_labels(y, len(x), network.num_classes)
+    trained, loss = fit(
+        network,
+        cross_entropy,
+        (jnp.asarray(x), jnp.asarray(y, jnp.int32)),
+        np.arange(len(x)),
+        settings,
+        np.random.default_rng(seed),
+        settings.updates_per_epoch(len(x)),
+        _report_to(on_progress, CLASSIFIER_STAGE, epochs),
+    )
+    return trained, _info(len(x), settings, seed, loss, 0, start)
+
+
+def train_autoencoder(
+    x: Float[np.ndarray, "n *shape"],
+    architecture: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    epochs: int = 10,
+    batch_size: int = 128,
+    learning_rate: float = 4e-3,
+    max_tries: int = 5,
+    on_progress: OnProgress | None = None,
+) -> tuple[Autoencoder, TrainingInfo]:
+    """Train an autoencoder, anew if it collapses.
+
+    `minimise mean_n |network(x_n) - x_n|^2 / size`
+
+    Args:
+        x: Rows `[n, *shape]`, values in [0, 1].
+        architecture: What to build, see `build`.
+        seed: Seed of the initial weights and the order of the rows.
+        epochs: Passes over the rows.
+        batch_size: Rows per update.
+        learning_rate: Peak of the one-cycle schedule.
+        max_tries: How many initial weights to try.
+        on_progress: Called after each epoch.
+
+    Returns:
+        The trained network, and how it was trained.
+
+    Raises:
+        ValueError: If the rows don't fit the architecture.
+        CollapsedAutoencoderError: If the network returns a constant after each try.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.linspace(0, 1, 64, dtype=np.float32)[:, None].repeat(3, axis=1)
+        >>> table = {"kind": "DenseAutoencoder", "num_features": 3, "code_size": 1}
+        >>> network, info = train_autoencoder(x, table, epochs=50, batch_size=16)
+        >>> bool(np.abs(network(x) - x).mean() < 0.1)
+        True
+    """
+    _check_rows(x)
+    rows = np.arange(len(x))
+    settings = Settings(epochs, batch_size, learning_rate)
+    updates = settings.updates_per_epoch(len(x))
+    report = _report_to(on_progress, AUTOENCODER_STAGE, epochs)
+    return _train_until_alive(
+        jnp.asarray(x), rows, architecture, settings, seed, max_tries, updates, report, "all rows"
+    )
+
+
+def train_class_autoencoders(
+    x: Float[np.ndarray, "n *shape"],
+    labels: Int[np.ndarray, " labels"],
+    architecture: Mapping[str, Any],
+    *,
+    num_classes: int,
+    seed: int = 0,
+    epochs: int = 20,
+    batch_size: int = 64,
+    learning_rate: float = 4e-3,
+    max_tries: int = 5,
+    on_progress: OnProgress | None = None,
+) -> tuple[tuple[Autoencoder, ...], tuple[TrainingInfo, ...]]:
+    """Train one autoencoder per class, on the rows of that class alone.
+
+    `minimise mean_{n: labels_n = i} |network_i(x_n) - x_n|^2 / size`
+
+    Every class gets as many updates as the largest.
+
+    Args:
+        x: Rows `[n, *shape]`, values in [0, 1].
+        labels: Labels `[n]`, given or predicted, integers from 0.
+        architecture: What to build for each class, see `build`.
+        num_classes: How many classes there are.
+        seed: Seed of the initial weights and the order of the rows.
+        epochs: Passes over the rows of the largest class.
+        batch_size: Rows per update.
+        learning_rate: Peak of the one-cycle schedule.
+        max_tries: How many initial weights to try per class.
+        on_progress: Called after each epoch.
+
+    Returns:
+        The trained networks and how they were trained, in class order.
+
+    Raises:
+        ValueError: If a class has no rows, or rows and labels don't fit.
+        CollapsedAutoencoderError: If a network returns a constant after each try.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.linspace(0, 1, 64, dtype=np.float32)[:, None].repeat(3, axis=1)
+        >>> table = {"kind": "DenseAutoencoder", "num_features": 3, "code_size": 1}
+        >>> networks, infos = train_class_autoencoders(
+        ...     x, np.repeat([0, 1], 32), table, num_classes=2, epochs=50, batch_size=8)
+        >>> [info.rows for info in infos]
+        [32, 32]
+    """
+    _check_rows(x)
+    check_labels(labels, len(x), num_classes)
+    counts = np.bincount(labels, minlength=num_classes)
+    if not counts.all():
+        raise ValueError(
+            f"no rows have the labels {np.flatnonzero(counts == 0).tolist()}: expected rows of all "
+            f"{num_classes} classes; add some, or number only the classes that occur"
+        )
+    settings = Settings(epochs, batch_size, learning_rate)
+    updates = settings.updates_per_epoch(int(counts.max()))
+    on_device = jnp.asarray(x)
+    trained = []
+    for label in range(num_classes):
+        stage = f"class autoencoder {label}"
+        trained.append(
+            _train_until_alive(
+                on_device,
+                np.flatnonzero(np.asarray(labels) == label),
+                architecture,
+                settings,
+                seed + label,
+                max_tries,
+                updates,
+                _report_to(on_progress, stage, epochs),
+                f"the rows of class {label}",
+            )
+        )
+    networks, infos = zip(*trained, strict=True)
+    return networks, infos
+
+
+def check_labels(labels: Any, rows: int, num_classes: int) -> None:
+    """Raise a ValueError unless there is one label from 0 to `num_classes - 1` per row."""
+    labels = np.asarray(labels)
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels have shape {labels.shape} and type {labels.dtype}: expected one integer for "
+            f"each of the {rows} rows"
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"labels range from {labels.min()} to {labels.max()}: expected 0 to {num_classes - 1}; "
+            "number the classes from 0"
+        )
+
+
+def _check_rows(x: np.ndarray) -> None:
+    if x.ndim < 2 or not len(x) or x.dtype != np.float32:
+        raise ValueError(
+            f"rows have shape {x.shape} and type {x.dtype}: expected at least one float32 row "
+            "[n, *shape]; convert with x.astype('float32')"
+        )
+    if not np.isfinite(x).all():
+        raise ValueError("some rows hold NaN or infinity: remove or fill them before training")
+
+
+def _train_until_alive(
+    x: Array,
+    rows: np.ndarray,
+    architecture: Mapping[str, Any],
+    settings: Settings,
+    seed: int,
+    max_tries: int,
+    updates: int,
+    report: Callable[[int, float], None],
+    which: str,
+) -> tuple[Autoencoder, TrainingInfo]:
+    start = perf_counter()
+    wanted = np.asarray(x)[rows]
+    variance = float(np.square(wanted - wanted.mean(0)).mean())
+    error = np.inf
+    for attempt in range(max_tries):
+        network = build(architecture, nnx.Rngs(jax.random.fold_in(jax.random.key(seed), attempt)))
+        if not isinstance(network, Autoencoder):
+            raise ValueError(f"{architecture['kind']} is no autoencoder: expected one that decodes")
+        # Starting at the mean takes away the first pull towards it, which switches units off.
+        mean = np.clip(wanted.mean(tuple(range(wanted.ndim - 1))), 0.01, 0.99)
+        network.output_layer.bias[...] = jax.scipy.special.logit(mean)
+        generator = np.random.default_rng((seed, attempt))
+        trained, loss = fit(
+            network, squared_error, (x,), rows, settings, generator, updates, report
+        )
+        error = float(np.square(apply_in_blocks(trained, wanted) - wanted).mean())
+        if error <= (1 - _LEAST_EXPLAINED) * variance + _NEGLIGIBLE_ERROR:
+            info = _info(len(rows), settings, seed, loss, attempt, start)
+            return trained, info
+    raise CollapsedAutoencoderError(
+        f"the autoencoder of {which} reconstructs with mean squared error {error:.4g}, where their "
+        f"mean alone gives {variance:.4g}, after each of {max_tries} tries: give it a larger code, "
+        "another seed, a lower learning rate or more epochs"
+    )
+
+
+def _info(
+    rows: int, settings: Settings, seed: int, loss: float, retries: int, start: float
+) -> TrainingInfo:
+    seconds = round(perf_counter() - start, 1)
+    return TrainingInfo(
+        rows=rows, **vars(settings), seed=seed, loss=loss, retries=retries, seconds=seconds
+    )
+
+
+def _report_to(
+    on_progress: OnProgress | None, stage: str, epochs: int
+) -> Callable[[int, float], None]:
+    def report(epoch: int, loss: float) -> None:
+        if on_progress is not None:
+            on_progress(stage, epoch, epochs, loss)
+
+    return report

@@ -1,0 +1,298 @@
+"""Weights of a model set on disk: one npz file, no pickle, checked when read."""
+
+import os
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx, traverse_util
+
+from jaxcf.models.model_set import AUTOENCODER, CLASSIFIER, ModelSet
+from jaxcf.models.networks import Autoencoder, Classifier, Network, build
+from jaxcf.storage import read_arrays, write_arrays
+
+SCHEMA_VERSION = 1
+
+_FORMAT = "jaxcf models"
+_CLASS_AUTOENCODER = "class_autoencoder_{}"
+
+_TORCH_LAYERS = {
+    "ConvolutionalClassifier": {"conv1": "conv1", "conv2": "conv2", "dense": "dense"},
+    "ConvolutionalAutoencoder": {
+        "encoder_conv1": "enc_conv1",
+        "encoder_conv2": "enc_conv2",
+        "encoder_conv3": "enc_conv3",
+        "decoder_up1": "dec_convt1",
+        "decoder_up2": "dec_convt2",
+        "decoder_conv": "dec_conv3",
+    },
+}
+
+
+def save_models(path: str | os.PathLike[str], models: ModelSet) -> None:
+    """Write the networks and metadata of a model set to one file.
+
+    `load_models(path)` returns networks with the same weights.
+
+    Args:
+        path: Where to; its folder is made if it is missing, an existing file is replaced at once.
+        models: What to write.
+
+    Raises:
+        TypeError: If the metadata can't be written as JSON.
+
+    Example:
+        >>> import tempfile
+        >>> from jaxcf.models import pretrained
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_models(f"{folder}/models.npz", pretrained("digits"))
+        ...     load_models(f"{folder}/models.npz").classifier.num_classes
+        10
+    """
+    networks = _by_name(models)
+    arrays = {
+        f"{name}/{key}": np.asarray(value)
+        for name, network in networks.items()
+        for key, value in _flat_weights(network).items()
+    }
+    description = {
+        "format": _FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "architectures": {name: network.architecture for name, network in networks.items()},
+        "metadata": models.metadata,
+    }
+    write_arrays(path, arrays, description)
+
+
+def load_models(path: str | os.PathLike[str]) -> ModelSet:
+    """Read a model set that `save_models` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The model set.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is something else, damaged, of another schema version, or if an array is
+            missing, unknown, of the wrong shape or type, or not finite.
+
+    Example:
+        >>> import tempfile
+        >>> from jaxcf.models import pretrained
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_models(f"{folder}/models.npz", pretrained("breast_cancer"))
+        ...     len(load_models(f"{folder}/models.npz").class_autoencoders)
+        2
+    """
+    arrays, description = read_arrays(path)
+    if description.get("format") != _FORMAT:
+        raise ValueError(f"{path} holds no jaxcf models: expected a file written by save_models")
+    if description.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema version {description.get('schema_version')!r}: this version of "
+            f"jaxcf reads {SCHEMA_VERSION}; train the models again or use a matching version"
+        )
+    architectures, metadata = description.get("architectures"), description.get("metadata")
+    if not isinstance(architectures, dict) or not isinstance(metadata, dict):
+        raise ValueError(f"{path} is damaged: it doesn't describe its networks and their data")
+    return _assemble(path, architectures, arrays, metadata)
+
+
+def pretrained_names() -> tuple[str, ...]:
+    """The data sets whose trained networks are shipped with the library.
+
+    Returns:
+        Names as in `jaxcf.data.load`, sorted.
+
+    Example:
+        >>> "digits" in pretrained_names()
+        True
+    """
+    return tuple(sorted(_shipped()))
+
+
+def _shipped() -> dict[str, Any]:
+    folder = resources.files("jaxcf.models") / "weights"
+    return {file.name.removesuffix(".npz"): file for file in folder.iterdir()}
+
+
+def pretrained(name: str) -> ModelSet:
+    """Load the networks that are shipped with the library.
+
+    Args:
+        name: The data set they were trained on, as in `jaxcf.data.load`.
+
+    Returns:
+        The model set; its metadata state the data, the training and the quality.
+
+    Raises:
+        ValueError: If there are none for that data set.
+
+    Example:
+        >>> pretrained("digits").metadata["data"]["name"]
+        'digits'
+    """
+    files = _shipped()
+    if name not in files:
+        raise ValueError(
+            f"no pretrained models for {name!r}: there are some for {sorted(files)}; train others "
+            "with train_models"
+        )
+    with resources.as_file(files[name]) as path:
+        return load_models(path)
+
+
+def load_torch_models(
+    path: str | os.PathLike[str], *, image_shape: tuple[int, int, int] = (28, 28, 1)
+) -> ModelSet:
+    """Read weights of the convolutional networks that were trained in PyTorch.
+
+    The npz file holds float32 arrays `<model>/<layer>/<kernel or bias>` in PyTorch's own layouts:
+    `classifier` with the layers `conv1`, `conv2` (Conv2d) and `dense` (Linear, over channels, rows,
+    columns flattened in this order), and `ae_all` and, if there are any, `ae_class_0`,
+    `ae_class_1`, ... with the layers `enc_conv1`, `enc_conv2`, `enc_conv3` (Conv2d), `dec_convt1`,
+    `dec_convt2` (ConvTranspose2d) and `dec_conv3` (Conv2d).
+
+    Args:
+        path: The file.
+        image_shape: `(height, width, channels)` of the images they were trained on.
+
+    Returns:
+        A model set that computes the same.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or an array is missing, unknown, of the wrong shape or type,
+            or not finite.
+
+    Example:
+        >>> load_torch_models("missing.npz")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
+    """
+    try:
+        # Opened here, since numpy leaves a damaged file open.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise ValueError(f"{path} is not an npz file, or is damaged: {error}") from error
+    try:
+        num_classes = len(arrays["classifier/dense/bias"])
+        code_channels = len(arrays["ae_all/enc_conv3/bias"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} lacks a classifier or an autoencoder: {error}") from error
+    torch_names = {"classifier": CLASSIFIER, "ae_all": AUTOENCODER}
+    count = len({name.split("/")[0] for name in arrays if name.startswith("ae_class_")})
+    torch_names |= {f"ae_class_{i}": _CLASS_AUTOENCODER.format(i) for i in range(count)}
+    classifier = {"kind": "ConvolutionalClassifier", "num_classes": num_classes}
+    autoencoder = {"kind": "ConvolutionalAutoencoder", "code_channels": code_channels}
+    architectures, renamed = {}, {}
+    for torch_name, name in torch_names.items():
+        architecture = classifier if name == CLASSIFIER else autoencoder
+        architectures[name] = architecture | {"image_shape": list(image_shape)}
+        for layer, torch_layer in _TORCH_LAYERS[architecture["kind"]].items():
+            for part in ("kernel", "bias"):
+                value = arrays.pop(f"{torch_name}/{torch_layer}/{part}", None)
+                if value is not None:
+                    renamed[f"{name}/{layer}/{part}"] = _from_torch(layer, value, image_shape)
+    # What is left belongs to no layer: reported as unknown, under its own name.
+    return _assemble(path, architectures, renamed | arrays, {"source": "PyTorch"})
+
+
+def _from_torch(layer: str, value: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+    if value.ndim == 2:
+        pixels = (image_shape[0] // 4, image_shape[1] // 4)
+        if value.shape[1] % (pixels[0] * pixels[1]):
+            return value.T
+        by_channel = value.reshape(len(value), -1, *pixels)
+        return by_channel.transpose(2, 3, 1, 0).reshape(-1, len(value))
+    if value.ndim == 4:
+        return (
+            value.transpose(2, 3, 0, 1)
+            if layer.startswith("decoder_up")
+            else value.T.swapaxes(0, 1)
+        )
+    return value
+
+
+def _by_name(models: ModelSet) -> dict[str, Network]:
+    networks: dict[str, Network] = {CLASSIFIER: models.classifier, AUTOENCODER: models.autoencoder}
+    for label, network in enumerate(models.class_autoencoders):
+        networks[_CLASS_AUTOENCODER.format(label)] = network
+    return networks
+
+
+def _flat_weights(network: Network) -> dict[str, Any]:
+    return traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(network)), sep="/")
+
+
+def _assemble(
+    path: str | os.PathLike[str],
+    architectures: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    metadata: dict[str, Any],
+) -> ModelSet:
+    """Build the networks and give them their weights, once every array has been checked."""
+    count = len(architectures) - 2
+    names = [CLASSIFIER, AUTOENCODER, *(_CLASS_AUTOENCODER.format(i) for i in range(count))]
+    if sorted(architectures) != sorted(names):
+        raise ValueError(
+            f"{path} describes the networks {sorted(architectures)}: expected a classifier, an "
+            "autoencoder, and class autoencoders numbered from 0"
+        )
+    networks, expected = {}, set()
+    for name in names:
+        networks[name] = _abstract_network(path, name, architectures[name])
+        shapes = _flat_weights(networks[name])
+        expected |= {f"{name}/{key}" for key in shapes}
+        for key, wanted in shapes.items():
+            _check_array(path, f"{name}/{key}", arrays.get(f"{name}/{key}"), wanted)
+    if unknown := set(arrays) - expected:
+        raise ValueError(f"{path} holds arrays of no layer: {sorted(unknown)}")
+    loaded = [_with_weights(networks[name], name, arrays) for name in names]
+    classifier, autoencoder, *class_autoencoders = loaded
+    return ModelSet(classifier, autoencoder, tuple(class_autoencoders), metadata)
+
+
+def _abstract_network(path: str | os.PathLike[str], name: str, architecture: Any) -> Network:
+    """The network with shapes and types in place of its weights."""
+    try:
+        network = nnx.eval_shape(lambda: build(architecture, nnx.Rngs(0)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} describes no valid {name}: {error}") from error
+    if not isinstance(network, Classifier if name == CLASSIFIER else Autoencoder):
+        raise ValueError(f"{path} describes no valid {name}: it is a {architecture['kind']}")
+    return network
+
+
+def _check_array(
+    path: str | os.PathLike[str],
+    name: str,
+    array: np.ndarray | None,
+    wanted: jax.ShapeDtypeStruct,
+) -> None:
+    if array is None:
+        raise ValueError(f"{path} lacks the array {name!r}")
+    if array.shape != wanted.shape or array.dtype != wanted.dtype:
+        raise ValueError(
+            f"{path}: {name!r} has shape {array.shape} and type {array.dtype}, expected "
+            f"{wanted.shape} and {wanted.dtype}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{path}: {name!r} holds NaN or infinity")
+
+
+def _with_weights(network: Network, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
+    graphdef, state = nnx.split(network)
+    weights = {key: jnp.asarray(arrays[f"{name}/{key}"]) for key in _flat_weights(network)}
+    nnx.replace_by_pure_dict(state, traverse_util.unflatten_dict(weights, sep="/"))
+    return nnx.merge(graphdef, state)

@@ -7,8 +7,11 @@ works on the next. When the queue has run dry, groups that stand half empty are 
 takes the same path as a million.
 """
 
+import os
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -123,9 +126,12 @@ class _Group:
         self.incoming = incoming
         self.rows = np.full(num_lanes, -1)
         self.running = np.zeros(num_lanes, bool)
+        self.chunk: Future[Lanes] | None = None
 
     def look(self) -> None:
-        """Wait for the chunk under way and see which lanes still run."""
+        """Wait for the chunk under way, if one is, and see which lanes still run."""
+        if self.chunk is not None:
+            self.lanes, self.chunk = self.chunk.result(), None
         self.running = np.asarray(self.lanes.state.status) == Status.RUNNING
 
     @property
@@ -180,6 +186,9 @@ class Engine:
         self._num_groups, self._group_size = _choose_layout(options, num_rows)
         self._steps_per_chunk = options.steps_per_chunk
         self._inputs = Inputs(params, traced(objective), limits)
+        if devices:  # where the lanes are; the caller's params may live anywhere
+            everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
+            self._inputs = jax.device_put(self._inputs, everywhere)
         self._template = instance
         in_loop = not slow_in_a_loop(models, params, self._blank_instances().original)
         self._problem = Problem(models, rule, mesh, device_loop=in_loop)
@@ -226,7 +235,14 @@ class Engine:
         Yields:
             The rows that have ended since the last time.
         """
-        queue = _Queue(blocks)
+        # XLA uses one core for most of what a small group asks of it: as many threads as cores
+        # keep the others busy. On an accelerator they queue up work ahead of the device.
+        workers = min(self._num_groups, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) as pool:
+            yield from self._search(_Queue(blocks), pool)
+
+    def _search(self, queue: _Queue, pool: ThreadPoolExecutor) -> Iterator[Finished]:
+        settings = {name: getattr(jax.config, name) for name in _THREAD_SETTINGS}
         groups = [
             _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
             for _ in range(self._num_groups)
@@ -242,7 +258,7 @@ class Engine:
                 if queue.empty:
                     self._merge(group, [other for other in groups if other is not group])
                 if group.occupied.any():
-                    self._run_chunk(group)
+                    group.chunk = pool.submit(self._run_chunk, group.lanes, settings)
                 else:
                     groups.remove(group)
 
@@ -271,6 +287,7 @@ class Engine:
         if not len(leaving) or len(leaving) > sum(len(other.free) for other in others):
             return
         for other in others:
+            other.look()
             slots = other.free[: len(leaving)]
             moving, leaving = leaving[: len(slots)], leaving[len(slots) :]
             index = np.zeros(self._group_size, int)
@@ -284,13 +301,26 @@ class Engine:
     ) -> None:
         group.lanes = lanes.move(self._problem, group.lanes, source, index, taken)
 
-    def _run_chunk(self, group: _Group) -> None:
-        if self._problem.device_loop:
-            steps = self._steps_per_chunk
-            group.lanes = lanes.advance(self._problem, self._inputs, group.lanes, steps)
-            return
-        for _ in range(self._steps_per_chunk):
-            group.lanes = lanes.advance(self._problem, self._inputs, group.lanes, 1)
+    def _run_chunk(self, group: Lanes, settings: dict[str, Any]) -> Lanes:
+        in_one, steps = self._problem.device_loop, self._steps_per_chunk
+        with ExitStack() as contexts:
+            for name, value in settings.items():
+                if getattr(jax.config, name) != value:
+                    contexts.enter_context(_THREAD_SETTINGS[name](value))
+            for _ in range(1 if in_one else steps):
+                group = lanes.advance(self._problem, self._inputs, group, steps if in_one else 1)
+            return jax.block_until_ready(group)
+
+
+# What JAX keeps per thread, with the contexts that set it: our threads work for the caller.
+_THREAD_SETTINGS = {
+    "jax_debug_nans": jax.debug_nans,
+    "jax_default_device": jax.default_device,
+    "jax_default_matmul_precision": jax.default_matmul_precision,
+    "jax_disable_jit": jax.disable_jit,
+    "jax_enable_x64": jax.enable_x64,
+    "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
+}
 
 
 def _choose_layout(options: EngineOptions, num_rows: int | None) -> tuple[int, int]:

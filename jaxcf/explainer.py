@@ -259,7 +259,7 @@ class FittedExplainer:
         try:
             return next(search.explain([batch]))
         except KeyboardInterrupt:
-            raise ExplanationInterrupted(search.unfinished()) from None
+            raise ExplanationInterrupted(search.unfinished(batch)) from None
 
     def stream(
         self,
@@ -323,7 +323,7 @@ def _check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
         raise ValueError(
             f"labels must lie in 0 to {num_classes - 1}, got {labels.min()} to {labels.max()}"
         )
-    return labels
+    return labels.astype(np.int64)
 
 
 def _range_of(given: Range | None, x_train: np.ndarray) -> run.FeatureRange:

@@ -30,6 +30,7 @@ _ARRAYS = (
     "steps",
     "prediction_weight",
 )
+_WHOLE_NUMBERS = ("status", "original_class", "counterfactual_class", "target_class", "steps")
 _TABLES = ("losses", "scores", "history")
 
 
@@ -248,8 +249,25 @@ class Explanations:
         lengths = {name: array.shape[:1] for name, array in arrays.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"{path} is damaged: its arrays differ in length: {lengths}")
-        if arrays["counterfactual"].shape != arrays["original"].shape:
-            raise ValueError(f"{path} is damaged: originals and counterfactuals differ in shape")
+        for name, array in arrays.items():
+            kind = "iu" if name in _WHOLE_NUMBERS else "biuf"
+            ndim = {"probabilities": 2, "original_probabilities": 2}.get(name, array.ndim)
+            if array.dtype.kind not in kind or array.ndim != ndim:
+                raise ValueError(
+                    f"{path} is damaged: {name} has dtype {array.dtype} and shape {array.shape}"
+                )
+        for one, other in (
+            ("counterfactual", "original"),
+            ("probabilities", "original_probabilities"),
+        ):
+            if arrays[one].shape != arrays[other].shape:
+                raise ValueError(
+                    f"{path} is damaged: {one} and {other} differ in shape, {arrays[one].shape} "
+                    f"and {arrays[other].shape}"
+                )
+        for name in ("settings", "seconds"):
+            if not isinstance(metadata.get(name, {}), dict):
+                raise ValueError(f"{path} is damaged: its {name} are no JSON object")
         unknown = set(np.unique(arrays["status"]).tolist()) - {int(code) for code in Status}
         if unknown:
             raise ValueError(f"{path} is damaged: unknown status codes {sorted(unknown)}")

@@ -4,6 +4,7 @@ All functions take batches of numpy arrays and give `[n]`. Source of IM1 and IM2
 1907.02584, equations 9 and 10.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ Batched = Callable[..., object]
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array).reshape(len(array), -1)
+    # -1 can't be worked out where there are no rows.
+    return np.asarray(array).reshape(len(array), math.prod(np.shape(array)[1:]))
 
 
 def l0(perturbation: Float[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
@@ -125,7 +127,7 @@ def interpretability(
         eps: of the denominators. State it with the numbers: peers use 1e-8 to 1e-5.
 
     Returns:
-        Both, `[n]` each.
+        Both, `[n]` each; NaN for rows without a class (-1: invalid rows).
 
     Raises:
         ValueError: if a class has no autoencoder.
@@ -161,8 +163,8 @@ def interpretability(
 def _by_class(
     x: np.ndarray, classes: np.ndarray, class_reconstruct: Sequence[Batched]
 ) -> np.ndarray:
-    result = np.empty_like(x)
-    for index in np.unique(classes):
+    result = np.full_like(x, np.nan)
+    for index in np.unique(classes[classes >= 0]):
         rows = classes == index
         result[rows] = map_blocks(class_reconstruct[index], x[rows])
     return result

@@ -123,7 +123,7 @@ def check_models(
 
 
 def _abstract_call(
-    name: str, function: Model, params: Any, batch: jax.ShapeDtypeStruct
+    name: str, function: Callable[..., Any], params: Any, batch: jax.ShapeDtypeStruct
 ) -> jax.ShapeDtypeStruct:
     try:
         result = jax.eval_shape(function, params, batch)

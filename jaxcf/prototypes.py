@@ -5,6 +5,7 @@ into a `FittedPrototypes` that gives every query the prototype of each class and
 it, and `select` picks the class (eq. 2). Source: arXiv 1907.02584, equations 1 and 2.
 """
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -243,7 +244,7 @@ class FittedPrototypes:
         Returns:
             Prototype, class and the distance to every class; the first class wins a tie.
         """
-        flat = np.asarray(encodings, np.float32).reshape(len(encodings), -1)
+        flat = np.asarray(encodings, np.float32).reshape(len(encodings), math.prod(self.shape))
         prototype = np.zeros_like(flat)
         target = np.full(len(flat), -1, np.int32)
         distances = np.full((len(flat), len(self.classes)), np.inf, np.float32)
@@ -252,7 +253,7 @@ class FittedPrototypes:
             self._select_block(
                 flat[rows], allowed[rows], prototype[rows], target[rows], distances[rows]
             )
-        return Selection(prototype.reshape(-1, *self.shape), target, distances)
+        return Selection(prototype.reshape(len(flat), *self.shape), target, distances)
 
     def _select_block(
         self,

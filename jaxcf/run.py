@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcf import search
+from jaxcf import search, storage
 from jaxcf.blocks import map_blocks
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
@@ -130,6 +130,7 @@ class _OpenBatch:
         self.targets = self._asked.allowed
         self.prototype = np.zeros((n, *explainer.latent_shape), np.float32)
         self.history = np.zeros((0, 0, 0), np.float32)
+        self.refused = 0
         self._prepared = False
         self._searched = 0
         self._mark_invalid_rows()
@@ -147,11 +148,12 @@ class _OpenBatch:
     def prepare(self) -> Iterator[Block]:
         """Predict, encode and choose prototypes, a piece at a time; yield what can be searched."""
         for start in range(0, len(self._x), _PREPARED_TOGETHER):
-            rows = np.arange(start, min(start + _PREPARED_TOGETHER, len(self._x)))
-            rows = rows[self.status[rows] != Status.INVALID_INPUT]
+            piece = np.arange(start, min(start + _PREPARED_TOGETHER, len(self._x)))
+            rows = piece[self.status[piece] != Status.INVALID_INPUT]
             if len(rows):
                 self._prepare_rows(rows)
                 rows = rows[self.status[rows] == Status.RUNNING]
+            self.refused += len(piece) - len(rows)
             if len(rows):
                 self._searched += len(rows)
                 yield Block(rows + self.first_row, self._instances(rows))
@@ -220,10 +222,9 @@ class _OpenBatch:
         losses = {name: np.full(n, np.nan, np.float32) for name in objective.term_names}
         described = np.flatnonzero(self.original_class >= 0)
         if len(described):
-            weight = np.nan_to_num(
-                self.prediction_weight[described],
-                nan=self._explainer.options.search.prediction_weight,
-            )
+            weight = self.prediction_weight[described]
+            first_weight = self._explainer.options.search.prediction_weight
+            weight[np.isnan(weight)] = np.float32(first_weight)
             describe = partial(
                 _describe_results,
                 self._explainer.models,
@@ -298,6 +299,7 @@ class Run:
         self._num_rows = num_rows
         self._open: deque[_OpenBatch] = deque()
         self._seconds = {"prototypes": explainer.seconds, "compile": 0.0, "search": 0.0}
+        self._settings: dict[str, Any] = {}
         self._began = time.perf_counter()
         self._done = 0
         self._found = 0
@@ -327,13 +329,15 @@ class Run:
             self._seconds["search"] = passed - (self._seconds["prototypes"] - prepared)
             self._report()
             while self._open and self._open[0].complete:
-                yield self._finish(self._open.popleft())
+                yield self._finish_first()
         while self._open:
-            yield self._finish(self._open.popleft())
+            yield self._finish_first()
 
-    def unfinished(self) -> Explanations:
-        """The first open batch as it stands, its missing rows marked INTERRUPTED."""
-        return self._finish(self._open.popleft())
+    def unfinished(self, batch: Batch) -> Explanations:
+        """The only batch as it stands, its missing rows marked INTERRUPTED."""
+        # The interrupt may have come before the batch was opened.
+        opened = self._open[0] if self._open else _OpenBatch(self._explainer, batch, 0)
+        return self._finish(opened)
 
     def _template(self) -> Instance:
         explainer = self._explainer
@@ -352,7 +356,9 @@ class Run:
             blocks = opened.prepare()
             while True:
                 began = time.perf_counter()
+                refused = opened.refused
                 block = next(blocks, None)
+                self._done += opened.refused - refused
                 self._seconds["prototypes"] += time.perf_counter() - began
                 if block is None:
                     break
@@ -373,6 +379,11 @@ class Run:
             seconds = time.perf_counter() - self._search_began
             self._on_progress(Progress(self._done, self._found, self._num_rows, seconds))
 
+    def _finish_first(self) -> Explanations:
+        finished = self._finish(self._open[0])
+        self._open.popleft()
+        return finished
+
     def _finish(self, batch: _OpenBatch) -> Explanations:
         result = batch.finish(self._settings)
         self._seconds["total"] = self._explainer.seconds + time.perf_counter() - self._began
@@ -381,7 +392,7 @@ class Run:
     def _describe_settings(self, engine: Engine) -> dict[str, Any]:
         explainer = self._explainer
         kind = explainer.prototypes.kind
-        return {
+        settings = {
             "objective": explainer.objective.settings(),
             "prototypes": {"kind": kind.name} | vars(kind),
             "search": explainer.options.search.settings(),
@@ -389,3 +400,4 @@ class Run:
             "device": jax.devices()[0].device_kind,
             "versions": {"jaxcf": __version__, "jax": jax.__version__},
         }
+        return storage.plain(settings)

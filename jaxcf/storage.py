@@ -34,6 +34,15 @@ def write_atomically(path: str | os.PathLike[str], write: Any) -> None:
         raise
 
 
+def plain(value: Any) -> Any:
+    """The value with the numbers and arrays of numpy and JAX as Python's own, for JSON."""
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a value as indented JSON."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
@@ -66,7 +75,24 @@ def write_arrays(
             raise ValueError(f"can't store the array {name!r}: reserved name or Python objects")
     described = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
     content = dict(arrays) | {_METADATA: described}
-    write_atomically(path, lambda file: np.savez_compressed(file, **content))  # type: ignore[arg-type]
+
+    def write(file: Any) -> None:
+        # What numpy.savez_compressed does, which can't take arrays called "file".
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in content.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+
+    write_atomically(path, write)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+        # Only at the end of the member does zipfile compare its checksum.
+        if member.read(1):
+            raise ValueError(f"the array {name} is longer than it says")
+        return array
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -80,12 +106,15 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         ValueError: if it isn't such a file, or is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            arrays = {
+                name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()
+            }
         metadata = json.loads(arrays.pop(_METADATA).tobytes())
     except FileNotFoundError:
         raise
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    # Damage shows as whatever zip, zlib, numpy's header or JSON stumble over.
+    except Exception as error:
         raise ValueError(
             f"{path} is not a file that jaxcf wrote, or is damaged: {error}"
         ) from error

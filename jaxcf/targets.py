@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
-Target = int | np.integer | np.ndarray | Sequence[object] | None
+Target = int | np.integer | np.ndarray | jax.Array | Sequence[object] | None
 
 
 class Targets(NamedTuple):
@@ -45,12 +46,16 @@ def read_targets(target: Target, num_rows: int, num_classes: int) -> Targets:
     everything = np.ones((num_rows, num_classes), bool)
     if target is None:
         return Targets(everything, np.zeros(num_rows, bool))
+    if isinstance(target, jax.Array):
+        target = np.asarray(target)
+    if isinstance(target, np.ndarray) and not target.ndim:
+        target = target[()]
     if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
         if not 0 <= target < num_classes:
             raise ValueError(
                 f"target class {target} does not exist: there are classes 0 to {num_classes - 1}"
             )
-        return _from_classes(np.full(num_rows, target), num_classes)
+        return _from_classes(np.full(num_rows, int(target)), num_classes)
     if isinstance(target, str) or not isinstance(target, Iterable):
         raise TypeError(
             f"target must be a class number, one per row, a boolean mask [n, classes] or a list of "
@@ -66,9 +71,14 @@ def read_targets(target: Target, num_rows: int, num_classes: int) -> Targets:
                 f"a boolean target must have shape {everything.shape}, got {target.shape}"
             )
         return Targets(target.copy(), np.asarray(~target.any(axis=1)))
-    if all(isinstance(entry, (int, np.integer)) for entry in target):
+    if all(_is_class(entry) for entry in target):
         return _from_classes(np.asarray(target, np.int64), num_classes)
     return _from_collections(target, num_rows, num_classes)
+
+
+def _is_class(entry: object) -> bool:
+    # True and False are integers to Python, but a mask to whoever wrote them.
+    return isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
 
 
 def _from_classes(classes: Int[np.ndarray, " n"], num_classes: int) -> Targets:
@@ -88,8 +98,11 @@ def _from_collections(target: Iterable[object], num_rows: int, num_classes: int)
                 f"got {entry!r}"
             )
         classes = list(entry)
-        if not all(isinstance(one, (int, np.integer)) for one in classes):
-            raise TypeError(f"target of row {row} must hold class numbers, got {classes}")
+        if not all(_is_class(one) for one in classes):
+            raise TypeError(
+                f"target of row {row} must hold class numbers, got {classes}; pass a mask as a "
+                "boolean array [n, classes]"
+            )
         unknown[row] = not classes or not all(0 <= one < num_classes for one in classes)
         if not unknown[row]:
             allowed[row, classes] = True

@@ -12,7 +12,8 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
-from jaxcf.models.functions import ModelFunction, apply_jitted
+from jaxcf.blocks import map_blocks
+from jaxcf.models.functions import call
 from jaxcf.models.networks import Autoencoder, Classifier, Network
 
 Trained = TypeVar("Trained", bound=Network)
@@ -128,7 +129,7 @@ def squared_error(network: Autoencoder, x: Array) -> Array:
 
 
 def apply_in_blocks(
-    network: Network, x: Float[np.ndarray, "n *shape"], *, block: int = 500
+    network: Network, x: Float[np.ndarray, "n *shape"]
 ) -> Float[np.ndarray, "n *out"]:
     """Call a network on many rows, a block at a time.
 
@@ -137,7 +138,6 @@ def apply_in_blocks(
     Args:
         network: What to call.
         x: Rows `[n, *shape]`.
-        block: Rows per call.
 
     Returns:
         The results `[n, *out]`.
@@ -147,13 +147,7 @@ def apply_in_blocks(
         >>> from flax import nnx
         >>> from jaxcf.models import DenseClassifier
         >>> network = DenseClassifier(4, 3, rngs=nnx.Rngs(0))
-        >>> apply_in_blocks(network, np.zeros((7, 4), np.float32), block=5).shape
+        >>> apply_in_blocks(network, np.zeros((7, 4), np.float32)).shape
         (7, 3)
     """
-    function, params = ModelFunction.of(network, "network"), {"network": nnx.state(network)}
-    block = min(block, len(x))
-    # The last block reaches back over rows already seen, so that all blocks share one program.
-    starts = [*range(0, len(x) - block, block), len(x) - block]
-    outputs = [np.asarray(apply_jitted(function, params, x[s : s + block])) for s in starts]
-    fresh = len(x) - block * (len(starts) - 1)
-    return np.concatenate([*outputs[:-1], outputs[-1][block - fresh :]])
+    return map_blocks(partial(call, network), x)

@@ -11,6 +11,8 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 Params = Mapping[str, PyTree]
 """Weights of networks (`nnx.State`) by name."""
 
+_KEY = "network"
+
 
 @dataclass(frozen=True)
 class ModelFunction:
@@ -53,29 +55,29 @@ class ModelFunction:
         return getattr(network, self.method)(x)
 
 
-@partial(jax.jit, static_argnums=0)
-def apply_jitted(
-    function: ModelFunction, params: Params, x: Float[ArrayLike, "n *shape"]
-) -> Float[Array, "n *out"]:
-    """Call a function compiled once for all networks of equal architecture.
+def call(network: nnx.Module, x: Float[ArrayLike, "n *shape"]) -> Float[Array, "n *out"]:
+    """Call a network on a batch, compiled once for all networks of equal architecture.
 
-    `apply_jitted(function, params, x) = function(params, x)`
+    `call(network, x) = network(x)`
 
     Args:
-        function: What to call.
-        params: Weights, by the function's key.
+        network: What to call.
         x: A batch.
 
     Returns:
-        What the function returns.
+        What the network returns.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jaxcf.models.networks import DenseClassifier
-        >>> network = DenseClassifier(4, 3, rngs=nnx.Rngs(0))
-        >>> function = ModelFunction.of(network, "classifier")
-        >>> apply_jitted(function, {"classifier": nnx.state(network)}, jnp.zeros((5, 4))).shape
+        >>> call(DenseClassifier(4, 3, rngs=nnx.Rngs(0)), jnp.zeros((5, 4))).shape
         (5, 3)
     """
+    # One key for all: the key is part of what makes two functions equal.
+    return _call_jitted(ModelFunction.of(network, _KEY), {_KEY: nnx.state(network)}, x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _call_jitted(function: ModelFunction, params: Params, x: Array) -> Array:
     return function(params, x)

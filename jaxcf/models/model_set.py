@@ -8,12 +8,10 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Float
 
-from jaxcf.models.functions import ModelFunction, apply_jitted
+from jaxcf.models.functions import ModelFunction, call
 from jaxcf.models.networks import Autoencoder, Classifier
 
 CLASSIFIER, AUTOENCODER = "classifier", "autoencoder"
-# One key for all, so that networks of equal architecture share one program.
-_ANY = "network"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +69,13 @@ class ModelSet:
             "output": "logits",
         }
 
-    def predict(self, x: Float[Array, "n *shape"]) -> Float[Array, "n classes"]:
+    def predict(self, x: Float[ArrayLike, "n *shape"]) -> Float[Array, "n classes"]:
         """The classifier's logits for a batch, compiled."""
-        return _apply(self.classifier, x)
+        return call(self.classifier, x)
 
-    def reconstruct(self, x: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
+    def reconstruct(self, x: Float[ArrayLike, "n *shape"]) -> Float[Array, "n *shape"]:
         """The common autoencoder's image of a batch, compiled."""
-        return _apply(self.autoencoder, x)
+        return call(self.autoencoder, x)
 
     def class_reconstruct(
         self,
@@ -87,8 +85,4 @@ class ModelSet:
         Returns:
             One function `[n, *shape] -> [n, *shape]` per class; all share one compiled program.
         """
-        return [partial(_apply, network) for network in self.class_autoencoders]
-
-
-def _apply(network: Classifier | Autoencoder, x: Float[Array, "n *shape"]) -> Array:
-    return apply_jitted(ModelFunction.of(network, _ANY), {_ANY: nnx.state(network)}, x)
+        return [partial(call, network) for network in self.class_autoencoders]

@@ -6,7 +6,6 @@ import numpy as np
 from flax import nnx
 
 from jaxcf.models import ConvolutionalAutoencoder, DenseClassifier, ModelFunction
-from jaxcf.models.functions import apply_jitted
 
 
 def test_functions_of_equal_architectures_are_equal_and_trace_once():
@@ -45,7 +44,7 @@ def test_the_gradient_reaches_weights_and_input():
     network = DenseClassifier(4, 3, rngs=nnx.Rngs(0))
     predict = ModelFunction.of(network, "classifier")
     params = {"classifier": nnx.state(network)}
-    total = lambda params, x: apply_jitted(predict, params, x).sum()  # noqa: E731
+    total = lambda params, x: predict(params, x).sum()  # noqa: E731
     weights, x = jax.grad(total, (0, 1))(params, jnp.ones((2, 4)))
     assert jax.tree.structure(weights) == jax.tree.structure(params)
     assert np.any(x)

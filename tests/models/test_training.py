@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxcf.models import (
     CollapsedAutoencoderError,
     apply_in_blocks,
-    build,
     train_autoencoder,
     train_class_autoencoders,
     train_classifier,
@@ -94,13 +92,6 @@ def test_rows_all_alike_are_no_collapse():
     network, info = train_autoencoder(x, DENSE, epochs=30, batch_size=16)
     assert info.retries == 0
     np.testing.assert_allclose(network(x), x, atol=0.05)
-
-
-@pytest.mark.parametrize("count", [1, 5, 6, 11])
-def test_blocks_give_every_row_once_and_in_order(count):
-    network = build(CLASSIFIER, nnx.Rngs(0))
-    x = rows(count)
-    np.testing.assert_allclose(apply_in_blocks(network, x, block=5), network(x), atol=1e-6)
 
 
 X, Y = rows(8), np.repeat([0, 1], 4)

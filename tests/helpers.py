@@ -1,0 +1,239 @@
+"""Shared by the tests: one tolerance, the problems, the objectives, solvers and prototype kinds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxcf import (
+    EngineOptions,
+    Explainer,
+    Explanations,
+    FittedExplainer,
+    KDTree,
+    KMeans,
+    NearestMean,
+    Objective,
+    SearchOptions,
+    solvers,
+)
+from jaxcf.objective import NAMED_OBJECTIVES
+
+# --- comparing -----------------------------------------------------------------------------
+
+# float32: what reordering a few hundred sums costs, carried through some tens of steps.
+_TOLERANCES = {np.dtype(np.float32): (1e-4, 1e-5), np.dtype(np.float64): (1e-6, 1e-8)}
+
+
+def assert_close(actual: Any, expected: Any, what: str = "") -> None:
+    """Equal to the tolerance of the less exact of the two types; NaN equals NaN."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{what}: shape {actual.shape} != {expected.shape}"
+    kinds = [np.dtype(a.dtype) for a in (actual, expected) if a.dtype in _TOLERANCES]
+    if not kinds:
+        np.testing.assert_array_equal(actual, expected, err_msg=what)
+        return
+    rtol, atol = max(_TOLERANCES[kind] for kind in kinds)
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol, err_msg=what)
+
+
+EXACT_FIELDS = (
+    "original",
+    "status",
+    "original_class",
+    "counterfactual_class",
+    "target_class",
+    "steps",
+    "prediction_weight",
+)
+CLOSE_FIELDS = ("counterfactual", "original_probabilities", "probabilities", "prototype")
+TABLES = ("losses", "scores", "history")
+
+
+def assert_same_answers(actual: Explanations, expected: Explanations) -> None:
+    """The same rows with the same answers: decisions exactly, numbers to float tolerance."""
+    for name in EXACT_FIELDS:
+        np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name), err_msg=name)
+    for name in CLOSE_FIELDS:
+        assert_close(getattr(actual, name), getattr(expected, name), name)
+    for name in TABLES:
+        ours, theirs = getattr(actual, name), getattr(expected, name)
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert_close(ours[key], theirs[key], f"{name}/{key}")
+
+
+def joined(parts: list[Explanations]) -> dict[str, np.ndarray]:
+    """The arrays of several explanations as one."""
+    names = EXACT_FIELDS + CLOSE_FIELDS
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+
+
+def assert_joined_same(parts: list[Explanations], expected: Explanations) -> None:
+    """Several explanations one after the other are the expected ones."""
+    for name, array in joined(parts).items():
+        if name in EXACT_FIELDS:
+            np.testing.assert_array_equal(array, getattr(expected, name), err_msg=name)
+        else:
+            assert_close(array, getattr(expected, name), name)
+
+
+# --- problems ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model with data. The functions are made once, so that compiled programs are shared."""
+
+    predict: Callable[[Any], Any]
+    encode: Callable[[Any], Any]
+    reconstruct: Callable[[Any], Any]
+    x_train: np.ndarray
+    x: np.ndarray
+    num_classes: int
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """The model's answer, asked directly."""
+        return np.asarray(self.predict(jnp.asarray(x)))
+
+    def explainer(self, *, encoder: bool = True, **options: Any) -> Explainer:
+        """An explainer for it, on four lanes and within [-1, 1] unless told otherwise."""
+        defaults: dict[str, Any] = {
+            "encode": self.encode if encoder else None,
+            "reconstruct": self.reconstruct,
+            "objective": objective("C"),
+            "prototypes": NearestMean(k=3) if encoder else KDTree(),
+            "engine": EngineOptions(lanes=4),
+            "search": search(),
+            "feature_range": (-1.0, 1.0),
+        }
+        return Explainer(self.predict, **(defaults | options))
+
+    def fit(self, *, encoder: bool = True, **options: Any) -> FittedExplainer:
+        """The same, fitted."""
+        return self.explainer(encoder=encoder, **options).fit(self.x_train)
+
+
+LINEAR_WEIGHTS = np.array([[3.0, -3.0], [0.5, -0.5], [0.0, 0.0]], np.float32)
+LINEAR_BIAS = np.array([0.3, -0.3], np.float32)
+
+
+@lru_cache
+def linear() -> Problem:
+    """Two classes, softmax of linear scores; the encoder doubles, the autoencoder halves.
+
+    Class 0 where 6 x_0 + x_1 + 0.6 > 0. The third feature means nothing.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-0.9, 0.9, (46, 3)).astype(np.float32)
+    weights, bias = jnp.asarray(LINEAR_WEIGHTS), jnp.asarray(LINEAR_BIAS)
+    return Problem(
+        predict=lambda x: jax.nn.softmax(x @ weights + bias[None]),
+        encode=lambda x: 2.0 * x,
+        reconstruct=lambda x: 0.5 * x,
+        x_train=x[6:],
+        x=x[:6],
+        num_classes=2,
+    )
+
+
+NUM_FEATURES = 5
+IDLE_FEATURE = 4
+"""The feature of `mlp` that no model looks at and that hardly varies."""
+
+
+@lru_cache
+def mlp() -> Problem:
+    """Three classes around three centres of four features, and a fifth that means nothing."""
+    rng = np.random.default_rng(1)
+    centres = np.array([[0.6, 0.2, -0.4, 0.1], [-0.5, 0.5, 0.1, -0.3], [0.0, -0.6, 0.4, 0.3]])
+    classes = np.arange(66) % 3
+    x = np.empty((66, NUM_FEATURES), np.float32)
+    x[:, :4] = np.clip(centres[classes] + rng.normal(0, 0.12, (66, 4)), -0.99, 0.99)
+    x[:, IDLE_FEATURE] = 0.3 + rng.uniform(-5e-4, 5e-4, 66)
+    spread = rng.normal(0, 0.8, (4, 12))
+    hidden = jnp.asarray(spread, jnp.float32)
+    out = jnp.asarray(4.0 * np.tanh(centres @ spread).T, jnp.float32)
+    code = jnp.asarray(rng.normal(0, 0.6, (4, 4)), jnp.float32)
+    back = jnp.asarray(np.linalg.pinv(np.asarray(code)), jnp.float32)
+
+    def predict(x: Any) -> Any:
+        return jax.nn.softmax(jnp.tanh(x[:, :4] @ hidden) @ out)
+
+    def encode(x: Any) -> Any:
+        return jnp.tanh(x[:, :4] @ code)
+
+    def reconstruct(x: Any) -> Any:
+        return jnp.concatenate([jnp.tanh(encode(x) @ back), x[:, 4:]], axis=1)
+
+    return Problem(predict, encode, reconstruct, x[6:], x[:6], 3)
+
+
+@lru_cache
+def conv() -> Problem:
+    """Images 8 x 8 x 1, a bright half: left, right or top. One convolution, jax.numpy only."""
+    rng = np.random.default_rng(2)
+    classes = np.arange(39) % 3
+    x = rng.uniform(-0.95, -0.75, (39, 8, 8, 1)).astype(np.float32)
+    halves = [np.s_[:, :4], np.s_[:, 4:], np.s_[:4, :]]
+    for image, index in zip(x, classes, strict=True):
+        image[halves[index]] += 1.2
+    kernel = jnp.asarray(rng.normal(0.2, 0.3, (3, 3, 1, 2)), jnp.float32)
+
+    def features(x: Any) -> Any:
+        layout = ("NHWC", "HWIO", "NHWC")
+        mapped = jax.lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=layout)
+        return jnp.tanh(mapped)
+
+    centres = np.stack([np.asarray(features(x[classes == i])).mean(0) for i in range(3)])
+    scores = jnp.asarray((centres - centres.mean(0)).reshape(3, -1).T, jnp.float32)
+
+    return Problem(
+        predict=lambda x: jax.nn.softmax(features(x).reshape(len(x), -1) @ scores),
+        encode=lambda x: features(x).mean(axis=3),
+        reconstruct=lambda x: 0.9 * x,
+        x_train=x[9:],
+        x=x[:9],
+        num_classes=3,
+    )
+
+
+# --- objectives, solvers, prototype kinds --------------------------------------------------
+
+OBJECTIVES = NAMED_OBJECTIVES
+
+
+def objective(name: str, **weights: float) -> Objective:
+    """A to F with weights that suit the small problems."""
+    small = {"l1_weight": 0.05, "reconstruction_weight": 0.5, "prototype_weight": 10.0}
+    return Objective.named(name, **cast(Any, small | weights))
+
+
+@lru_cache
+def _clipped_momentum() -> solvers.GradientSolver:
+    # Clipping by the global norm would mix rows if a solver ever saw more than one.
+    transformation = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.04, momentum=0.5))
+    return solvers.from_optax(transformation, step_size=0.08, name="clipped_momentum")
+
+
+SOLVERS = (*solvers.NAMED_SOLVERS, "clipped_momentum")
+
+
+def solver(name: str) -> Any:
+    """A solver with a rate that suits the small problems; the same object every time."""
+    return _clipped_momentum() if name == "clipped_momentum" else solvers.named(name, 0.05)
+
+
+def search(rule: Any = "adam", **options: Any) -> SearchOptions:
+    """One round of 20 updates with c = 4, which suits the small problems, unless told otherwise."""
+    small = {"max_steps": 20, "prediction_weight": 4.0, "weight_rounds": 1}
+    rule = solver(rule) if isinstance(rule, str) else rule
+    return SearchOptions(solver=rule, **(small | options))
+
+
+KINDS: dict[str, Any] = {"nearest": NearestMean(k=3), "kdtree": KDTree(), "kmeans": KMeans(k=2)}

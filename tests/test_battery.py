@@ -1,0 +1,245 @@
+"""What holds for every objective x solver x prototype kind.
+
+The first part runs on the full product; its properties share one compiled program per case (four
+lanes, the same shapes). The second part needs another program for each property and runs on a
+covering subset, every objective and every solver once and every prototype kind twice: compiling is
+what takes the time.
+"""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import (
+    IDLE_FEATURE,
+    KINDS,
+    OBJECTIVES,
+    SOLVERS,
+    assert_joined_same,
+    assert_same_answers,
+    mlp,
+    objective,
+    search,
+    solver,
+)
+
+from jaxcf import EngineOptions, Explanations, FittedExplainer, Status
+
+
+class Case(NamedTuple):
+    objective: str
+    solver: str
+    kind: str
+
+    def __str__(self) -> str:
+        return "-".join(self)
+
+
+PRODUCT = [Case(o, s, k) for o in OBJECTIVES for s in SOLVERS for k in KINDS]
+SUBSET = [
+    Case(name, SOLVERS[(row + 2) % len(SOLVERS)], list(KINDS)[(row + 2) % len(KINDS)])
+    for row, name in enumerate(OBJECTIVES)
+]
+
+
+# Fixtures of module scope, so that pytest runs all tests of one case after another: the programs
+# of a case are compiled once and needn't all be kept.
+@pytest.fixture(scope="module", params=PRODUCT, ids=str)
+def case(request) -> Case:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=SUBSET, ids=str)
+def chosen(request) -> Case:
+    return request.param
+
+
+@lru_cache(maxsize=2)
+def fitted(case: Case, *, record_history: bool = True) -> FittedExplainer:
+    return mlp().fit(
+        # Rows in a k-d tree are the prototypes of models without an encoder; where no term looks
+        # at prototypes it may stay, which saves a program.
+        encoder=case.kind != "kdtree" or case.objective in "AB",
+        objective=objective(case.objective),
+        prototypes=KINDS[case.kind],
+        search=search(case.solver, record_history=record_history),
+    )
+
+
+@lru_cache(maxsize=1)
+def explained(case: Case) -> Explanations:
+    return fitted(case).explain(mlp().x)
+
+
+def with_options(case: Case, **changes: object) -> FittedExplainer:
+    """The case's explainer under other options: its prototypes are used again."""
+    ready = fitted(case)
+    options = replace(ready.options, **changes)  # type: ignore[arg-type]
+    return replace(ready, options=options)
+
+
+# --- on the full product -------------------------------------------------------------------
+
+
+def test_every_row_has_its_answer_and_a_status(case):
+    x, result = mlp().x, explained(case)
+    assert len(result) == len(x)
+    np.testing.assert_array_equal(result.original, x)
+    assert np.isin(result.status, (Status.FOUND, Status.NOT_FOUND, Status.NEVER_MOVED)).all()
+    assert all(result.messages)
+    assert np.isfinite(result.counterfactual).all()
+    assert (result.original_class == mlp().probabilities(x).argmax(axis=1)).all()
+    assert (result.target_class != result.original_class).all()
+    assert (result.target_class >= 0).all()
+    assert (result.steps <= 20).all()
+    assert ((result.steps == 20) | result.found).all()
+    np.testing.assert_array_equal(result.prediction_weight, 4.0)
+
+
+def test_found_rows_change_class_when_predicted_again_from_the_file(case, tmp_path):
+    explained(case).save(tmp_path / "answers.npz")
+    result = Explanations.load(tmp_path / "answers.npz")
+    predicted = mlp().probabilities(result.counterfactual).argmax(axis=1)
+    np.testing.assert_array_equal(predicted != result.original_class, result.found)
+    np.testing.assert_array_equal(predicted, result.counterfactual_class)
+
+
+def test_each_objective_and_each_solver_finds_something():
+    # Else the properties of found rows would hold for want of any.
+    for case in SUBSET:
+        assert explained(case).found.any(), f"{case} found nothing"
+
+
+def test_ranges_and_frozen_features_hold_exactly_for_every_row(case):
+    x = mlp().x
+    rng = np.random.default_rng(0)
+    lower = x - rng.uniform(0, 0.3, x.shape).astype(np.float32)
+    upper = x + rng.uniform(0, 0.3, x.shape).astype(np.float32)
+    frozen = rng.random(x.shape) < 0.3
+    lower, upper = np.where(frozen, x, lower), np.where(frozen, x, upper)
+    found = fitted(case).explain(x, feature_range=(lower, upper)).counterfactual
+    assert (found >= lower).all()
+    assert (found <= upper).all()
+    assert found[frozen].tobytes() == x[frozen].tobytes()
+
+
+def test_one_range_for_all_rows_holds_exactly(case):
+    x = mlp().x
+    found = fitted(case).explain(x, feature_range=(-0.95, np.full(5, 0.8, np.float32)))
+    inside = (x <= np.float32(0.8)).all(axis=1)
+    np.testing.assert_array_equal(found.status == Status.OUT_OF_RANGE, ~inside)
+    assert (found.counterfactual[inside] >= np.float32(-0.95)).all()
+    assert (found.counterfactual[inside] <= np.float32(0.8)).all()
+
+
+def test_a_feature_that_means_nothing_stays_bit_identical_under_proximal_solvers(case):
+    result = explained(case)
+    same = result.counterfactual[:, IDLE_FEATURE] == mlp().x[:, IDLE_FEATURE]
+    if solver(case.solver).proximal:
+        assert same.all()
+        assert (result.l0 < result.original.shape[1]).all()
+    elif case.objective in ("E", "F") and case.kind == "kdtree":
+        # The control: the report's subgradient variant does drag it along.
+        assert not same.all()
+
+
+def test_a_batch_is_a_loop_over_single_rows(case):
+    singles = [fitted(case).explain(row[None]) for row in mlp().x]
+    assert_joined_same(singles, explained(case))
+
+
+def test_the_order_of_rows_changes_nothing(case):
+    order = np.array([3, 0, 5, 1, 4, 2])
+    assert_same_answers(fitted(case).explain(mlp().x[order]), explained(case)[order])
+
+
+def test_streaming_gives_the_same_answers_as_explaining(case):
+    x = mlp().x
+    parts = list(fitted(case).stream([x[:5], x[5:5], x[5:]]))
+    assert [len(part) for part in parts] == [5, 0, 1]
+    assert_joined_same(parts, explained(case))
+
+
+def test_history_is_recorded_until_the_end_and_ends_where_the_answer_was_taken(case):
+    result = explained(case)
+    assert tuple(result.history) == objective(case.objective).term_names
+    # A search of k updates looks at k + 1 points.
+    reached = np.arange(21) <= result.steps[:, None]
+    for name, values in result.history.items():
+        np.testing.assert_array_equal(np.isfinite(values), reached, err_msg=name)
+    first = sum(values[:, 0] for name, values in result.history.items() if name in ("l1", "l2"))
+    np.testing.assert_array_equal(first, 0.0)
+
+
+# --- on a covering subset ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [(1, 1), (6, 2)], ids=str)
+def test_the_number_of_lanes_idle_lanes_and_groups_change_nothing(chosen, layout):
+    engine = EngineOptions(lanes=layout[0], lanes_per_group=layout[1], steps_per_chunk=3)
+    assert_same_answers(with_options(chosen, engine=engine).explain(mlp().x), explained(chosen))
+
+
+def test_two_devices_give_the_answers_of_one(chosen):
+    engine = EngineOptions(lanes=4, lanes_per_group=2, devices=tuple(jax.devices()[:2]))
+    assert len(jax.devices()) >= 2
+    assert_same_answers(with_options(chosen, engine=engine).explain(mlp().x), explained(chosen))
+
+
+@pytest.mark.usefixtures("without_type_checks")  # numpy arrays stay numpy arrays without jit
+def test_compiled_and_uncompiled_code_agree(chosen):
+    expected = explained(chosen)
+    row = expected.steps.argmin()  # uncompiled steps take half a second each
+    with jax.disable_jit():
+        actual = fitted(chosen).explain(mlp().x[row : row + 1])
+    assert_same_answers(actual, expected[row])
+
+
+def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
+    traces = 0
+
+    def predict(x):
+        nonlocal traces
+        traces += 1
+        return mlp().predict(x)
+
+    ready = fitted(chosen, record_history=False)
+    ready = replace(ready.options, predict=predict).fit(mlp().x_train)
+    x = mlp().x
+    swept = []
+
+    def run(objective=None, search=None, **call):
+        options = replace(ready.options, search=search or ready.options.search)
+        other = replace(ready, options=options, objective=objective or ready.objective)
+        swept.append(other.explain(x, **call))
+
+    run()
+    once = traces
+    assert once > 0
+    for weight in (0, 1, 0.25, np.float64(0.5), np.float32(2.0), jnp.float32(3.0)):
+        names = ("l1_weight", "l2_weight", "reconstruction_weight", "prototype_weight")
+        run(replace(ready.objective, **dict.fromkeys(names, weight)))
+    for margin in (0, 0.2):
+        run(replace(ready.objective, margin=margin))
+    for changes in (
+        {"prediction_weight": 10},
+        {"prediction_weight": 0.5},
+        {"max_steps": 5},
+        {"max_steps": np.int64(31)},
+        {"weight_rounds": 3},
+        {"tolerance": 0.1, "patience": 3},
+    ):
+        run(search=replace(ready.options.search, **changes))
+    run(target=1)
+    run(target=np.array([0, 1, 2, 0, 1, 2]))
+    run(target=[[0, 1], [1], [2], [0], [1, 2], [2]])
+    run(feature_range=(-2, 2))
+    run(feature_range=(-np.ones(5), np.full(5, np.inf)))
+    run(feature_range=(x - 0.1, x + 0.2))
+    assert traces == once
+    # And the sweep did reach the search.
+    assert len({answers.counterfactual.tobytes() for answers in swept}) > 5

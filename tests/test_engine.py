@@ -1,0 +1,174 @@
+"""Many at once: refill, groups, laziness, devices, the way round convolutions."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from helpers import assert_close, assert_same_answers, conv, linear, mlp, objective, search
+
+from jaxcf import EngineOptions, Status, engine
+from jaxcf.engine import _choose_layout
+
+
+def many(count: int) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    x = mlp().x[rng.integers(0, 6, count)]
+    return np.clip(x + rng.normal(0, 0.1, x.shape), -0.99, 0.99).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """63 rows, each searched in a lane of its own."""
+    ready = mlp().fit(engine=EngineOptions(lanes=63, lanes_per_group=63))
+    return ready.explain(many(63))
+
+
+@pytest.mark.parametrize(
+    ("lanes", "lanes_per_group", "steps_per_chunk"), [(3, 3, 1), (12, 4, 5), (8, 4, 100)]
+)
+def test_rows_beyond_the_lanes_are_searched_like_the_first_ones(
+    alone, lanes, lanes_per_group, steps_per_chunk
+):
+    options = EngineOptions(lanes, lanes_per_group, steps_per_chunk)
+    ready = mlp().fit(engine=options)
+    assert_same_answers(ready.explain(many(63)), alone)
+    assert len(set(alone.steps.tolist())) > 5  # so lanes fell free at different times
+
+
+def test_every_row_is_reported_once_and_progress_only_grows(alone):
+    ready = mlp().fit(engine=EngineOptions(lanes=8, lanes_per_group=4))
+    reports = []
+    result = ready.explain(many(63), on_progress=reports.append)
+    done = [report.done for report in reports]
+    assert done == sorted(done)
+    assert done[-1] == 63
+    assert reports[-1].found == result.found.sum() == alone.found.sum()
+    assert {report.total for report in reports} == {63}
+    seconds = [report.seconds for report in reports]
+    assert seconds == sorted(seconds)
+
+
+def test_streams_are_pulled_lazily():
+    pulled = []
+
+    def batches():
+        for number in range(20):
+            pulled.append(number)
+            yield many(63)[3 * number : 3 * number + 3]
+
+    ready = mlp().fit(engine=EngineOptions(lanes=4))
+    stream = ready.stream(batches())
+    assert pulled == []
+    next(stream)
+    # Four lanes hold parts of at most two batches beside the one that has ended; one more waits.
+    assert len(pulled) <= 5
+    assert len(list(stream)) == 19
+    assert pulled == list(range(20))
+
+
+def test_a_stream_that_is_left_early_pulls_no_more():
+    pulled = []
+
+    def batches():
+        for number in range(1000):
+            pulled.append(number)
+            yield mlp().x
+
+    for answers in mlp().fit().stream(batches()):
+        assert len(answers) == 6
+        break
+    assert len(pulled) < 10
+
+
+def test_an_error_of_the_stream_reaches_the_caller():
+    def batches():
+        yield mlp().x
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        list(mlp().fit().stream(batches()))
+
+
+def test_streamed_batches_of_bad_rows_keep_their_place():
+    bad = np.full_like(mlp().x[:2], np.nan)
+    parts = list(mlp().fit().stream([bad, mlp().x, bad[:0], bad]))
+    assert [len(part) for part in parts] == [2, 6, 0, 2]
+    assert_same_answers(parts[1], mlp().fit().explain(mlp().x))
+    for part in (parts[0], parts[3]):
+        np.testing.assert_array_equal(part.status, Status.INVALID_INPUT)
+
+
+# --- devices -------------------------------------------------------------------------------
+
+
+def test_the_default_layout_depends_on_the_rows_and_the_devices():
+    rows_to_lanes = {0: 1, 1: 1, 5: 8, 100: 128, 10**6: 128}
+    for rows, expected in rows_to_lanes.items():
+        groups, size = _choose_layout(EngineOptions(), rows)
+        assert groups * size == expected
+    devices = tuple(jax.devices()[:2])
+    for options in (EngineOptions(devices=devices), EngineOptions(lanes=5, devices=devices)):
+        for rows in (1, 7, None):
+            assert _choose_layout(options, rows)[1] % 2 == 0
+
+
+def test_another_device_than_the_default_gives_the_same():
+    other = EngineOptions(lanes=4, devices=(jax.devices()[1],))
+    assert_same_answers(mlp().fit(engine=other).explain(mlp().x), mlp().fit().explain(mlp().x))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_params_that_live_on_one_device_are_brought_to_where_they_are_needed(count):
+    params = jax.device_put(np.float32(2.0), jax.devices()[0])
+    devices = tuple(jax.devices()[2 - count : 2])
+
+    def predict(params, x):
+        return linear().predict(params * x)
+
+    plain = linear().explainer(encoder=False)
+    ready = replace(plain, predict=predict, reconstruct=None, params=params)
+    expected = ready.fit(linear().x_train).explain(linear().x)
+    spread = replace(ready, engine=EngineOptions(lanes=4, devices=devices))
+    assert_same_answers(spread.fit(linear().x_train).explain(linear().x), expected)
+
+
+# --- convolutions --------------------------------------------------------------------------
+
+
+def test_step_by_step_and_in_a_compiled_loop_is_the_same_search(monkeypatch):
+    options = {
+        "objective": objective("D"),
+        "search": search("adam", max_steps=12),
+        "engine": EngineOptions(lanes=4, lanes_per_group=2, steps_per_chunk=5),
+    }
+    answers = {}
+    for slow in (True, False):
+        monkeypatch.setattr(engine, "slow_in_a_loop", lambda *_, slow=slow: slow)
+        answers[slow] = conv().fit(**options).explain(conv().x)
+    assert_same_answers(answers[True], answers[False])
+    assert answers[True].found.any()
+
+
+def test_images_keep_their_shape_and_singles_their_answers():
+    ready = conv().fit(objective=objective("D"), search=search("adam", max_steps=12))
+    result = ready.explain(conv().x)
+    assert result.counterfactual.shape == (9, 8, 8, 1)
+    assert result.prototype.shape == (9, 4, 4)
+    predicted = conv().probabilities(result.counterfactual).argmax(axis=1)
+    np.testing.assert_array_equal(predicted, result.counterfactual_class)
+    for row in (0, 4):
+        single = ready.explain(conv().x[row : row + 1])
+        assert_close(single.counterfactual[0], result.counterfactual[row])
+
+
+def test_a_models_convolution_is_noticed():
+    sees = engine.slow_in_a_loop
+    for problem, expected in ((conv(), True), (mlp(), False)):
+        assert sees(problem.fit().models, None, problem.x) == expected
+
+
+@pytest.mark.parametrize("name", ["lanes", "lanes_per_group", "steps_per_chunk"])
+def test_wrong_options_say_what_is_wrong(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        EngineOptions(**{name: 0})

@@ -1,0 +1,248 @@
+"""The result: selection, summary, and the file it goes into and comes back from."""
+
+import builtins
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import TABLES, assert_same_answers, mlp, objective, search
+
+from jaxcf import Explanations, Objective, SearchOptions, Status, solvers, storage
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Explanations:
+    """Found, not found, already in target, invalid, out of range and unknown target in one."""
+    x = mlp().x.copy()
+    classes = mlp().probabilities(x).argmax(axis=1)
+    target = (classes + 1) % 3
+    target[1] = classes[1]
+    target[4] = 9
+    x[2, 0] = np.nan
+    x[3, 1] = 1.5
+    options = search("fista", max_steps=40, prediction_weight=20.0, record_history=True)
+    answers = mlp().fit(objective=objective("C"), search=options)
+    return answers.explain(x, target=target).with_scores(im1=np.arange(6.0))
+
+
+def test_the_mixed_rows_are_as_meant(mixed):
+    assert mixed.status.tolist()[1:5] == [
+        Status.ALREADY_IN_TARGET,
+        Status.INVALID_INPUT,
+        Status.OUT_OF_RANGE,
+        Status.UNKNOWN_TARGET,
+    ]
+    assert mixed.found[0]
+    assert not mixed.found[1:5].any()
+    assert len(mixed.messages) == len(mixed) == 6
+    np.testing.assert_array_equal(mixed.counterfactual[1:5], mixed.original[1:5])
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen"),
+    [
+        (slice(1, 4), [1, 2, 3]),
+        (slice(None, None, -2), [5, 3, 1]),
+        (2, [2]),
+        (-1, [5]),
+        (np.int64(3), [3]),
+        ([4, 0, 4], [4, 0, 4]),
+        (np.array([True, False, False, False, False, True]), [0, 5]),
+        ([], []),
+    ],
+    ids=repr,
+)
+def test_indexing_chooses_rows_of_everything(mixed, rows, chosen):
+    part = mixed[rows]
+    assert len(part) == len(chosen)
+    for name in ("original", "status", "steps", "probabilities", "prototype"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(mixed, name)[chosen])
+    for table in TABLES:
+        for key, values in getattr(part, table).items():
+            np.testing.assert_array_equal(values, getattr(mixed, table)[key][chosen])
+    assert part.settings == mixed.settings
+
+
+def test_found_rows_can_be_chosen_by_their_own_mask(mixed):
+    assert mixed[mixed.found].found.all()
+    assert len(mixed[mixed.found]) == mixed.found.sum()
+
+
+@pytest.mark.parametrize("rows", [6, [0, 7], np.ones(5, bool)])
+def test_rows_that_do_not_exist_are_an_error(mixed, rows):
+    with pytest.raises(IndexError):
+        mixed[rows]
+
+
+def test_distances_are_of_the_change_and_zero_for_untouched_rows(mixed):
+    d = mixed.counterfactual[0] - mixed.original[0]
+    np.testing.assert_allclose(mixed.l1[0], np.abs(d).sum(), rtol=1e-5)
+    np.testing.assert_allclose(mixed.l2[0], np.sqrt((d**2).sum()), rtol=1e-5)
+    assert mixed.l0[0] == np.count_nonzero(d)
+    # beta of the objective, 0.05
+    np.testing.assert_allclose(
+        mixed.elastic_net[0], 0.05 * np.abs(d).sum() + (d**2).sum(), rtol=1e-5
+    )
+    for distance in (mixed.l0, mixed.l1, mixed.l2, mixed.elastic_net):
+        np.testing.assert_array_equal(distance[1:5], 0)
+
+
+def test_the_summary_averages_over_found_rows_only(mixed):
+    summary = mixed.summary()
+    found = mixed.found
+    assert summary["n"] == 6
+    assert summary["found"] == found.sum() > 0
+    assert sum(summary["status"].values()) == 6
+    assert summary["status"]["invalid_input"] == 1
+    assert summary["l1"] == pytest.approx(mixed.l1[found].mean())
+    assert summary["l2"] == pytest.approx(mixed.l2[found].mean())
+    assert summary["changed"] == pytest.approx(mixed.l0[found].mean())
+    assert summary["im1"] == pytest.approx(np.arange(6.0)[found].mean())
+    assert summary["steps"]["median"] == np.median(mixed.steps[found])
+    # What happened to the others can't move it.
+    nonsense = mixed.counterfactual.copy()
+    nonsense[~found] = 1e6
+    assert replace(mixed, counterfactual=nonsense).summary() == summary
+    json.dumps(summary)
+
+
+@pytest.mark.parametrize("rows", [[], [1, 2]])
+def test_a_summary_without_found_rows_has_no_means_rather_than_zeros(mixed, rows):
+    summary = mixed[rows].summary()
+    assert summary["found"] == 0
+    means = [summary[key] for key in ("l1", "l2", "elastic_net", "changed", "im1")]
+    assert means == [None] * 5
+    assert summary["steps"] == {"median": None, "p99": None, "mean": None}
+
+
+def test_scores_need_one_value_per_row(mixed):
+    with pytest.raises(ValueError, match=r"the score 'bad' has shape \(5,\); expected \(6,\)"):
+        mixed.with_scores(bad=np.zeros(5))
+
+
+def test_a_table_has_one_line_per_row(mixed):
+    table = mixed.to_pandas()
+    assert len(table) == 6
+    assert table["status"].tolist()[2] == "invalid_input"
+    assert table["im1"].tolist() == list(range(6))
+    np.testing.assert_array_equal(table["l1"], mixed.l1)
+    np.testing.assert_array_equal(table["loss_l2"], mixed.losses["l2"])
+
+
+def test_without_pandas_the_table_says_how_to_get_it(mixed, monkeypatch):
+    original_import = builtins.__import__
+
+    def no_pandas(name, *arguments, **options):
+        if name == "pandas":
+            raise ImportError(name)
+        return original_import(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", no_pandas)
+    with pytest.raises(ImportError, match=r"pip install 'jaxcf\[pandas\]'"):
+        mixed.to_pandas()
+
+
+# --- on disk -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [slice(None), []], ids=["all", "none"])
+def test_a_file_holds_everything(mixed, tmp_path, rows):
+    mixed = mixed[rows]
+    path = tmp_path / "answers.npz"
+    mixed.save(path)
+    loaded = Explanations.load(path)
+    assert_same_answers(loaded, mixed)
+    np.testing.assert_array_equal(loaded.counterfactual, mixed.counterfactual)
+    assert loaded.settings == json.loads(json.dumps(mixed.settings))
+    assert loaded.seconds == mixed.seconds
+    assert loaded.summary() == mixed.summary()
+
+
+def test_options_of_any_number_type_can_be_saved(tmp_path):
+    options = SearchOptions(
+        solver=solvers.adam(),
+        max_steps=np.int64(2),
+        prediction_weight=np.float32(1),
+        weight_rounds=np.int32(1),
+        tolerance=np.float64(1e-3),
+    )
+    weighted = Objective.named("A", l1_weight=np.float32(0.1))
+    result = mlp().fit(search=options, objective=weighted).explain(mlp().x[:1])
+    result.save(tmp_path / "file")
+    recorded = Explanations.load(tmp_path / "file").settings
+    assert recorded["search"]["max_steps"] == 2
+    assert recorded["search"]["prediction_weight"] == 1.0
+    assert recorded["objective"]["weights"]["l1"] == pytest.approx(0.1)
+
+
+def test_a_failing_save_leaves_the_old_file(mixed, tmp_path):
+    path = tmp_path / "answers.npz"
+    mixed.save(path)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        replace(mixed, settings={"model": object()}).save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["answers.npz"]
+
+
+def without(*names):
+    return lambda arrays, metadata: [arrays.pop(name) for name in names]
+
+
+def with_array(name, make):
+    def change(arrays, metadata):
+        arrays[name] = make(arrays[name]) if name in arrays else make(arrays["steps"])
+
+    return change
+
+
+def with_metadata(**changes):
+    return lambda arrays, metadata: metadata.update(changes)
+
+
+DAMAGES = [
+    (without("status"), "is damaged: it lacks status"),
+    (without("steps", "original"), "is damaged: it lacks original, steps"),
+    (with_array("steps", lambda a: a[:-1]), "is damaged: its arrays differ in length"),
+    (with_array("losses/l1", lambda a: a[:-1]), "is damaged: its arrays differ in length"),
+    (with_array("steps", lambda a: a[0]), "is damaged: its arrays differ in length"),
+    (
+        with_array("counterfactual", lambda a: a[:, :-1]),
+        "counterfactual and original differ in shape",
+    ),
+    (with_array("probabilities", lambda a: a[:, :-1]), "is damaged: .*probabilities"),
+    (with_array("status", lambda a: a + 50), "is damaged: unknown status codes"),
+    (with_array("status", lambda a: a.astype(str)), "is damaged: .*status"),
+    (with_array("probabilities", lambda a: a[:, 0]), "is damaged: probabilities has .* shape"),
+    (with_array("losses/l1", lambda a: a.astype(str)), "is damaged: losses/l1 has dtype <U"),
+    (with_array("steps", lambda a: a.astype(str)), "is damaged: .*steps"),
+    (with_array("original", lambda a: a.astype(str)), "is damaged: .*original"),
+    (with_array("surprise", lambda a: a), "is damaged: unknown array 'surprise'"),
+    (with_array("surprise/l1", lambda a: a), "is damaged: unknown array 'surprise/l1'"),
+    (with_metadata(format="jaxcf.models"), "holds no explanations but 'jaxcf.models'"),
+    (with_metadata(schema_version=99), "has schema version 99; this jaxcf reads version 1"),
+    (with_metadata(settings=[1]), "is damaged: .*settings"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), DAMAGES, ids=[m for _, m in DAMAGES])
+def test_a_file_that_holds_something_else_is_refused(mixed, tmp_path, change, message):
+    path = tmp_path / "answers.npz"
+    mixed.save(path)
+    arrays, metadata = storage.read_arrays(path)
+    change(arrays, metadata)
+    storage.write_arrays(path, arrays, metadata)
+    with pytest.raises(ValueError, match=message):
+        Explanations.load(path)
+
+
+def test_a_missing_or_cut_off_file_says_so(mixed, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Explanations.load(tmp_path / "none.npz")
+    mixed.save(tmp_path / "answers.npz")
+    whole = (tmp_path / "answers.npz").read_bytes()
+    (tmp_path / "answers.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"answers\.npz is not a file that jaxcf wrote, or is dam"):
+        Explanations.load(tmp_path / "answers.npz")

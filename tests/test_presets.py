@@ -1,0 +1,62 @@
+"""The presets hold the settings that their sources state."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import mlp
+
+from jaxcf import Explainer, NearestMean, presets, solvers
+from jaxcf.objective import NAMED_OBJECTIVES
+
+
+@pytest.mark.parametrize("letter", NAMED_OBJECTIVES)
+def test_report_is_what_its_numbers_were_made_with(letter):
+    preset = presets.report(letter)
+    objective, search = preset["objective"], preset["search"]
+    assert (objective.l1_weight, objective.l2_weight, objective.margin) == (0.1, 1.0, 0.0)
+    assert objective.reconstruction_weight == 100.0
+    if "prototype" in objective.terms:
+        assert objective.prototype_weight == (200.0 if letter in "CE" else 100.0)
+    assert preset["prototypes"] == NearestMean(k=15)
+    assert search.solver == solvers.subgradient_adam(1e-2)
+    assert (search.stop, search.max_steps, search.weight_rounds) == ("first_flip", 500, 1)
+    assert search.prediction_weight == 1.0
+
+
+@pytest.mark.parametrize("letter", NAMED_OBJECTIVES)
+def test_report_text_is_what_its_text_states(letter):
+    preset = presets.report_text(letter)
+    assert (preset["objective"].margin, preset["objective"].prototype_weight) == (0.01, 200.0)
+    assert preset["prototypes"] == NearestMean(k=10)
+    assert (preset["search"].max_steps, preset["search"].weight_rounds) == (5000, 1)
+
+
+def test_paper_searches_for_c_with_fista_and_keeps_the_best():
+    search = presets.paper()["search"]
+    assert search.solver == solvers.fista(1e-2)
+    assert (search.stop, search.max_steps, search.weight_rounds) == ("budget", 500, 10)
+
+
+@pytest.mark.parametrize("name", presets.NAMED_PRESETS)
+@pytest.mark.parametrize("letter", NAMED_OBJECTIVES)
+def test_every_preset_makes_an_explainer(name, letter):
+    preset = presets.named(name, letter)
+    assert preset == presets.NAMED_PRESETS[name](letter)
+    Explainer(mlp().predict, mlp().encode, mlp().reconstruct, **preset)
+
+
+@pytest.mark.parametrize("name", presets.NAMED_PRESETS)
+def test_every_preset_explains(name):
+    preset = presets.named(name, "D")
+    few = replace(preset["search"], max_steps=5, weight_rounds=2)
+    explainer = Explainer(
+        mlp().predict, mlp().encode, mlp().reconstruct, **(preset | {"search": few})
+    )
+    result = explainer.fit(mlp().x_train).explain(mlp().x[:2])
+    assert np.isfinite(result.counterfactual).all()
+
+
+def test_an_unknown_preset_says_which_there_are():
+    with pytest.raises(ValueError, match="unknown preset 'alibi'; there are report, report-text"):
+        presets.named("alibi")

@@ -1,0 +1,77 @@
+"""The public face: documented, its examples run, and light to import."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import jaxcf
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(jaxcf.__path__, "jaxcf.")
+    if not module.name.endswith("__main__")
+)
+
+
+def public_members():
+    for name in jaxcf.__all__:
+        member = getattr(jaxcf, name)
+        yield name, member
+        if inspect.ismodule(member):
+            inside = getattr(member, "__all__", [n for n in vars(member) if not n.startswith("_")])
+            for inner in inside:
+                value = getattr(member, inner)
+                own = getattr(value, "__module__", "").startswith("jaxcf")
+                if own and (inspect.isclass(value) or inspect.isfunction(value)):
+                    yield f"{name}.{inner}", value
+
+
+def test_every_public_name_exists_and_they_are_in_order():
+    assert list(jaxcf.__all__) == sorted(jaxcf.__all__)
+    assert all(hasattr(jaxcf, name) for name in jaxcf.__all__)
+
+
+MEMBERS = dict(public_members())
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_every_public_name_is_documented(name):
+    member = MEMBERS[name]
+    if name == "__version__":
+        return
+    # A dataclass without a docstring gets its signature as one.
+    doc = inspect.getdoc(member) or ""
+    assert doc, f"{name} has no docstring"
+    assert not doc.startswith(f"{name.split('.')[-1]}("), f"{name} has only a generated docstring"
+    if inspect.isclass(member) and member.__module__.startswith("jaxcf"):
+        for attribute, value in vars(member).items():
+            documented = isinstance(value, property | classmethod | staticmethod)
+            if attribute.startswith("_") or not (documented or inspect.isfunction(value)):
+                continue
+            assert inspect.getdoc(getattr(member, attribute)), f"{name}.{attribute}"
+
+
+@pytest.mark.usefixtures("without_type_checks")  # examples are what a user runs
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is_and_its_examples_run(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
+
+
+HEAVY = ("sklearn", "matplotlib", "tensorflow_datasets", "tensorflow", "pandas", "scipy.stats")
+
+
+def test_importing_jaxcf_imports_nothing_heavy():
+    # A list of modules rather than a time: how long an import takes depends on who else is busy.
+    code = "import jax, jaxcf, sys; print(*[name for name in sys.argv[1:] if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

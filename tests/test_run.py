@@ -1,0 +1,172 @@
+"""One run: interruptions, empty calls, what is recorded, and the last word of the model."""
+
+import json
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_same_answers, mlp, objective, search
+
+from jaxcf import EngineOptions, ExplanationInterrupted, Status
+from jaxcf.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def ready():
+    return mlp().fit(engine=EngineOptions(lanes=2, lanes_per_group=2, steps_per_chunk=2))
+
+
+def test_ctrl_c_keeps_every_row_and_the_finished_ones_answers(ready):
+    x = np.tile(mlp().x, (3, 1))
+    x[4, 0] = np.nan
+    expected = ready.explain(x)
+
+    def stop_at_five(progress):
+        if progress.done >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(ExplanationInterrupted, match="interrupted") as caught:
+        ready.explain(x, on_progress=stop_at_five)
+    kept = caught.value.explanations
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert len(kept) == len(x)
+    interrupted = kept.status == Status.INTERRUPTED
+    assert kept.status[4] == Status.INVALID_INPUT
+    assert 5 <= (~interrupted).sum() < len(x)
+    finished = np.flatnonzero(~interrupted)
+    assert_same_answers(kept[finished], expected[finished])
+    np.testing.assert_array_equal(kept.counterfactual[interrupted], x[interrupted])
+    kept.summary()
+
+
+def test_ctrl_c_while_rows_are_prepared_or_compiled_keeps_every_row(ready, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    for name in ("compile", "search"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, name, interrupt)
+            with pytest.raises(ExplanationInterrupted) as caught:
+                ready.explain(mlp().x)
+        assert len(caught.value.explanations) == 6
+        np.testing.assert_array_equal(caught.value.explanations.status, Status.INTERRUPTED)
+
+
+def test_an_error_of_the_callers_progress_function_is_the_callers(ready):
+    def broken(progress):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ready.explain(mlp().x, on_progress=broken)
+
+
+def test_no_rows_give_an_empty_answer(ready, tmp_path):
+    result = ready.explain(mlp().x[:0])
+    assert len(result) == 0
+    assert result.counterfactual.shape == (0, 5)
+    assert result.probabilities.shape == (0, 3)
+    assert result.summary()["found"] == 0
+    assert set(result.losses) == set(objective("C").term_names)
+    assert list(ready.stream([])) == []
+    result.save(tmp_path / "none")
+
+
+def test_one_row_is_a_batch_of_one(ready):
+    single = ready.explain(mlp().x[2:3])
+    assert single.counterfactual.shape == (1, 5)
+    assert_same_answers(single, ready.explain(mlp().x)[2])
+
+
+def test_the_callers_arrays_are_left_alone(ready):
+    x, target = mlp().x.copy(), np.ones((6, 3), bool)
+    target[np.arange(6), mlp().probabilities(x).argmax(axis=1)] = False
+    before = target.copy()
+    result = ready.explain(x, target=target)
+    np.testing.assert_array_equal(target, before)
+    np.testing.assert_array_equal(x, mlp().x)
+    assert_same_answers(result, ready.explain(mlp().x))
+
+
+def test_explaining_twice_gives_the_same_bits(ready):
+    first, second = ready.explain(mlp().x), ready.explain(mlp().x)
+    assert first.counterfactual.tobytes() == second.counterfactual.tobytes()
+
+
+def test_losses_are_those_of_the_counterfactual_and_add_up():
+    ready = mlp().fit(objective=objective("D"))
+    result = ready.explain(mlp().x)
+    d = (result.counterfactual - result.original).astype(np.float64)
+    x = jnp.asarray(result.counterfactual)
+    offset = np.asarray(mlp().encode(x)) - result.prototype
+    residual = np.asarray(mlp().reconstruct(x)) - result.counterfactual
+    sorted_rest = np.where(
+        np.arange(3) == result.original_class[:, None], -1, result.probabilities
+    ).max(axis=1)
+    margin = result.probabilities[np.arange(6), result.original_class] - sorted_rest
+    expected = {
+        "prediction": 4.0 * np.maximum(margin, 0),
+        "l1": 0.05 * np.abs(d).sum(axis=1),
+        "l2": (d**2).sum(axis=1),
+        "reconstruction": 0.5 * (residual**2).sum(axis=1),
+        "prototype": 10.0 * (offset**2).sum(axis=1),
+    }
+    assert tuple(result.losses) == tuple(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(result.losses[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_decision_that_does_not_hold_when_asked_again_is_not_called_found():
+    # A model that is kinder to batches of the search's size than to any other.
+    def predict(x):
+        honest = mlp().predict(x)
+        return honest[:, jnp.array([1, 2, 0])] if len(x) == 3 else honest
+
+    explainer = mlp().explainer(engine=EngineOptions(lanes=3, lanes_per_group=3))
+    result = replace(explainer, predict=predict).fit(mlp().x_train).explain(mlp().x)
+    np.testing.assert_array_equal(result.status, Status.NOT_CONFIRMED)
+    assert not result.found.any()
+    assert "not when the counterfactual was predicted again" in result.messages[0]
+    np.testing.assert_array_equal(result.counterfactual_class, result.original_class)
+
+
+def test_the_settings_say_what_was_done(ready):
+    result = ready.explain(mlp().x)
+    settings = json.loads(json.dumps(dict(result.settings)))
+    assert settings["objective"] == {
+        "terms": ["prediction", "l1", "l2", "prototype"],
+        "weights": {"l1": 0.05, "l2": 1.0, "prototype": 10.0},
+        "margin": 0.0,
+    }
+    assert settings["prototypes"] == {"kind": "nearest", "k": 3}
+    expected = {"solver": "adam", "stop": "first_flip", "max_steps": 20, "weight_rounds": 1}
+    assert settings["search"].items() >= expected.items()
+    assert settings["lanes"] == 2
+    assert {"jax", "jaxcf"} <= settings["versions"].keys()
+
+
+def test_the_seconds_are_those_of_the_parts(ready):
+    seconds = ready.explain(mlp().x).seconds
+    assert seconds.keys() >= {"prototypes", "compile", "search", "total"}
+    assert all(value >= 0 for value in seconds.values())
+    parts = sum(value for name, value in seconds.items() if name != "total")
+    assert parts <= seconds["total"] * 1.01 + 0.01
+
+
+def test_progress_counts_every_row_that_was_asked_for(ready):
+    x = mlp().x.copy()
+    x[3, 0] = np.nan
+    reports = []
+    ready.explain(x, on_progress=reports.append)
+    assert reports[-1].done == reports[-1].total == 6
+
+
+def test_history_of_rows_that_were_not_searched_is_missing():
+    ready = mlp().fit(search=search(record_history=True))
+    x = mlp().x.copy()
+    x[0, 0] = np.nan
+    result = ready.explain(x)
+    for values in result.history.values():
+        assert values.shape == (6, 21)
+        assert np.isnan(values[0]).all()
+        assert np.isfinite(values[1:, 0]).all()

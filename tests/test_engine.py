@@ -171,4 +171,4 @@ def test_a_models_convolution_is_noticed():
 @pytest.mark.parametrize("name", ["lanes", "lanes_per_group", "steps_per_chunk"])
 def test_wrong_options_say_what_is_wrong(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        EngineOptions(**{name: 0})
+        replace(EngineOptions(), **{name: 0})

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -242,7 +243,7 @@ def test_training_rows_that_are_not_finite_are_refused():
     x = mlp().x_train.copy()
     x[7, 0], x[9, 1] = NAN, INF
     with pytest.raises(
-        ValueError, match="2 of 60 training rows hold NaN .* first is row 7; remove"
+        ValueError, match=r"2 of 60 training rows hold NaN .* first is row 7; remove"
     ):
         mlp().explainer().fit(x)
 
@@ -289,7 +290,7 @@ def test_labels_take_the_place_of_predicted_classes(dtype):
 
 
 def test_k_beyond_the_rows_of_a_class_is_refused():
-    with pytest.raises(ValueError, match="k=50 neighbours .* only .* training rows; pass k <="):
+    with pytest.raises(ValueError, match=r"k=50 neighbours .* only .* training rows; pass k <="):
         mlp().fit(prototypes=NearestMean(k=50))
 
 
@@ -417,11 +418,11 @@ def test_wrong_options_say_what_is_wrong(options, error, message):
 
 
 def test_defaults_take_the_richest_objective_the_functions_allow():
-    terms = {
+    richest: dict[str, dict[str, Any]] = {
         "C": {"encode": mlp().encode},
         "D": {"encode": mlp().encode, "reconstruct": mlp().reconstruct},
     }
-    for name, functions in terms.items():
+    for name, functions in richest.items():
         ready = Explainer(mlp().predict, **functions, prototypes=NearestMean(k=3)).fit(
             mlp().x_train
         )
@@ -432,8 +433,7 @@ def test_defaults_take_the_richest_objective_the_functions_allow():
 def test_a_decoder_is_an_autoencoder_with_the_encoder():
     def decode(code):
         # The idle feature is lost in the code.
-        x = jnp.tanh(code @ jnp.ones((4, 5)))
-        return x
+        return jnp.tanh(code @ jnp.ones((4, 5)))
 
     def reconstruct(x):
         return decode(mlp().encode(x))

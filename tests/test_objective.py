@@ -12,7 +12,7 @@ from helpers import OBJECTIVES, assert_close, mlp, objective
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcf import Objective
+from jaxcf import Candidate, Objective
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import TERMS, Instance, Outputs, class_margin, loss_terms
 
@@ -36,6 +36,10 @@ def test_named_objectives_have_the_papers_terms_and_the_reports_weights(name):
     assert named.margin == 0.0
 
 
+def nothing(candidate: Candidate) -> jax.Array:
+    return jnp.zeros_like(candidate.point[0])
+
+
 def one_instance(dtype=np.float32) -> tuple[Instance, jax.Array, Outputs]:
     instance = Instance(
         original=jnp.asarray([0.5, -0.25], dtype),
@@ -56,8 +60,9 @@ def one_instance(dtype=np.float32) -> tuple[Instance, jax.Array, Outputs]:
 
 def test_terms_are_those_of_the_paper_worked_out_by_hand():
     instance, point, outputs = one_instance()
-    weights = {"l1_weight": 0.1, "l2_weight": 2.0, "reconstruction_weight": 4.0}
-    weighted = Objective(**weights, prototype_weight=8.0)
+    weighted = Objective(
+        l1_weight=0.1, l2_weight=2.0, reconstruction_weight=4.0, prototype_weight=8.0
+    )
     terms = loss_terms(weighted, 3.0, instance, point, point - instance.original, outputs)
     assert tuple(terms) == weighted.term_names
     expected = {
@@ -143,8 +148,8 @@ def test_gradients_agree_with_finite_differences(name):
 
 def test_terms_left_out_are_not_computed():
     instance, point, outputs = one_instance()
-    nothing = outputs._replace(encoding=None, reconstruction=None)
-    terms = loss_terms(Objective.named("A"), 1.0, instance, point, point, nothing)
+    unasked = outputs._replace(encoding=None, reconstruction=None)
+    terms = loss_terms(Objective.named("A"), 1.0, instance, point, point, unasked)
     assert set(terms) == TABLE["A"]
     assert not Objective.named("A").needs_encoding
     assert not Objective.named("A").needs_reconstruction
@@ -181,7 +186,7 @@ def test_an_extra_term_steers_the_search():
 
 
 def test_dropping_a_term_drops_its_weight_only():
-    extended = Objective.named("D").with_term("one", jnp.size, 1.0).with_term("two", jnp.size, 2.0)
+    extended = Objective.named("D").with_term("one", nothing, 1.0).with_term("two", nothing, 2.0)
     rest = extended.without("one", "reconstruction")
     assert rest.term_names == ("prediction", "l1", "l2", "prototype", "two")
     assert rest.extra_weights == (2.0,)
@@ -209,7 +214,7 @@ def test_weights_may_be_any_sort_of_number_and_are_recorded_as_plain_ones(number
         (partial(Objective, terms=()), "needs at least one term"),
         (partial(Objective, extra_weights=(1.0,)), "0 extra terms need as many extra_weights"),
         (
-            partial(Objective().with_term, "l1", jnp.size),
+            partial(Objective().with_term, "l1", nothing),
             "each term may be named once",
         ),
     ],

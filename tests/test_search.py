@@ -79,7 +79,7 @@ def test_proximal_solvers_reach_the_minimum_of_the_quadratic_problem(name, stop)
     x, prototype = problem.x.astype(np.float64), result.prototype.astype(np.float64)
     d = np.clip(descent(x, prototype, 0.1, beta, theta, 10**4), -0.9, 0.9) - x
     lowest = beta * np.abs(d).sum(1) + (d**2).sum(1) + theta * ((x + d - prototype) ** 2).sum(1)
-    total = sum(result.history.values())
+    total = np.sum(list(result.history.values()), axis=0)
     ends = total[np.arange(len(x)), result.steps]
     np.testing.assert_allclose(ends, lowest, rtol=1e-4, atol=1e-5)
     assert (np.nanmin(total, axis=1) >= lowest - 1e-5).all()
@@ -291,7 +291,7 @@ def test_without_a_prediction_term_all_rounds_are_one():
 
 def test_history_adds_up_and_ends_at_the_answer():
     result = run("first_flip", record_history=True, max_steps=20)
-    total = sum(result.history.values())
+    total = np.sum(list(result.history.values()), axis=0)
     rows = np.arange(len(result))
     # fista's last gradient is wanted ahead of its iterate; plain descent looks at the iterate.
     plain = (
@@ -305,7 +305,9 @@ def test_history_adds_up_and_ends_at_the_answer():
     for name, values in at_the_end.items():
         assert_close(values[found], plain.losses[name][found], name)
     assert_close(
-        sum(at_the_end.values())[found], sum(plain.losses.values())[found], "the objective"
+        np.sum(list(at_the_end.values()), axis=0)[found],
+        np.sum(list(plain.losses.values()), axis=0)[found],
+        "the objective",
     )
     assert np.isnan(total[rows, np.minimum(result.steps + 1, 20)][result.steps < 20]).all()
 

@@ -1,5 +1,7 @@
 """Step rules: the proximal operator, each rule against its formula, and where they converge to."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,7 +75,7 @@ def test_threshold_and_clip_minimise_the_proximal_objective(value, threshold, lo
     assert abs(result - grid[costs.argmin()]) < 1e-3
 
 
-def an_instance(original, lower=-1.0, upper=1.0) -> Instance:
+def an_instance(original: Any, lower: Any = -1.0, upper: Any = 1.0) -> Instance:
     original = jnp.asarray(original, jnp.float32)
     return Instance(
         original=original,

@@ -137,9 +137,7 @@ def write_odd_description(path):
 def test_files_of_another_kind_are_refused_and_never_unpickled(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "file")
-    with pytest.raises(
-        ValueError, match="is damaged"
-    ):
+    with pytest.raises(ValueError, match="is damaged"):
         storage.read_arrays(tmp_path / "file")
     assert os.listdir(tmp_path) == ["file"]
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import ArrayLike, Float32, Int32, Shaped
+from jaxtyping import Float32, Int32
+from numpy.typing import ArrayLike
 
 Kind = Literal["image", "table"]
 
@@ -152,10 +153,10 @@ num_classes=10)
 
 
 def from_arrays(
-    x_train: Shaped[ArrayLike, "train_rows *shape"],
-    y_train: Shaped[ArrayLike, " train_rows"],
-    x_test: Shaped[ArrayLike, "test_rows *shape"],
-    y_test: Shaped[ArrayLike, " test_rows"],
+    x_train: ArrayLike,
+    y_train: ArrayLike,
+    x_test: ArrayLike,
+    y_test: ArrayLike,
     *,
     name: str,
     class_names: tuple[str, ...] | list[str] | None = None,

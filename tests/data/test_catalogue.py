@@ -81,6 +81,7 @@ def test_available_names_are_sorted():
         ((3,), TypeError, "name must be a string, got int"),
     ],
 )
+@pytest.mark.usefixtures("without_type_checks")
 def test_unknown_names(arguments, error, message):
     with pytest.raises(error, match=message):
         load(*arguments)
@@ -95,6 +96,7 @@ def test_unknown_names(arguments, error, message):
         ("mnist", True, TypeError, "image_size must be an integer, got bool"),
     ],
 )
+@pytest.mark.usefixtures("without_type_checks")
 def test_wrong_image_sizes(name, image_size, error, message):
     with pytest.raises(error, match=message):
         load(name, image_size=image_size)

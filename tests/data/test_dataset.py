@@ -174,6 +174,7 @@ INFINITE_IMAGES[1] = np.inf
         ({"offset": 0.0, "scale": 1.0}, ValueError, "'feature_1' runs from 10 to 30"),
     ],
 )
+@pytest.mark.usefixtures("without_type_checks")
 def test_wrong_arrays(options, error, message):
     with pytest.raises(error, match=message):
         build(**options)

@@ -105,6 +105,7 @@ def test_wrong_folders(tmp_path, pets):
         ({"image_size": 4, "seed": -3}, ValueError, "seed is -3"),
     ],
 )
+@pytest.mark.usefixtures("without_type_checks")
 def test_wrong_folder_options(pets, options, error, message):
     with pytest.raises(error, match=message):
         image_folder(pets, **options)

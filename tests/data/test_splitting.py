@@ -65,11 +65,13 @@ def test_text_labels_are_split_too():
         ({"seed": 1.5}, TypeError, "seed must be an integer, got float"),
     ],
 )
+@pytest.mark.usefixtures("without_type_checks")
 def test_wrong_options(options, error, message):
     with pytest.raises(error, match=message):
         stratified_split(np.arange(10) % 2, **options)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_labels_must_be_one_dimensional():
     with pytest.raises(ValueError, match=r"shape \(2, 2\); expected one label per row"):
         stratified_split(np.zeros((2, 2)))

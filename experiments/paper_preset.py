@@ -1,6 +1,6 @@
 """The paper's settings on MNIST: does FISTA with a search for c find a counterfactual for all?
 
-    python -m experiments.paper_preset [--data-dir DIR] [--limit 100]
+    python -m experiments.paper_preset [--data-dir DIR] [--limit 100] [--objectives ABCD]
 
 Explains the first test images under each objective with a prediction term (A-D; the search for c
 means nothing without one) and writes results/paper_preset.json.
@@ -21,13 +21,14 @@ def main() -> None:
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--limit", type=int, default=100)
+    parser.add_argument("--objectives", default="ABCD")
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
 
     dataset = data.load(options.data, data_dir=options.data_dir)
     functions = models.pretrained(options.data).functions()
     rows = []
-    for objective in "ABCD":
+    for objective in options.objectives:
         explainer = Explainer(
             **functions, **presets.paper(objective), feature_range=(0.0, 1.0)
         ).fit(dataset.x_train)

@@ -47,7 +47,7 @@ def test_a_file_cut_anywhere_is_refused(idx_bytes, array, data):
         (bytes([0, 0, 8, 2, 0, 0, 0, 1]), "ends within its header: 8 bytes; expected 12"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 2, 1]), "holds 9 bytes; expected 10"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 2, 3]), "holds 11 bytes; expected 10"),
-        (gzip.compress(b"\0" * 2000)[:-12], "cannot be unzipped"),
+        (gzip.compress(b"\0" * 2000, mtime=0)[:-12], "cannot be unzipped"),
         (bytes([0, 0, 8, 2, 255, 255, 255, 255, 255, 255, 255, 255]), "holds 12 bytes"),
     ],
 )

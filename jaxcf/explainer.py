@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from jaxcf import prototypes, run
 from jaxcf.blocks import map_blocks
+from jaxcf.descriptions import describe_rows
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
 from jaxcf.model_functions import Model, ModelFunctions, check_models
@@ -180,7 +181,7 @@ class Explainer:
     def _describe_training(
         self, models: ModelFunctions, x_train: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        describe = run.describe_rows(models)
+        describe = describe_rows(models)
         probabilities, encodings = map_blocks(lambda x: describe(self.params, x), x_train)
         if not np.isfinite(probabilities).all():
             raise ValueError(

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -16,10 +16,10 @@ import numpy as np
 
 from jaxcf import search, storage
 from jaxcf.blocks import map_blocks
+from jaxcf.descriptions import describe_results, describe_rows
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
-from jaxcf.model_functions import ModelFunctions
-from jaxcf.objective import Instance, Objective, loss_terms, traced
+from jaxcf.objective import Instance, traced
 from jaxcf.search import Status
 from jaxcf.targets import Target, read_targets
 from jaxcf.version import __version__
@@ -79,34 +79,6 @@ class ExplanationInterrupted(KeyboardInterrupt):
     def __init__(self, explanations: Explanations) -> None:
         super().__init__("explaining was interrupted; .explanations holds what was finished")
         self.explanations = explanations
-
-
-@lru_cache(maxsize=64)
-def describe_rows(models: ModelFunctions) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """One jitted function for probabilities and encodings of a block, shared by equal models."""
-    return jax.jit(lambda params, x: (models.probabilities(params, x), models.encoding(params, x)))
-
-
-@partial(jax.jit, static_argnames="models")
-def _describe_results(
-    models: ModelFunctions,
-    params: Any,
-    objective: Objective,
-    instances: Instance,
-    counterfactual: jax.Array,
-    prediction_weight: jax.Array,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    outputs = models.outputs(
-        params,
-        counterfactual,
-        encoding=objective.needs_encoding,
-        reconstruction=objective.needs_reconstruction,
-    )
-    perturbation = counterfactual - instances.original
-    terms = jax.vmap(partial(loss_terms, objective))(
-        prediction_weight, instances, counterfactual, perturbation, outputs
-    )
-    return outputs.probabilities, terms
 
 
 class _OpenBatch:
@@ -226,7 +198,7 @@ class _OpenBatch:
             first_weight = self._explainer.options.search.prediction_weight
             weight[np.isnan(weight)] = np.float32(first_weight)
             describe = partial(
-                _describe_results,
+                describe_results,
                 self._explainer.models,
                 self._explainer.options.params,
                 objective,

@@ -6,7 +6,8 @@ from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, 
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Candidate, Objective
 from jaxcf.prototypes import KDTree, KMeans, NearestMean
-from jaxcf.search import SearchOptions, Status
+from jaxcf.search import SearchOptions
+from jaxcf.status import Status
 from jaxcf.version import __version__
 
 __all__ = [

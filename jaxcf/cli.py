@@ -130,7 +130,13 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     method.add_argument("--stop", choices=STOP_RULES, help="when a search ends")
     method.add_argument("--max-steps", type=_positive, metavar="N", help="updates per round")
     method.add_argument(
-        "--weight-rounds", type=_positive, metavar="N", help="rounds of the search for c; 1 fixes c"
+        "--weight-growth",
+        type=float,
+        metavar="G",
+        help="factor by which c grows with each step until found; 1 fixes c",
+    )
+    method.add_argument(
+        "--weight-rounds", type=_positive, metavar="N", help="rounds of the search for c"
     )
     method.add_argument("--lanes", type=_positive, metavar="N", help="instances searched at once")
     _add_data_options(parser)

@@ -123,9 +123,11 @@ def _explainer(options: argparse.Namespace, model_set: ModelSet, dataset: Datase
     functions = model_set.functions(latent_prototypes=not in_input_space)
     changes: dict[str, Any] = {
         name: getattr(options, name)
-        for name in ("stop", "max_steps", "weight_rounds")
+        for name in ("stop", "max_steps", "weight_growth", "weight_rounds")
         if getattr(options, name) is not None
     }
+    if changes.get("weight_rounds", 1) > 1:
+        changes.setdefault("weight_growth", 1.0)
     if options.solver is not None or options.learning_rate is not None:
         solver = options.solver or settings["search"].solver.name
         changes["solver"] = solvers.named(solver, options.learning_rate)

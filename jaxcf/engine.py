@@ -24,7 +24,8 @@ from jaxcf import lanes, search
 from jaxcf.lanes import LANE_AXIS, Inputs, Lanes, Problem, slow_in_a_loop
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import Instance, Objective, traced
-from jaxcf.search import Limits, Rule, Status
+from jaxcf.search import Limits, Rule
+from jaxcf.status import Status
 
 
 @dataclass(frozen=True)

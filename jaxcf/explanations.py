@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf import metrics, storage
-from jaxcf.search import Status
+from jaxcf.status import Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -31,7 +31,7 @@ def report(objective: str = "D") -> dict[str, Any]:
             solver=solvers.subgradient_adam(1e-2),
             stop="first_flip",
             max_steps=500,
-            weight_rounds=1,
+            weight_growth=1.0,
         ),
     }
 
@@ -49,7 +49,7 @@ def report_text(objective: str = "D") -> dict[str, Any]:
             solver=solvers.subgradient_adam(1e-2),
             stop="first_flip",
             max_steps=5000,
-            weight_rounds=1,
+            weight_growth=1.0,
         ),
     }
 
@@ -64,7 +64,11 @@ def paper(objective: str = "D") -> dict[str, Any]:
         "objective": Objective.named(objective),
         "prototypes": NearestMean(k=15),
         "search": SearchOptions(
-            solver=solvers.fista(1e-2), stop="budget", max_steps=500, weight_rounds=10
+            solver=solvers.fista(1e-2),
+            stop="budget",
+            max_steps=500,
+            weight_growth=1.0,
+            weight_rounds=10,
         ),
     }
 

@@ -20,7 +20,7 @@ from jaxcf.descriptions import describe_results, describe_rows
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Instance, traced
-from jaxcf.search import Status
+from jaxcf.status import Status
 from jaxcf.targets import Target, read_targets
 from jaxcf.version import __version__
 

@@ -7,7 +7,6 @@ search that needs k updates evaluates k + 1 points, the first of them the origin
 """
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 import jax
@@ -18,54 +17,12 @@ from jaxtyping import Array, Float
 from jaxcf import solvers
 from jaxcf.objective import PREDICTION, Instance, Objective, Scalar, class_margin
 from jaxcf.solvers import Solver, SolverState, clip_perturbation
+from jaxcf.status import Status
 
 STOP_RULES = ("first_flip", "budget", "converged")
 
 # Beyond this the upper bound on c counts as "no counterfactual seen yet" (the reference's value).
 _NO_UPPER_BOUND = 1e9
-
-
-class Status(IntEnum):
-    """How the search for one row ended. `message` says it in words."""
-
-    FOUND = 0
-    NOT_FOUND = 1
-    NEVER_MOVED = 2
-    ALREADY_IN_TARGET = 3
-    INVALID_INPUT = 4
-    OUT_OF_RANGE = 5
-    NO_PROTOTYPE = 6
-    MODEL_NOT_FINITE = 7
-    NOT_CONFIRMED = 8
-    INTERRUPTED = 9
-    UNKNOWN_TARGET = 10
-    RUNNING = 100
-    IDLE = 101
-
-    @property
-    def message(self) -> str:
-        """The status in one sentence."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    Status.FOUND: "found: the model decides for a target class",
-    Status.NOT_FOUND: "not found: the budget ran out before the decision changed; "
-    "the point that came nearest to changing it is given",
-    Status.NEVER_MOVED: "not found: the gradient never overcame the cost of moving any feature; "
-    "raise prediction_weight or search for it (weight_rounds > 1), or add a prototype term",
-    Status.ALREADY_IN_TARGET: "the model already decides for a requested class",
-    Status.INVALID_INPUT: "the row holds NaN or infinite values",
-    Status.OUT_OF_RANGE: "the row lies outside feature_range",
-    Status.NO_PROTOTYPE: "no requested class has a prototype",
-    Status.MODEL_NOT_FINITE: "a model returned NaN or infinite values for this row",
-    Status.NOT_CONFIRMED: "the decision changed during the search, but not when the "
-    "counterfactual was predicted again",
-    Status.INTERRUPTED: "the search was interrupted before this row was finished",
-    Status.UNKNOWN_TARGET: "the requested class does not exist",
-    Status.RUNNING: "still being searched",
-    Status.IDLE: "not started",
-}
 
 
 @dataclass(frozen=True)
@@ -79,28 +36,34 @@ class SearchOptions:
             objective stalls, and keeps the best. Static.
         max_steps: updates per round, >= 1. An objective without a prediction term has no c to
             search for: its rounds are one, of `weight_rounds * max_steps` updates. Traced.
-        prediction_weight: c in eq. 8, the first one where it is searched for, >= 0. Traced.
-        weight_rounds: how many rounds of `max_steps` the search for c may take, >= 1; 1 keeps c
-            fixed. c grows tenfold until a counterfactual is found and is bisected from then on.
-            Traced.
+        prediction_weight: c in eq. 8, the first one where it changes, >= 0. Traced.
+        weight_growth: what c is multiplied by after each point that is no counterfactual, and
+            divided by after each that is one, >= 1 ("converged" keeps the c of the first). One
+            pass then finds the c that each instance needs, instead of one search per value; 1
+            keeps c as it is. Traced.
+        weight_rounds: how many rounds of `max_steps` the paper's search for c may take, >= 1,
+            each anew from the original: c grows tenfold until a counterfactual is found and is
+            bisected from then on. 1 is a single round. Traced.
         tolerance: the relative fall of the objective that counts as progress ("converged").
             Traced.
         patience: evaluations without progress before it counts as converged. Traced.
         record_history: keep every loss term at every evaluation. Static.
 
     Raises:
-        ValueError: if a value is out of its range or the stop rule is unknown.
+        ValueError: if a value is out of its range, the stop rule is unknown, or c is to grow within
+            rounds and between them.
 
     Examples:
-        >>> SearchOptions(max_steps=500, weight_rounds=1).stop
+        >>> SearchOptions(max_steps=100, weight_growth=1.0).stop
         'first_flip'
     """
 
     solver: Solver = field(default_factory=solvers.adam)
     stop: str = "first_flip"
-    max_steps: int | np.integer = 100
+    max_steps: int | np.integer = 500
     prediction_weight: Scalar = 1.0
-    weight_rounds: int | np.integer = 8
+    weight_growth: Scalar = 1.1
+    weight_rounds: int | np.integer = 1
     tolerance: Scalar = 1e-4
     patience: int | np.integer = 20
     record_history: bool = False
@@ -116,6 +79,14 @@ class SearchOptions:
                 "prediction_weight and tolerance must be >= 0, got "
                 f"{self.prediction_weight} and {self.tolerance}"
             )
+        if not self.weight_growth >= 1:
+            raise ValueError(f"weight_growth must be at least 1, got {self.weight_growth}")
+        if self.weight_growth > 1 and self.weight_rounds > 1:
+            raise ValueError(
+                f"c can't be searched for in rounds (weight_rounds={self.weight_rounds}) while it "
+                f"grows within each (weight_growth={self.weight_growth}); pass weight_growth=1 or "
+                "weight_rounds=1"
+            )
 
     def settings(self) -> dict[str, Any]:
         """The options as plain values for records."""
@@ -128,6 +99,7 @@ class Limits(NamedTuple):
 
     max_steps: Array
     prediction_weight: Array
+    weight_growth: Array
     weight_rounds: Array
     tolerance: Array
     patience: Array
@@ -144,13 +116,14 @@ class Rule:
 
 def split_options(options: SearchOptions, objective: Objective) -> tuple[Rule, Limits]:
     """Part the options into what picks code and what is only a number."""
-    rounds, max_steps = options.weight_rounds, options.max_steps
+    rounds, max_steps, growth = options.weight_rounds, options.max_steps, options.weight_growth
     if PREDICTION not in objective.terms:
         # Every c is the same search: spend the whole budget on one.
-        rounds, max_steps = 1, rounds * max_steps
+        rounds, max_steps, growth = 1, rounds * max_steps, 1.0
     limits = Limits(
         max_steps=jnp.asarray(max_steps, jnp.int32),
         prediction_weight=jnp.asarray(options.prediction_weight, jnp.float32),
+        weight_growth=jnp.asarray(growth, jnp.float32),
         weight_rounds=jnp.asarray(rounds, jnp.int32),
         tolerance=jnp.asarray(options.tolerance, jnp.float32),
         patience=jnp.asarray(options.patience, jnp.int32),
@@ -168,7 +141,7 @@ class SearchState(NamedTuple):
         step: updates in this round.
         total_steps: updates in all rounds.
         round: rounds finished.
-        prediction_weight: c of this round.
+        prediction_weight: c as it stands.
         weight_lower: the largest c known to be too small.
         weight_upper: the smallest c known to be enough.
         round_found: whether this round has seen a counterfactual.
@@ -273,7 +246,9 @@ def step(
     Returns:
         The state after it. A state that isn't RUNNING comes back unchanged.
     """
-    judged, finite = _accept(rule, objective, instance, state, probabilities, terms, gradient)
+    judged, flipped, finite = _accept(
+        rule, objective, instance, state, probabilities, terms, gradient
+    )
     over = judged.step >= limits.max_steps
     last_round = judged.round + 1 >= limits.weight_rounds
     if rule.stop == "first_flip":
@@ -288,6 +263,7 @@ def step(
         solver=rule.solver.update(judged.solver, gradient, instance, objective.l1_weight, progress),
         step=judged.step + 1,
         total_steps=judged.total_steps + 1,
+        prediction_weight=_adapt_weight(rule, limits, judged, flipped),
     )
     following = _where(over, _next_round(rule, instance, limits, judged), moved)
     after = _where(
@@ -304,8 +280,12 @@ def _accept(
     probabilities: Array,
     terms: Array,
     gradient: Array,
-) -> tuple[SearchState, Array]:
-    """Judge the candidate: keep it if it is the best yet. Also whether all numbers are finite."""
+) -> tuple[SearchState, Array, Array]:
+    """Judge the candidate, and keep it if it is the best yet.
+
+    Returns:
+        The state, whether the candidate is a counterfactual, whether all numbers are finite.
+    """
     point = candidate(instance, state)
     margin = class_margin(probabilities, instance.targets)
     finite = jnp.isfinite(margin) & jnp.all(jnp.isfinite(gradient))
@@ -325,17 +305,29 @@ def _accept(
         best_weight=jnp.where(better, state.prediction_weight, state.best_weight),
         history=history,
     )
-    return judged, finite
+    return judged, flipped, finite
+
+
+def _adapt_weight(rule: Rule, limits: Limits, state: SearchState, flipped: Array) -> Array:
+    """The next c: larger after a point that is no counterfactual, smaller after one that is."""
+    weight, growth = state.prediction_weight, limits.weight_growth
+    # c = 0 stays, and so does a c that the caller set beyond the bound.
+    grown = jnp.minimum(weight * growth, jnp.maximum(weight, _NO_UPPER_BOUND))
+    if rule.stop == "converged":  # needs an objective that holds still once one is found
+        return jnp.where(state.round_found, weight, grown)
+    return jnp.where(flipped, weight / growth, grown)
 
 
 def _watch_progress(limits: Limits, state: SearchState, objective: Array) -> SearchState:
+    # Objectives with different c can't be compared: c grows until a counterfactual is found.
+    growing = (limits.weight_growth > 1) & ~state.round_found
     best = state.best_objective
     # inf - inf would be NaN at the first evaluation: any finite objective is progress then.
     needed = jnp.where(jnp.isfinite(best), limits.tolerance * jnp.abs(best), 0.0)
     fell = objective < best - needed
     return state._replace(
-        best_objective=jnp.where(fell, objective, best),
-        stalled=jnp.where(fell, 0, state.stalled + 1),
+        best_objective=jnp.where(growing, jnp.inf, jnp.where(fell, objective, best)),
+        stalled=jnp.where(fell | growing, 0, state.stalled + 1),
     )
 
 

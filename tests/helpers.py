@@ -230,8 +230,8 @@ def solver(name: str) -> Any:
 
 
 def search(rule: Any = "adam", **options: Any) -> SearchOptions:
-    """One round of 20 updates with c = 4, which suits the small problems, unless told otherwise."""
-    small = {"max_steps": 20, "prediction_weight": 4.0, "weight_rounds": 1}
+    """20 updates with c fixed at 4, which suits the small problems, unless told otherwise."""
+    small = {"max_steps": 20, "prediction_weight": 4.0, "weight_growth": 1.0}
     rule = solver(rule) if isinstance(rule, str) else rule
     return SearchOptions(solver=rule, **(small | options))
 

@@ -231,6 +231,7 @@ def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
         {"max_steps": 5},
         {"max_steps": np.int64(31)},
         {"weight_rounds": 3},
+        {"weight_growth": 1.2},
         {"tolerance": 0.1, "patience": 3},
     ):
         run(search=replace(ready.options.search, **changes))

@@ -472,4 +472,4 @@ def test_params_reach_every_function_and_are_traced():
 def test_the_default_options_explain_every_row_of_the_small_problem():
     ready = Explainer(mlp().predict, mlp().encode, prototypes=NearestMean(k=3)).fit(mlp().x_train)
     assert ready.explain(mlp().x).found.all()
-    assert SearchOptions().weight_rounds > 1
+    assert SearchOptions().weight_growth > 1

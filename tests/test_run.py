@@ -139,7 +139,7 @@ def test_the_settings_say_what_was_done(ready):
         "margin": 0.0,
     }
     assert settings["prototypes"] == {"kind": "nearest", "k": 3}
-    expected = {"solver": "adam", "stop": "first_flip", "max_steps": 20, "weight_rounds": 1}
+    expected = {"solver": "adam", "stop": "first_flip", "max_steps": 20, "weight_growth": 1.0}
     assert settings["search"].items() >= expected.items()
     assert settings["lanes"] == 2
     assert {"jax", "jaxcf"} <= settings["versions"].keys()

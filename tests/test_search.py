@@ -17,7 +17,7 @@ from helpers import (
     solver,
 )
 
-from jaxcf import KDTree, Objective, SearchOptions, Status, solvers
+from jaxcf import KDTree, Objective, SearchOptions, Status, metrics, solvers
 from jaxcf.objective import Instance
 from jaxcf.search import STOP_RULES, view
 
@@ -276,6 +276,40 @@ def test_a_fixed_c_that_is_too_small_never_moves_and_says_so():
     assert "raise prediction_weight or search for it" in result.messages[0]
 
 
+GROWTH = {"weight_growth": 1.1, "weight_rounds": 1}
+
+
+def test_c_grows_with_each_step_until_it_is_enough():
+    result, thresholds, _ = weight_search(ROWS, stop="first_flip", **GROWTH)
+    assert result.found.all()
+    np.testing.assert_allclose(result.prediction_weight, 0.01 * 1.1**result.steps, rtol=1e-4)
+    assert (result.prediction_weight > thresholds).all()
+    # In one pass: the rounds start over for each c.
+    in_rounds, _, _ = weight_search(ROWS, stop="first_flip")
+    assert (result.steps < in_rounds.steps).all()
+
+
+def test_with_a_budget_c_hovers_at_the_boundary_and_the_best_is_kept():
+    first, _, _ = weight_search(ROWS, stop="first_flip", **GROWTH)
+    best, thresholds, _ = weight_search(ROWS, stop="budget", **GROWTH)
+    assert best.found.all()
+    np.testing.assert_array_equal(best.steps, STEPS)
+    nearest, nearest_first = (
+        metrics.elastic_net(result.counterfactual - ROWS, l1_weight=0.5) for result in (best, first)
+    )
+    assert (nearest <= nearest_first + 1e-6).all()
+    # Larger after every point that is none, smaller after every one that is.
+    assert (best.prediction_weight < first.prediction_weight * 1.01).all()
+    assert (best.prediction_weight > thresholds / 10).all()
+
+
+def test_growing_c_converges_too():
+    options = {"stop": "converged", "tolerance": 1e-3, "patience": 5}
+    result, _, _ = weight_search(ROWS, **options, **GROWTH)
+    assert result.found.all()
+    assert (result.steps < STEPS).all()
+
+
 def test_without_a_prediction_term_all_rounds_are_one():
     options = {"objective": objective("E"), "encoder": False}
     rounds = search("gradient_descent", max_steps=4, weight_rounds=3, stop="budget")
@@ -360,6 +394,9 @@ def test_a_feature_at_the_end_of_its_range_can_leave_it():
         ({"stop": "never"}, "unknown stop rule 'never'; there are first_flip, budget, converged"),
         ({"max_steps": 0}, "max_steps must be at least 1, got 0"),
         ({"weight_rounds": 0}, "weight_rounds must be at least 1, got 0"),
+        ({"weight_growth": 0.9}, "weight_growth must be at least 1, got 0.9"),
+        ({"weight_growth": float("nan")}, "weight_growth must be at least 1, got nan"),
+        ({"weight_rounds": 2}, "pass weight_growth=1 or weight_rounds=1"),
         ({"patience": -1}, "patience must be at least 1, got -1"),
         ({"prediction_weight": -1.0}, "prediction_weight and tolerance must be >= 0, got -1.0"),
         ({"tolerance": -0.1}, "prediction_weight and tolerance must be >= 0"),

@@ -168,14 +168,14 @@ WIDE = an_instance(ORIGINAL, -100.0, 100.0)
 
 
 def test_without_l1_and_within_the_range_adam_is_optax_adam():
-    transformation = optax.adam(0.05)
-    params, memory = jnp.asarray(ORIGINAL), transformation.init(jnp.asarray(ORIGINAL))
-    expected = []
-    for gradient in GRADIENTS:
-        updates, memory = transformation.update(jnp.asarray(gradient), memory)
-        params = jnp.asarray(optax.apply_updates(params, updates))
-        expected.append(np.asarray(params))
-    for name in ("adam", "subgradient_adam"):
+    for name, momentum in (("adam", 0.5), ("subgradient_adam", 0.9)):
+        transformation = optax.adam(0.05, b1=momentum)
+        params, memory = jnp.asarray(ORIGINAL), transformation.init(jnp.asarray(ORIGINAL))
+        expected = []
+        for gradient in GRADIENTS:
+            updates, memory = transformation.update(jnp.asarray(gradient), memory)
+            params = jnp.asarray(optax.apply_updates(params, updates))
+            expected.append(np.asarray(params))
         assert_close(walk(solvers.named(name, 0.05), GRADIENTS, WIDE)[0], np.stack(expected), name)
 
 

@@ -1,0 +1,46 @@
+"""How the search for a row ended, as a number and in words."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """How the search for one row ended. `message` says it in words."""
+
+    FOUND = 0
+    NOT_FOUND = 1
+    NEVER_MOVED = 2
+    ALREADY_IN_TARGET = 3
+    INVALID_INPUT = 4
+    OUT_OF_RANGE = 5
+    NO_PROTOTYPE = 6
+    MODEL_NOT_FINITE = 7
+    NOT_CONFIRMED = 8
+    INTERRUPTED = 9
+    UNKNOWN_TARGET = 10
+    RUNNING = 100
+    IDLE = 101
+
+    @property
+    def message(self) -> str:
+        """The status in one sentence."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Status.FOUND: "found: the model decides for a target class",
+    Status.NOT_FOUND: "not found: the budget ran out before the decision changed; "
+    "the point that came nearest to changing it is given",
+    Status.NEVER_MOVED: "not found: the gradient never overcame the cost of moving any feature; "
+    "raise prediction_weight or search for it (weight_rounds > 1), or add a prototype term",
+    Status.ALREADY_IN_TARGET: "the model already decides for a requested class",
+    Status.INVALID_INPUT: "the row holds NaN or infinite values",
+    Status.OUT_OF_RANGE: "the row lies outside feature_range",
+    Status.NO_PROTOTYPE: "no requested class has a prototype",
+    Status.MODEL_NOT_FINITE: "a model returned NaN or infinite values for this row",
+    Status.NOT_CONFIRMED: "the decision changed during the search, but not when the "
+    "counterfactual was predicted again",
+    Status.INTERRUPTED: "the search was interrupted before this row was finished",
+    Status.UNKNOWN_TARGET: "the requested class does not exist",
+    Status.RUNNING: "still being searched",
+    Status.IDLE: "not started",
+}

@@ -163,11 +163,15 @@ class Fista:
     Args:
         learning_rate: eta, > 0.
         threshold: "exact" or "reference".
+        restart: whether the momentum starts anew, k = 0, wherever it points uphill:
+            $(y_k - x_{k+1}) \cdot (x_{k+1} - x_k) > 0$ (O'Donoghue & Candes 2015, gradient
+            scheme).
         name: how records call it.
     """
 
     learning_rate: float = 1e-2
     threshold: str = "exact"
+    restart: bool = False
     name: str = "fista"
 
     proximal = True
@@ -197,6 +201,9 @@ class Fista:
         moved = state.query - rate * gradient - instance.original
         iterate = clip_perturbation(soft_threshold(moved, threshold), instance)
         count = state.memory.count + 1
+        if self.restart:
+            uphill = jnp.sum((state.query - iterate) * (iterate - state.iterate)) > 0
+            count = jnp.where(uphill, 0, count)
         momentum = count / (count + 3)
         ahead = iterate + momentum * (iterate - state.iterate)
         query = clip_perturbation(ahead - instance.original, instance)
@@ -283,9 +290,9 @@ def gradient_descent(learning_rate: float = 1e-3, momentum: float = 0.0) -> Grad
 
 
 @lru_cache(maxsize=64)
-def fista(learning_rate: float = 1e-2) -> Fista:
-    """FISTA with the exact threshold eta x beta."""
-    return Fista(learning_rate)
+def fista(learning_rate: float = 1e-2, restart: bool = False) -> Fista:
+    """FISTA with the exact threshold eta x beta, if wanted with restarts of its momentum."""
+    return Fista(learning_rate, restart=restart, name="restarted_fista" if restart else "fista")
 
 
 @lru_cache(maxsize=64)

@@ -232,6 +232,20 @@ def test_every_iterate_of_a_projecting_solver_lies_in_the_range(name):
         assert (np.asarray(state.query) <= np.float32(0.9)).all()
 
 
+def test_restarts_spare_fista_the_ripples_of_its_momentum():
+    # Strongly convex and ill-conditioned: momentum k/(k+3) overshoots again and again.
+    curvature = jnp.array([1.0, 0.3, 0.1, 0.01, 0.003], jnp.float32)
+    values = {}
+    for restart in (False, True):
+        rule = solvers.fista(0.9, restart=restart)
+        state = rule.init(WIDE)
+        for _ in range(300):
+            state = rule.update(state, curvature * (state.query - 3.0), WIDE, 0.0, 0.0)
+        values[restart] = float(jnp.sum(curvature * jnp.square(state.iterate - 3.0)))
+    assert values[True] < values[False] / 10
+    assert solvers.fista(0.9, restart=True).name == "restarted_fista"
+
+
 @pytest.mark.parametrize("name", ["fista", "reference_fista", "gradient_descent"])
 def test_the_librarys_own_steps_survive_strict_dtype_promotion(name):
     with jax.numpy_dtype_promotion("strict"):

@@ -16,7 +16,6 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any

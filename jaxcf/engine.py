@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ from jaxcf import lanes, search
 from jaxcf.lanes import LANE_AXIS, Inputs, Lanes, Problem, slow_in_a_loop
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import Instance, Objective, traced
-from jaxcf.search import Limits, Rule
+from jaxcf.search import Limits, Rule, SearchState
 from jaxcf.status import Status
 
 
@@ -206,12 +206,12 @@ class Engine:
 
     def _empty_lanes(self) -> Lanes:
         num_terms = len(self._inputs.objective.term_names)
-        start = partial(search.init, self._problem.rule, self._inputs.limits, num_terms)
-        instances = self._blank_instances()
-        shapes = jax.eval_shape(jax.vmap(start), instances)
-        states = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        shapes = _state_shapes(self._problem.rule, num_terms, self._template)
+        states = jax.tree.map(
+            lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), shapes
+        )
         idle = np.full(self._group_size, Status.IDLE, np.int32)
-        return self._place(Lanes(instances, states._replace(status=idle)))
+        return self._place(Lanes(self._blank_instances(), states._replace(status=idle)))
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._sharding or self._device)
@@ -322,6 +322,14 @@ _THREAD_SETTINGS = {
     "jax_enable_x64": jax.enable_x64,
     "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
 }
+
+
+@lru_cache(maxsize=64)
+def _state_shapes(rule: Rule, num_terms: int, instance: Instance) -> SearchState:
+    """What one search consists of. Kept, since one row is searched faster than this is found."""
+    scalar = jax.ShapeDtypeStruct((), np.float32)
+    limits = Limits(*(scalar for _ in Limits._fields))
+    return jax.eval_shape(partial(search.init, rule, limits, num_terms), instance)
 
 
 def _choose_layout(options: EngineOptions, num_rows: int | None) -> tuple[int, int]:

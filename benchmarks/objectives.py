@@ -1,7 +1,7 @@
 """Speed against objective: the same instances explained under each of A-F.
 
     python -m benchmarks.objectives [--quick] [--json FILE] [--data mnist] [--data-dir DIR]
-        [--n 1000] [--objectives ABCDEF] [--preset report]
+        [--weights FILE] [--n 1000] [--objectives ABCDEF] [--preset report]
 
 Prints a table; writes JSON rows and, beside them, a plot of seconds against updates per instance.
 `--quick` takes 64 digits and a small budget. Searches are blocked on completion: the engine reads
@@ -9,7 +9,6 @@ every chunk's result before it goes on. Compile time stands apart.
 """
 
 import argparse
-import platform
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from jaxcf import Explainer, Explanations, SearchOptions, data, models, presets, storage
+from benchmarks import common
+from jaxcf import Explainer, Explanations, SearchOptions, data, presets, storage
 from jaxcf.objective import NAMED_OBJECTIVES, Objective
 from jaxcf.version import __version__
 
@@ -30,7 +28,7 @@ def main() -> None:
     options = _options()
     dataset = data.load(options.data, data_dir=options.data_dir)
     x = dataset.x_test[: options.n]
-    functions = models.pretrained(options.data).functions()
+    functions = common.load_models(options.data, options.weights).functions()
     rows = []
     steps: dict[str, np.ndarray] = {}
     for name in options.objectives:
@@ -41,16 +39,12 @@ def main() -> None:
         rows.append(_row(options, name, explanations))
     _print(rows)
     if options.json is not None:
-        storage.write_json(options.json, {"machine": _machine(), "rows": rows})
+        common.write(options.json, rows)
         _plot(rows, steps, options.json.with_suffix(".png"))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="64 digits, small budget")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--data", default="mnist")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR")
+    parser = common.parser(__doc__)
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--objectives", default="".join(NAMED_OBJECTIVES))
     parser.add_argument("--preset", choices=presets.NAMED_PRESETS, help="default: jaxcf's own")
@@ -97,41 +91,28 @@ def _row(options: argparse.Namespace, objective: str, explanations: Explanations
     }
 
 
-def _machine() -> dict[str, Any]:
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
-
-
 def _print(rows: list[dict[str, Any]]) -> None:
     first = rows[0]
-    table = Table(
-        title=f"{first['data']}, n = {first['n']}, {first['preset']} settings, "
-        f"{first['solver']}, {first['stop']}, {first['device']}"
-    )
     columns = "objective", "validity", "elastic net", "median", "p99", "compile s", "search s"
-    for column in (*columns, "per s", "ms/lane-step", "peak GiB"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(
-            row["objective"],
-            f"{row['validity']:.3f}",
-            "-" if row["elastic_net"] is None else f"{row['elastic_net']:.2f}",
-            *(
-                "-" if row["steps"][key] is None else f"{row['steps'][key]:.0f}"
-                for key in ("median", "p99")
-            ),
-            f"{row['seconds']['compile']:.1f}",
-            f"{row['seconds']['search']:.1f}",
-            f"{row['instances_per_second']:.1f}",
-            f"{row['milliseconds_per_lane_step']:.3f}",
-            f"{row['peak_gib']:.2f}",
-        )
-    Console(width=110).print(table)
+    common.print_table(
+        f"{first['data']}, n = {first['n']}, {first['preset']} settings, "
+        f"{first['solver']}, {first['stop']}, {first['device']}",
+        (*columns, "per s", "ms/lane-step", "peak GiB"),
+        [
+            (
+                row["objective"],
+                f"{row['validity']:.3f}",
+                common.text(row["elastic_net"], ".2f"),
+                *(common.text(row["steps"][key], ".0f") for key in ("median", "p99")),
+                f"{row['seconds']['compile']:.1f}",
+                f"{row['seconds']['search']:.1f}",
+                f"{row['instances_per_second']:.1f}",
+                f"{row['milliseconds_per_lane_step']:.3f}",
+                f"{row['peak_gib']:.2f}",
+            )
+            for row in rows
+        ],
+    )
 
 
 def _plot(rows: list[dict[str, Any]], steps: dict[str, np.ndarray], path: Path) -> None:

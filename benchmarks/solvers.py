@@ -40,7 +40,8 @@ def candidates() -> dict[str, Solver]:
         "FISTA 1e-4, restart": solvers.fista(1e-4, restart=True),
         "FISTA 1e-2 (paper)": solvers.fista(1e-2),
         "L-BFGS 0.1": _lbfgs(0.1),
-        "normalised step 0.3 (DDN)": _normalised(0.3),
+        "normalized 0.2, momentum 0.7": solvers.normalized(0.2, momentum=0.7),
+        "normalized 0.1, no momentum": solvers.normalized(0.1, momentum=0.0),
     }
 
 
@@ -48,12 +49,6 @@ def _lbfgs(learning_rate: float) -> Solver:
     # Without a line search: each lane would wait for the slowest (and evaluate it again).
     transformation = optax.lbfgs(learning_rate, memory_size=10, linesearch=None)
     return solvers.from_optax(transformation, step_size=learning_rate, name="lbfgs", proximal=False)
-
-
-def _normalised(length: float) -> Solver:
-    """A step of fixed length along the gradient: direction and distance decoupled, as in DDN."""
-    transformation = optax.chain(optax.normalize_by_update_norm(), optax.sgd(length, momentum=0.5))
-    return solvers.from_optax(transformation, step_size=length, name="normalised", proximal=False)
 
 
 def main() -> None:

@@ -328,7 +328,7 @@ _THREAD_SETTINGS = {
 def _state_shapes(rule: Rule, num_terms: int, instance: Instance) -> SearchState:
     """What one search consists of. Kept, since one row is searched faster than this is found."""
     scalar = jax.ShapeDtypeStruct((), np.float32)
-    limits = Limits(*(scalar for _ in Limits._fields))
+    limits = Limits._make(scalar for _ in Limits._fields)
     return jax.eval_shape(partial(search.init, rule, limits, num_terms), instance)
 
 

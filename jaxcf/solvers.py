@@ -289,6 +289,43 @@ def gradient_descent(learning_rate: float = 1e-3, momentum: float = 0.0) -> Grad
     )
 
 
+def _divide_by_norm() -> optax.GradientTransformation:
+    """Divide the gradient by its Euclidean length, which is kept as the state."""
+
+    def update(updates: Array, norm: Array, params: Any = None) -> tuple[Array, Array]:
+        norm = jnp.maximum(jnp.linalg.norm(updates.ravel()), jnp.finfo(jnp.float32).tiny)
+        return updates / norm, norm
+
+    return optax.GradientTransformation(lambda params: jnp.ones(()), cast(Any, update))
+
+
+@lru_cache(maxsize=64)
+def normalized(step_length: float = 0.2, momentum: float = 0.7) -> GradientSolver:
+    """Steps of a given length along the gradient: direction and distance decoupled.
+
+    On images its counterfactuals lie nearer than Adam's, after about as many steps. The length is
+    that of the whole step, so it has to suit the number of features.
+
+    Args:
+        step_length: Euclidean length of one step, > 0; with momentum a lasting direction gets
+            1 / (1 - momentum) times as much. Static.
+        momentum: heavy-ball, in [0, 1). Static.
+
+    Returns:
+        The solver; its threshold for L1 is beta times the step's share of the gradient.
+
+    Source:
+        After the decoupled direction and norm of Rony et al. (arXiv 1811.09600).
+    """
+    _check_rate(step_length, "step_length")
+    transformation = optax.chain(_divide_by_norm(), optax.sgd(step_length, momentum or None))
+
+    def step_size(state: Any) -> Array:
+        return step_length / (1.0 - momentum) / state[0]
+
+    return GradientSolver("normalized", transformation, step_size)
+
+
 @lru_cache(maxsize=64)
 def fista(learning_rate: float = 1e-2, restart: bool = False) -> Fista:
     """FISTA with the exact threshold eta x beta, if wanted with restarts of its momentum."""
@@ -341,6 +378,7 @@ NAMED_SOLVERS: dict[str, Callable[[float], GradientSolver | Fista]] = {
     "adam": adam,
     "subgradient_adam": subgradient_adam,
     "gradient_descent": gradient_descent,
+    "normalized": normalized,
     "fista": fista,
     "reference_fista": reference_fista,
 }

@@ -196,6 +196,15 @@ def test_the_reports_variant_lets_the_perturbation_grow_beyond_the_range():
     np.testing.assert_array_equal(points[-1], 1.0)
 
 
+@pytest.mark.parametrize("gradient", [1e-12, 1.0, 1e12])
+def test_a_normalized_step_has_its_length_whatever_the_gradient(gradient):
+    rule = solvers.normalized(0.2, momentum=0.0)
+    points, _ = walk(rule, [np.full(5, gradient, np.float32)], WIDE)
+    np.testing.assert_allclose(np.linalg.norm(points[0] - ORIGINAL), 0.2, rtol=1e-5)
+    still, _ = walk(rule, [np.zeros(5, np.float32)], WIDE)
+    np.testing.assert_array_equal(still[0], ORIGINAL)
+
+
 @pytest.mark.parametrize("name", ["fista", "reference_fista"])
 def test_fista_is_the_papers_recursion(name):
     rate, beta, total = 0.1, 0.2, 8

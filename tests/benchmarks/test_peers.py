@@ -18,7 +18,7 @@ from jaxcf import Explainer, data, models, presets
 TORCH = peer_process.torch_interpreter(os.environ.get("JAXCF_TORCH_PYTHON"))
 N, MAX_STEPS = 4, 60
 
-# Answers with the images in reverse order; three classes among four digits are bound to differ.
+# Answers with the images in reverse order.
 FAKE_WORKER = """
 import json, sys
 import numpy as np

@@ -148,10 +148,10 @@ def lane_step_cost(
             group = lanes.advance(problem, inputs, group, STEPS if in_loop else 1)
         return jax.block_until_ready(group)
 
-    compiled = lanes.advance.lower(
-        replace(problem, device_loop=False), inputs, groups[0], 1
-    ).compile()
-    analysis = compiled.cost_analysis() or {}
+    one_step = jax.jit(
+        partial(lanes.advance, replace(problem, device_loop=False)), static_argnums=2
+    )
+    analysis = one_step.lower(inputs, groups[0], 1).compile().cost_analysis() or {}
     began = time.perf_counter()
     groups = [advance(group) for group in groups]
     compile_seconds = time.perf_counter() - began

@@ -259,7 +259,10 @@ class Engine:
                 if queue.empty:
                     self._merge(group, [other for other in groups if other is not group])
                 if group.occupied.any():
-                    group.chunk = pool.submit(self._run_chunk, group.lanes, settings)
+                    # The last group has nothing to be refilled from and nobody to merge with.
+                    last = queue.empty and len(groups) == 1 and self._problem.device_loop
+                    steps = self._steps_per_chunk * (_LAST_CHUNK if last else 1)
+                    group.chunk = pool.submit(self._run_chunk, group.lanes, steps, settings)
                 else:
                     groups.remove(group)
 
@@ -302,8 +305,8 @@ class Engine:
     ) -> None:
         group.lanes = lanes.move(self._problem, group.lanes, source, index, taken)
 
-    def _run_chunk(self, group: Lanes, settings: dict[str, Any]) -> Lanes:
-        in_one, steps = self._problem.device_loop, self._steps_per_chunk
+    def _run_chunk(self, group: Lanes, steps: int, settings: dict[str, Any]) -> Lanes:
+        in_one = self._problem.device_loop
         with ExitStack() as contexts:
             for name, value in settings.items():
                 if getattr(jax.config, name) != value:
@@ -312,6 +315,9 @@ class Engine:
                 group = lanes.advance(self._problem, self._inputs, group, steps if in_one else 1)
             return jax.block_until_ready(group)
 
+
+# Chunks are this much longer where there is nothing to do between them but to report.
+_LAST_CHUNK = 8
 
 # What JAX keeps per thread, with the contexts that set it: our threads work for the caller.
 _THREAD_SETTINGS = {

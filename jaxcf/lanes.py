@@ -16,6 +16,7 @@ from jaxcf import search
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import L1, Instance, Objective, Outputs, loss_terms
 from jaxcf.search import Limits, Rule, SearchState
+from jaxcf.status import Status
 
 LANE_AXIS = "lanes"
 
@@ -85,14 +86,24 @@ def _evaluate_and_step(problem: Problem, inputs: Inputs, lanes: Lanes) -> Lanes:
 
 @partial(jax.jit, static_argnames="problem", donate_argnames="lanes")
 def advance(problem: Problem, inputs: Inputs, lanes: Lanes, num_steps: int | jax.Array) -> Lanes:
-    """Move every running lane on by so many evaluations (by one where there is no device loop)."""
+    """Move every running lane on by so many evaluations (by one where there is no device loop).
+
+    Ends before that if no lane runs any more.
+    """
 
     def chunk(inputs: Inputs, lanes: Lanes, num_steps: int | jax.Array) -> Lanes:
         if not problem.device_loop:
             return _evaluate_and_step(problem, inputs, lanes)
-        return jax.lax.fori_loop(
-            0, num_steps, lambda _, lanes: _evaluate_and_step(problem, inputs, lanes), lanes
-        )
+
+        def goes_on(carry: tuple[jax.Array, Lanes]) -> jax.Array:
+            done, lanes = carry
+            return (done < num_steps) & jnp.any(lanes.state.status == Status.RUNNING)
+
+        def step(carry: tuple[jax.Array, Lanes]) -> tuple[jax.Array, Lanes]:
+            done, lanes = carry
+            return done + 1, _evaluate_and_step(problem, inputs, lanes)
+
+        return jax.lax.while_loop(goes_on, step, (jnp.zeros((), jnp.int32), lanes))[1]
 
     if problem.mesh is None:
         return chunk(inputs, lanes, num_steps)

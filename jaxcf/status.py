@@ -31,7 +31,7 @@ _MESSAGES = {
     Status.NOT_FOUND: "not found: the budget ran out before the decision changed; "
     "the point that came nearest to changing it is given",
     Status.NEVER_MOVED: "not found: the gradient never overcame the cost of moving any feature; "
-    "raise prediction_weight or search for it (weight_rounds > 1), or add a prototype term",
+    "raise prediction_weight or let it grow (weight_growth > 1), or add a prototype term",
     Status.ALREADY_IN_TARGET: "the model already decides for a requested class",
     Status.INVALID_INPUT: "the row holds NaN or infinite values",
     Status.OUT_OF_RANGE: "the row lies outside feature_range",

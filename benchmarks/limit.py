@@ -227,7 +227,8 @@ def _plot(rows: list[dict[str, Any]], limit: dict[str, float], options: argparse
             label=f"{threads} thread{'s' * (threads > 1)}",
         )
     axis.axhline(limit["milliseconds_at_matmul_rate"], color="black", linestyle=":")
-    axis.text(rows[0]["lanes_per_group"], limit["milliseconds_at_matmul_rate"], "matrix products")
+    corner = (rows[0]["lanes_per_group"], limit["milliseconds_at_matmul_rate"])
+    axis.annotate("at the rate of matrix products", corner, (0, 4), textcoords="offset points")
     axis.set_xscale("log", base=2)
     axis.set_ylim(bottom=0)
     axis.set_xlabel("lanes in a group")

@@ -342,11 +342,13 @@ def _choose_layout(options: EngineOptions, num_rows: int | None) -> tuple[int, i
     """The number of groups and the lanes of each."""
     devices = options.devices or (jax.devices()[0],)
     on_cpu = devices[0].platform == "cpu"
-    most = options.lanes or (128 if on_cpu else 4096) * len(devices)
+    cores = os.cpu_count() or 1
+    # As many lanes in a group as a core's caches hold, and groups for every core and to spare.
+    most = options.lanes or (32 * max(4, cores) if on_cpu else 4096) * len(devices)
     if num_rows is not None and options.lanes is None:
         # A power of two, so that calls with other numbers of rows meet compiled programs.
         most = min(most, 1 << max(0, num_rows - 1).bit_length())
-    size = options.lanes_per_group or (32 * len(devices) if on_cpu else -(-most // 2))
-    size = min(size, most)
+    default = min(32 * len(devices), max(4, most // cores)) if on_cpu else -(-most // 2)
+    size = min(options.lanes_per_group or default, most)
     size = -(-size // len(devices)) * len(devices)
     return max(1, most // size), size

@@ -12,8 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxcf import models, storage
+from jaxcf import Explanations, models, storage
+from jaxcf.objective import PREDICTION
 from jaxcf.version import __version__
+
+SYSTEM = f"jaxcf {__version__}"
+"""What is measured, for the rows."""
 
 TABLE_WIDTH = 130
 """Columns of the terminal that a table may take: rows stay whole when piped into a file."""
@@ -61,6 +65,21 @@ def load_models(data: str, weights: Path | None = None) -> models.ModelSet:
     with np.load(weights, allow_pickle=False) as file:
         from_torch = any(name.startswith("ae_all/") for name in file.files)
     return models.load_torch_models(weights) if from_torch else models.load_models(weights)
+
+
+def objective_values(explanations: Explanations) -> np.ndarray:
+    """The objective of every row with c = 1, so that a larger c looks neither better nor worse.
+
+    Args:
+        explanations: whose losses are weighted by the c that each row ended with.
+
+    Returns:
+        `[n]`.
+    """
+    losses = dict(explanations.losses)
+    if PREDICTION in losses:
+        losses[PREDICTION] = losses[PREDICTION] / explanations.prediction_weight
+    return np.sum(list(losses.values()), axis=0)
 
 
 def machine() -> dict[str, Any]:

@@ -164,6 +164,8 @@ def lane_step_cost(
             seconds.append((time.perf_counter() - began) / 4)
     per_step = statistics.median(seconds) / (threads * size * STEPS)
     return {
+        "system": common.SYSTEM,
+        "device": jax.devices()[0].device_kind,
         "objective": "D",
         "lanes_per_group": size,
         "threads": threads,
@@ -196,16 +198,22 @@ def engine_efficiency(
     fitted: FittedExplainer, x: np.ndarray, best: dict[str, Any]
 ) -> dict[str, Any]:
     """A whole search against the cheapest lane-step; the last of two, so that nothing compiles."""
-    fitted.explain(x[:1000])
+    compile_seconds = fitted.explain(x[:1000]).seconds["compile"]
     explanations = fitted.explain(x)
     # A search that needs k updates evaluates k + 1 points.
     used = int(explanations.steps.sum()) + len(x)
     seconds = explanations.seconds["search"]
+    value = common.objective_values(explanations)
     return {
+        "system": common.SYSTEM,
         "n": len(x),
+        "device": jax.devices()[0].device_kind,
         "objective": "D",
         "stop": explanations.settings["search"]["stop"],
         "validity": float(explanations.found.mean()),
+        "objective_value": float(value[explanations.found].mean()),
+        "elastic_net": explanations.summary()["elastic_net"],
+        "compile_seconds": compile_seconds,
         "lane_steps": used,
         "seconds": seconds,
         "milliseconds_per_lane_step": 1e3 * seconds / used,

@@ -20,7 +20,6 @@ import numpy as np
 from benchmarks import common
 from jaxcf import Explainer, Explanations, SearchOptions, data, presets, storage
 from jaxcf.objective import NAMED_OBJECTIVES, Objective
-from jaxcf.version import __version__
 
 
 def main() -> None:
@@ -68,9 +67,9 @@ def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
 def _row(options: argparse.Namespace, objective: str, explanations: Explanations) -> dict[str, Any]:
     summary = explanations.summary()
     seconds, found = summary["seconds"], explanations.found
-    value = sum(explanations.losses.values(), start=np.zeros(len(found)))
+    value = common.objective_values(explanations)
     return {
-        "system": f"jaxcf {__version__}",
+        "system": common.SYSTEM,
         "preset": options.preset or "default",
         "data": options.data,
         "n": summary["n"],

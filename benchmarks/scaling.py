@@ -24,7 +24,16 @@ import jax
 import numpy as np
 
 from benchmarks import common
-from jaxcf import EngineOptions, Explainer, Objective, SearchOptions, data, presets, storage
+from jaxcf import (
+    EngineOptions,
+    Explainer,
+    Objective,
+    SearchOptions,
+    data,
+    metrics,
+    presets,
+    storage,
+)
 
 NOISE = 0.02
 BATCH = 1000
@@ -99,9 +108,9 @@ def measure(options: argparse.Namespace, n: int, lanes: int | None, threads: int
         **functions, **settings, feature_range=(0.0, 1.0), engine=EngineOptions(lanes=lanes)
     ).fit(dataset.x_train)
     # As many rows as lanes at least, so that the same programs are compiled.
-    for _ in fitted.stream([noisy_rows(dataset.x_test, np.arange(max(lanes or 0, 256)))]):
-        pass
+    (first,) = fitted.stream([noisy_rows(dataset.x_test, np.arange(max(lanes or 0, 256)))])
     seconds, used, found = 0.0, 0, 0
+    values, distances = 0.0, 0.0
     batches = (
         noisy_rows(dataset.x_test, np.arange(start, min(start + BATCH, n)))
         for start in range(0, n, BATCH)
@@ -112,7 +121,11 @@ def measure(options: argparse.Namespace, n: int, lanes: int | None, threads: int
         used += int(explanations.steps.sum()) + len(explanations)
         found += int(explanations.found.sum())
         chosen = explanations.settings["lanes"]
+        values += float(common.objective_values(explanations)[explanations.found].sum())
+        perturbation = explanations.counterfactual - explanations.original
+        distances += float(metrics.elastic_net(perturbation[explanations.found]).sum())
     return {
+        "system": common.SYSTEM,
         "n": n,
         "objective": "D",
         "preset": options.preset or "default",
@@ -121,6 +134,9 @@ def measure(options: argparse.Namespace, n: int, lanes: int | None, threads: int
         "threads": threads,
         "device": jax.devices()[0].device_kind,
         "validity": found / n,
+        "objective_value": values / found if found else None,
+        "elastic_net": distances / found if found else None,
+        "compile_seconds": first.seconds["compile"],
         "lane_steps": used,
         "seconds": seconds,
         "seconds_per_instance": seconds / n,

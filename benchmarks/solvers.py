@@ -120,14 +120,12 @@ def first_flip(
         solver=rule, stop="first_flip", max_steps=min(500, options.max_steps), weight_growth=growth
     )
     ready = _searching(fitted, search)
-    ready.explain(x)
+    compile_seconds = ready.explain(x).seconds["compile"]
     explanations = ready.explain(x)
     found, summary = explanations.found, explanations.summary()
-    losses = dict(explanations.losses)
-    # The losses are weighted by the c that each row ended with.
-    losses["prediction"] = losses["prediction"] / explanations.prediction_weight
-    value = np.sum(list(losses.values()), axis=0)
+    value = common.objective_values(explanations)
     return {
+        "system": common.SYSTEM,
         "weight_growth": growth,
         "n": len(x),
         "device": jax.devices()[0].device_kind,
@@ -138,6 +136,7 @@ def first_flip(
         "p99_steps": float(np.percentile(explanations.steps, 99)),
         "objective_value": float(value[found].mean()) if found.any() else None,
         "elastic_net": summary["elastic_net"],
+        "compile_seconds": compile_seconds,
         "seconds": explanations.seconds["search"],
         "seconds_per_instance": explanations.seconds["search"] / len(x),
     }

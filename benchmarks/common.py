@@ -4,17 +4,21 @@ import argparse
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxcf import Explanations, models, storage
+from jaxcf import Explanations, FittedExplainer, SearchOptions, models, storage
 from jaxcf.objective import PREDICTION
 from jaxcf.version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SYSTEM = f"jaxcf {__version__}"
 """What is measured, for the rows."""
@@ -48,6 +52,38 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         help="networks from save_models or in PyTorch's layout; default: the shipped ones",
     )
     return made
+
+
+def quickly(options: argparse.Namespace, **smaller: Any) -> argparse.Namespace:
+    """The same options, or with `--quick` those of a small run on the embedded digits.
+
+    Args:
+        options: parsed by a `parser`.
+        **smaller: what else is different in a quick run.
+
+    Returns:
+        The options.
+    """
+    if not options.quick:
+        return options
+    small = {"data": "digits", "weights": None} | smaller
+    return argparse.Namespace(**(vars(options) | small))
+
+
+def with_search(fitted: FittedExplainer, search: SearchOptions) -> FittedExplainer:
+    """The same explainer, its prototypes included, with another search."""
+    return replace(fitted, options=replace(fitted.options, search=search))
+
+
+def mean_over(rows: np.ndarray, values: np.ndarray) -> float | None:
+    """The mean of the chosen rows; None where there are none."""
+    return float(np.mean(values[rows], dtype=np.float64)) if rows.any() else None
+
+
+def save_figure(figure: "Figure", json_file: Path) -> None:
+    """Write the plot beside the JSON of the same benchmark."""
+    path = json_file.with_suffix(".png")
+    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
 
 
 def load_models(data: str, weights: Path | None = None) -> models.ModelSet:

@@ -55,10 +55,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = common.parser(__doc__)
     parser.add_argument("--n", type=int, default=20, help="rows, explained one at a time")
-    options = parser.parse_args()
-    if options.quick:
-        options.data, options.n, options.weights = "digits", 3, None
-    return options
+    return common.quickly(parser.parse_args(), n=3)
 
 
 def one_row(fitted: FittedExplainer, x: np.ndarray) -> dict[str, Any]:

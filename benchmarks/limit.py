@@ -76,7 +76,7 @@ def main() -> None:
     )
     common.print_table("the limit", ("", "value"), [(k, f"{v:.4g}") for k, v in limit.items()])
     common.print_table(
-        "the engine", ("", "value"), [(k, storage.plain(v).__str__()) for k, v in engine.items()]
+        "the engine", ("", "value"), [(k, str(storage.plain(v))) for k, v in engine.items()]
     )
     if options.json is not None:
         common.write(options.json, rows, limit=limit, engine=engine)
@@ -86,10 +86,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = common.parser(__doc__)
     parser.add_argument("--n", type=int, default=1000, help="rows of the whole search")
-    options = parser.parse_args()
-    if options.quick:
-        options.data, options.n, options.weights = "digits", 64, None
-    return options
+    return common.quickly(parser.parse_args(), n=64)
 
 
 def machine_rates(size: int) -> dict[str, float]:
@@ -135,7 +132,7 @@ def lane_step_cost(
     """The wall time of a step of a lane while so many threads each advance a group of lanes."""
     # Lanes that have ended cost as much as others, but none should end while this is measured.
     endless = replace(fitted.options.search, stop="budget", max_steps=10**6)
-    fitted = replace(fitted, options=replace(fitted.options, search=endless))
+    fitted = common.with_search(fitted, endless)
     rule, limits = search.split_options(endless, fitted.objective)
     params = fitted.options.params
     in_loop = not lanes.slow_in_a_loop(fitted.models, params, x_test[:size])
@@ -211,7 +208,7 @@ def engine_efficiency(
         "objective": "D",
         "stop": explanations.settings["search"]["stop"],
         "validity": float(explanations.found.mean()),
-        "objective_value": float(value[explanations.found].mean()),
+        "objective_value": common.mean_over(explanations.found, value),
         "elastic_net": explanations.summary()["elastic_net"],
         "compile_seconds": compile_seconds,
         "lane_steps": used,
@@ -242,8 +239,7 @@ def _plot(rows: list[dict[str, Any]], limit: dict[str, float], options: argparse
     axis.set_xlabel("lanes in a group")
     axis.set_ylabel("ms per lane-step")
     axis.legend()
-    path = options.json.with_suffix(".png")
-    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    common.save_figure(figure, options.json)
 
 
 if __name__ == "__main__":

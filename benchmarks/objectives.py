@@ -18,8 +18,8 @@ import jax
 import numpy as np
 
 from benchmarks import common
-from jaxcf import Explainer, Explanations, SearchOptions, data, presets, storage
-from jaxcf.objective import NAMED_OBJECTIVES, Objective
+from jaxcf import Explainer, Explanations, data, presets
+from jaxcf.objective import NAMED_OBJECTIVES
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     _print(rows)
     if options.json is not None:
         common.write(options.json, rows)
-        _plot(rows, steps, options.json.with_suffix(".png"))
+        _plot(rows, steps, options.json)
 
 
 def _options() -> argparse.Namespace:
@@ -47,18 +47,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--objectives", default="".join(NAMED_OBJECTIVES))
     parser.add_argument("--preset", choices=presets.NAMED_PRESETS, help="default: jaxcf's own")
-    options = parser.parse_args()
-    if options.quick:
-        options.data, options.n = "digits", 64
-    return options
+    return common.quickly(parser.parse_args(), n=64)
 
 
 def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
-    settings: dict[str, Any] = (
-        {"objective": Objective.named(objective), "search": SearchOptions()}
-        if options.preset is None
-        else presets.named(options.preset, objective)
-    )
+    settings = presets.named(options.preset, objective)
     if options.quick:
         settings["search"] = replace(settings["search"], max_steps=20)
     return settings
@@ -79,7 +72,7 @@ def _row(options: argparse.Namespace, objective: str, explanations: Explanations
         "solver": explanations.settings["search"]["solver"],
         "stop": explanations.settings["search"]["stop"],
         "validity": summary["found"] / summary["n"],
-        "objective_value": float(value[found].mean()) if found.any() else None,
+        "objective_value": common.mean_over(found, value),
         "elastic_net": summary["elastic_net"],
         "updates": int(explanations.steps.sum()),
         "steps": summary["steps"],
@@ -114,7 +107,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _plot(rows: list[dict[str, Any]], steps: dict[str, np.ndarray], path: Path) -> None:
+def _plot(rows: list[dict[str, Any]], steps: dict[str, np.ndarray], json_file: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -128,7 +121,7 @@ def _plot(rows: list[dict[str, Any]], steps: dict[str, np.ndarray], path: Path) 
         axis.annotate(row["objective"], (median, milliseconds), (5, 5), textcoords="offset points")
     axis.set_xlabel("updates per instance (median and quartiles, all rows)")
     axis.set_ylabel("search time per instance (ms)")
-    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    common.save_figure(figure, json_file)
 
 
 if __name__ == "__main__":

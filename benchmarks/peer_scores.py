@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import common
 from jaxcf import Explanations, FittedExplainer, metrics
 from jaxcf.blocks import map_blocks
 from jaxcf.descriptions import describe_results
@@ -52,15 +53,9 @@ class Scores:
             "im2": self.im2,
         }
         return {"validity": float(self.valid.mean())} | {
-            name: mean_over(self.valid, values) for name, values in columns.items()
+            name: None if values is None else common.mean_over(self.valid, values)
+            for name, values in columns.items()
         }
-
-
-def mean_over(rows: np.ndarray, values: np.ndarray | None) -> float | None:
-    """The mean of the chosen rows; None where there are none."""
-    if values is None or not rows.any():
-        return None
-    return float(np.mean(values[rows], dtype=np.float64))
 
 
 def score(
@@ -120,8 +115,10 @@ def compare(one: Scores, other: Scores) -> dict[str, Any]:
     both = one.valid & other.valid
     return {
         "both": int(both.sum()),
-        "objective_value": [mean_over(both, scores.objective_value) for scores in (one, other)],
-        "elastic_net": [mean_over(both, scores.elastic_net) for scores in (one, other)],
+        "objective_value": [
+            common.mean_over(both, scores.objective_value) for scores in (one, other)
+        ],
+        "elastic_net": [common.mean_over(both, scores.elastic_net) for scores in (one, other)],
     }
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from jaxcf import storage
 
 
 def show(
@@ -62,7 +61,7 @@ def _equal_cells(one: dict[str, Any]) -> list[str]:
     ]
 
 
-def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def plot(rows: Sequence[dict[str, Any]], json_file: Path) -> None:
     """Seconds per instance of every row, on a logarithmic scale."""
     from matplotlib.figure import Figure
 
@@ -78,4 +77,4 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axis.margins(x=0.2)
     axis.invert_yaxis()
     axis.set_xlabel(f"seconds per instance, objective {rows[0]['objective']}")
-    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    common.save_figure(figure, json_file)

@@ -69,7 +69,7 @@ class Jaxcf:
     def warm_up(self) -> None:
         """Compile: budgets are traced, so a search of one update leaves nothing to compile."""
         short = replace(self.fitted.options.search, max_steps=1, weight_rounds=1)
-        first = with_search(self.fitted, short).explain(self.x)
+        first = common.with_search(self.fitted, short).explain(self.x)
         self.compile_seconds = first.seconds["compile"]
 
     def measure(self) -> float:
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             pairs=pairs,
             equal_quality=equal,
         )
-        peer_tables.plot(rows, options.json.with_suffix(".png"))
+        peer_tables.plot(rows, options.json)
 
 
 def beside(peer: Peer, runs: Sequence[Jaxcf], models: ModelSet, x_train: np.ndarray) -> Measured:
@@ -180,19 +180,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--alibi-python", metavar="PATH", help="an interpreter that has alibi")
     options = parser.parse_args(arguments)
     options.max_steps, options.alibi_steps = 500, ALIBI_STEPS
-    if options.quick:
-        options.data, options.weights, options.budgets = "digits", None, [10]
-        options.n, options.jaxcf_n, options.torch_n = 2, 8, 4
-        options.max_steps = options.alibi_steps = 20
+    options = common.quickly(
+        options, budgets=[10], n=2, jaxcf_n=8, torch_n=4, max_steps=20, alibi_steps=20
+    )
     if not 0 < options.n < options.jaxcf_n:
         parser.error("--jaxcf-n must be larger than --n: its rows are the others' and more")
     options.torch_n = min(options.torch_n, options.jaxcf_n)
     return options
-
-
-def with_search(fitted: FittedExplainer, search: SearchOptions) -> FittedExplainer:
-    """The same explainer, its prototypes included, with another search."""
-    return replace(fitted, options=replace(fitted.options, search=search))
 
 
 def jaxcf_runs(fitted: FittedExplainer, x: np.ndarray, options: argparse.Namespace) -> list[Jaxcf]:
@@ -206,10 +200,10 @@ def jaxcf_runs(fitted: FittedExplainer, x: np.ndarray, options: argparse.Namespa
     for name, search in (("report", report), ("default", default)):
         for rows in (few, many):
             label = f"jaxcf {name}, n = {len(rows)}"
-            runs.append(Jaxcf(label, with_search(fitted, search), rows))
+            runs.append(Jaxcf(label, common.with_search(fitted, search), rows))
     for budget in options.budgets:
         search = SearchOptions(stop="budget", max_steps=budget)
-        runs.append(Jaxcf(f"jaxcf budget {budget}", with_search(fitted, search), few))
+        runs.append(Jaxcf(f"jaxcf budget {budget}", common.with_search(fitted, search), few))
     return runs
 
 

@@ -27,12 +27,9 @@ from benchmarks import common
 from jaxcf import (
     EngineOptions,
     Explainer,
-    Objective,
-    SearchOptions,
     data,
     metrics,
     presets,
-    storage,
 )
 
 NOISE = 0.02
@@ -77,11 +74,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sweep-rows", type=int, default=4096, help="rows of the sweep of lanes")
     parser.add_argument("--preset", choices=presets.NAMED_PRESETS, help="default: jaxcf's own")
     parser.add_argument("--measure", metavar="JSON", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.quick:
-        options.data, options.weights = "digits", None
-        options.rows, options.lanes, options.sweep_rows = [32, 64], [16], 32
-    return options
+    return common.quickly(parser.parse_args(), rows=[32, 64], lanes=[16], sweep_rows=32)
 
 
 def _in_a_process(layout: dict[str, Any]) -> dict[str, Any]:
@@ -97,11 +90,7 @@ def measure(options: argparse.Namespace, n: int, lanes: int | None, threads: int
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     dataset = data.load(options.data, data_dir=options.data_dir)
     functions = common.load_models(options.data, options.weights).functions()
-    settings: dict[str, Any] = (
-        {"objective": Objective.named("D"), "search": SearchOptions()}
-        if options.preset is None
-        else presets.named(options.preset, "D")
-    )
+    settings = presets.named(options.preset, "D")
     if options.quick:
         settings["search"] = replace(settings["search"], max_steps=20)
     fitted = Explainer(
@@ -196,13 +185,15 @@ def _plot(
     left.set_ylabel("seconds of search")
     full = [row for row in by_lanes if row["threads"] > 1]
     right.semilogx(
-        [row["lanes"] for row in full], [row["milliseconds_per_lane_step"] for row in full], "o-"
+        [row["lanes"] for row in full],
+        [row["milliseconds_per_lane_step"] for row in full],
+        "o-",
+        base=2,
     )
     right.set_ylim(bottom=0)
     right.set_xlabel("lanes")
     right.set_ylabel("ms per lane-step")
-    path = options.json.with_suffix(".png")
-    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    common.save_figure(figure, options.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ c = 1, so that a larger c can't look better or worse than it is. Compile time st
 """
 
 import argparse
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,7 +18,7 @@ import numpy as np
 import optax
 
 from benchmarks import common
-from jaxcf import Explainer, FittedExplainer, SearchOptions, data, solvers, storage
+from jaxcf import Explainer, FittedExplainer, SearchOptions, data, solvers
 from jaxcf.solvers import Solver
 
 CHECKPOINTS = (50, 100, 200, 500, 1000)
@@ -81,14 +80,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--max-steps", type=int, default=CHECKPOINTS[-1])
     parser.add_argument("--solvers", nargs="*", metavar="NAME", help="parts of the names to take")
     options = parser.parse_args()
-    if options.quick:
-        options.data, options.n, options.max_steps, options.weights = "digits", 8, 50, None
-        options.solvers = options.solvers or ["report", "momentum 0.5"]
-    return options
-
-
-def _searching(fitted: FittedExplainer, search: SearchOptions) -> FittedExplainer:
-    return replace(fitted, options=replace(fitted.options, search=search))
+    few = options.solvers or ["report", "momentum 0.5"]
+    return common.quickly(options, n=8, max_steps=50, solvers=few)
 
 
 def objective_curve(
@@ -102,7 +95,7 @@ def objective_curve(
         weight_growth=1.0,
         record_history=True,
     )
-    history = _searching(fitted, search).explain(x).history
+    history = common.with_search(fitted, search).explain(x).history
     values = np.sum(list(history.values()), axis=0)
     # A rule that diverges keeps the best that it had.
     return np.fmin.accumulate(np.where(np.isfinite(values), values, np.inf), axis=1).mean(axis=0)
@@ -119,7 +112,7 @@ def first_flip(
     search = SearchOptions(
         solver=rule, stop="first_flip", max_steps=min(500, options.max_steps), weight_growth=growth
     )
-    ready = _searching(fitted, search)
+    ready = common.with_search(fitted, search)
     compile_seconds = ready.explain(x).seconds["compile"]
     explanations = ready.explain(x)
     found, summary = explanations.found, explanations.summary()
@@ -134,7 +127,7 @@ def first_flip(
         "validity": float(found.mean()),
         "mean_steps": float(explanations.steps.mean()),
         "p99_steps": float(np.percentile(explanations.steps, 99)),
-        "objective_value": float(value[found].mean()) if found.any() else None,
+        "objective_value": common.mean_over(found, value),
         "elastic_net": summary["elastic_net"],
         "compile_seconds": compile_seconds,
         "seconds": explanations.seconds["search"],
@@ -184,8 +177,7 @@ def _plot(curves: dict[str, np.ndarray], options: argparse.Namespace) -> None:
     axis.set_xlabel("updates")
     axis.set_ylabel("best objective value so far, c = 1, mean over rows")
     axis.legend(fontsize="small")
-    path = options.json.with_suffix(".png")
-    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    common.save_figure(figure, options.json)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,6 @@ from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted
 from jaxcf.explanations import Explanations
 from jaxcf.models import ModelSet
-from jaxcf.objective import Objective
-from jaxcf.search import SearchOptions
 from jaxcf.terminal import Terminal
 from jaxcf.version import __version__
 
@@ -110,11 +108,7 @@ def _train_models(dataset: Dataset, seed: int, terminal: Terminal) -> ModelSet:
 
 
 def _explainer(options: argparse.Namespace, model_set: ModelSet, dataset: Dataset) -> Explainer:
-    settings: dict[str, Any] = (
-        {"objective": Objective.named(options.objective), "search": SearchOptions()}
-        if options.preset is None
-        else presets.named(options.preset, options.objective)
-    )
+    settings = presets.named(options.preset, options.objective)
     if options.prototypes is not None or options.k is not None:
         kind = {} if options.k is None else {"k": options.k}
         kind |= {"seed": options.seed} if options.prototypes == "kmeans" else {}
@@ -126,7 +120,7 @@ def _explainer(options: argparse.Namespace, model_set: ModelSet, dataset: Datase
         for name in ("stop", "max_steps", "weight_growth", "weight_rounds")
         if getattr(options, name) is not None
     }
-    if changes.get("weight_rounds", 1) > 1:
+    if changes.get("weight_rounds", 1) > 1:  # rounds asked for, so not the default's growth
         changes.setdefault("weight_growth", 1.0)
     if options.solver is not None or options.learning_rate is not None:
         solver = options.solver or settings["search"].solver.name

@@ -291,8 +291,10 @@ class Engine:
         if not len(leaving) or len(leaving) > sum(len(other.free) for other in others):
             return
         for other in others:
-            other.look()
             slots = other.free[: len(leaving)]
+            if not len(slots):
+                continue
+            other.look()
             moving, leaving = leaving[: len(slots)], leaving[len(slots) :]
             index = np.zeros(self._group_size, int)
             taken = np.zeros(self._group_size, bool)

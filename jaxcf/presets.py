@@ -76,12 +76,14 @@ def paper(objective: str = "D") -> dict[str, Any]:
 NAMED_PRESETS = {"report": report, "report-text": report_text, "paper": paper}
 
 
-def named(name: str, objective: str = "D") -> dict[str, Any]:
-    """A preset by its name.
+def named(name: str | None, objective: str = "D") -> dict[str, Any]:
+    """A preset by its name; None is jaxcf's own default settings.
 
     Raises:
         ValueError: if there is no preset of that name.
     """
+    if name is None:
+        return {"objective": Objective.named(objective), "search": SearchOptions()}
     if name not in NAMED_PRESETS:
         raise ValueError(f"unknown preset {name!r}; there are {', '.join(NAMED_PRESETS)}")
     return NAMED_PRESETS[name](objective)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers import mlp
 
-from jaxcf import Explainer, NearestMean, presets, solvers
-from jaxcf.objective import NAMED_OBJECTIVES
+from jaxcf import Explainer, NearestMean, SearchOptions, presets, solvers
+from jaxcf.objective import NAMED_OBJECTIVES, Objective
 
 
 @pytest.mark.parametrize("letter", NAMED_OBJECTIVES)
@@ -60,3 +60,8 @@ def test_every_preset_explains(name):
 def test_an_unknown_preset_says_which_there_are():
     with pytest.raises(ValueError, match="unknown preset 'alibi'; there are report, report-text"):
         presets.named("alibi")
+
+
+def test_no_preset_is_the_default_settings():
+    expected = {"objective": Objective.named("C"), "search": SearchOptions()}
+    assert presets.named(None, "C") == expected

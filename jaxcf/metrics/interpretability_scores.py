@@ -1,91 +1,13 @@
-"""What a counterfactual is worth: one value per row, never a failure inside a mean.
+"""IM1 and IM2: the paper's two metrics of interpretability (arXiv 1907.02584, eq. 9 and 10)."""
 
-All functions take batches of numpy arrays and give `[n]`. Source of IM1 and IM2: arXiv
-1907.02584, equations 9 and 10.
-"""
-
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from jaxcf.blocks import map_blocks
-
-Batched = Callable[..., object]
-
-
-def _flat(array: np.ndarray) -> np.ndarray:
-    # -1 can't be worked out where there are no rows.
-    return np.asarray(array).reshape(len(array), math.prod(np.shape(array)[1:]))
-
-
-def l0(perturbation: Float[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
-    """How many features changed at all.
-
-    Examples:
-        >>> import numpy as np
-        >>> l0(np.array([[0.0, 0.5, -0.5]])).tolist()
-        [2]
-    """
-    return np.count_nonzero(_flat(perturbation), axis=1)
-
-
-def l1(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
-    r"""The sum of absolute changes, $|d|_1$.
-
-    Examples:
-        >>> import numpy as np
-        >>> l1(np.array([[3.0, -4.0]])).tolist()
-        [7.0]
-    """
-    return np.abs(_flat(perturbation)).sum(axis=1)
-
-
-def l2(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
-    r"""The Euclidean length of the change, $|d|_2$ (not squared).
-
-    Examples:
-        >>> import numpy as np
-        >>> l2(np.array([[3.0, -4.0]])).tolist()
-        [5.0]
-    """
-    return np.linalg.norm(_flat(perturbation), axis=1)
-
-
-def elastic_net(
-    perturbation: Float[np.ndarray, "n *shape"], l1_weight: float = 0.1
-) -> Float[np.ndarray, " n"]:
-    r"""The distance of eq. 5, $\beta\,|d|_1 + |d|_2^2$.
-
-    Examples:
-        >>> import numpy as np
-        >>> elastic_net(np.array([[3.0, -4.0]]), l1_weight=1.0).tolist()
-        [32.0]
-    """
-    return l1_weight * l1(perturbation) + np.square(_flat(perturbation)).sum(axis=1)
-
-
-def validity(
-    predict: Batched,
-    counterfactual: Float[np.ndarray, "n *shape"],
-    targets: Bool[np.ndarray, "n c"],
-) -> Bool[np.ndarray, " n"]:
-    """Whether each counterfactual is predicted as one of its target classes, asked anew.
-
-    Args:
-        predict: from `[block, *shape]` to probabilities or logits `[block, classes]`.
-        counterfactual: `[n, *shape]`.
-        targets: `[n, classes]`, which classes count.
-
-    Returns:
-        `[n]`.
-    """
-    if not len(counterfactual):
-        return np.zeros(0, bool)
-    predicted = np.argmax(map_blocks(predict, counterfactual), axis=1)
-    return np.asarray(targets)[np.arange(len(predicted)), predicted]
+from jaxcf.metrics.distances import Batched, flat
 
 
 class Interpretability(NamedTuple):
@@ -153,10 +75,10 @@ def interpretability(
     of_all = map_blocks(reconstruct, counterfactual)
 
     def squared(difference: np.ndarray) -> np.ndarray:
-        return np.square(_flat(difference)).sum(axis=1)
+        return np.square(flat(difference)).sum(axis=1)
 
     im1 = squared(counterfactual - of_new) / (squared(counterfactual - of_original) + eps)
-    im2 = squared(of_new - of_all) / (np.abs(_flat(counterfactual)).sum(axis=1) + eps)
+    im2 = squared(of_new - of_all) / (np.abs(flat(counterfactual)).sum(axis=1) + eps)
     return Interpretability(im1, im2)
 
 

@@ -1,0 +1,38 @@
+"""What a counterfactual is worth: one value per row, never a failure inside a mean.
+
+All functions take batches of numpy arrays.
+"""
+
+from jaxcf.metrics.accidents import ACCIDENTS, survival
+from jaxcf.metrics.distances import elastic_net, l0, l1, l2, validity
+from jaxcf.metrics.interpretability_scores import Interpretability, interpretability
+from jaxcf.metrics.intervals import Interval, mean_interval, mean_intervals, paired_difference
+from jaxcf.metrics.judges import Verdicts, verdicts
+from jaxcf.metrics.plausibility import (
+    distance_to_class,
+    frechet_distance,
+    frechet_to_class,
+    high_frequency_share,
+)
+
+__all__ = [
+    "ACCIDENTS",
+    "Interpretability",
+    "Interval",
+    "Verdicts",
+    "distance_to_class",
+    "elastic_net",
+    "frechet_distance",
+    "frechet_to_class",
+    "high_frequency_share",
+    "interpretability",
+    "l0",
+    "l1",
+    "l2",
+    "mean_interval",
+    "mean_intervals",
+    "paired_difference",
+    "survival",
+    "validity",
+    "verdicts",
+]

@@ -5,14 +5,14 @@ over the lanes. Each function here is compiled once per problem and number of la
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxcf import search
+from jaxcf import loops, search
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import L1, Instance, Objective, Outputs, loss_terms
 from jaxcf.search import Limits, Rule, SearchState
@@ -143,22 +143,10 @@ def _choose(taken: jax.Array, new: Lanes, old: Lanes) -> Lanes:
     return jax.tree.map(choose, new, old)
 
 
-@lru_cache(maxsize=64)
-def _holds_convolution(models: ModelFunctions, treedef: Any, leaves: tuple[Any, ...]) -> bool:
-    def outputs(*leaves: jax.Array) -> Outputs:
-        params, x = jax.tree.unflatten(treedef, leaves)
-        return models.outputs(params, x, encoding=True, reconstruction=True)
-
-    return "stablehlo.convolution" in jax.jit(outputs).lower(*leaves).as_text()
-
-
 def slow_in_a_loop(models: ModelFunctions, params: Any, x: Any) -> bool:
-    """Whether a compiled loop would slow the models down: on CPU it does for convolutions.
+    """Whether a compiled loop would slow the models down, see `loops.slow_in_a_loop`."""
+    return loops.slow_in_a_loop(_all_outputs, (models,), params, x)
 
-    XLA's CPU backend runs a convolution inside a loop up to twenty times slower than outside.
-    """
-    if jax.default_backend() != "cpu":
-        return False
-    leaves, treedef = jax.tree.flatten((params, x))
-    shapes = tuple(jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    return _holds_convolution(models, treedef, shapes)
+
+def _all_outputs(models: ModelFunctions, params: Any, x: jax.Array) -> Outputs:
+    return models.outputs(params, x, encoding=True, reconstruction=True)

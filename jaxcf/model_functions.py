@@ -98,14 +98,14 @@ def check_models(
     """
     rows = 2
     batch = jax.ShapeDtypeStruct((rows, *shape), jnp.float32)
-    predicted = _abstract_call("predict", models.probabilities, params, batch)
+    predicted = abstract_call("predict", models.probabilities, params, batch)
     if len(predicted.shape) != 2 or predicted.shape[0] != rows or predicted.shape[1] < 2:
         raise ValueError(
             f"predict returned shape {predicted.shape} for a batch of shape {batch.shape}; "
             f"expected ({rows}, classes) with at least 2 classes: a batch [n, *shape] must give "
             "one row of class probabilities (or logits, with output='logits') per instance"
         )
-    encoded = _abstract_call("encode", models.encoding, params, batch)
+    encoded = abstract_call("encode", models.encoding, params, batch)
     if len(encoded.shape) < 2 or encoded.shape[0] != rows:
         raise ValueError(
             f"encode returned shape {encoded.shape} for a batch of shape {batch.shape}; "
@@ -113,7 +113,7 @@ def check_models(
         )
     if models.reconstruct is not None or models.decode is not None:
         name = "reconstruct" if models.decode is None else "decode"
-        reconstructed = _abstract_call(name, models.reconstruction, params, batch)
+        reconstructed = abstract_call(name, models.reconstruction, params, batch)
         if reconstructed.shape != batch.shape:
             raise ValueError(
                 f"{name} returned shape {reconstructed.shape} for a batch of shape "
@@ -122,9 +122,14 @@ def check_models(
     return predicted.shape[1], encoded.shape[1:]
 
 
-def _abstract_call(
+def abstract_call(
     name: str, function: Callable[..., Any], params: Any, batch: jax.ShapeDtypeStruct
 ) -> jax.ShapeDtypeStruct:
+    """What `function(params, batch)` returns, without running it; `name` is for the errors.
+
+    Raises:
+        TypeError: if it can't be called on such a batch, or returns another type.
+    """
     try:
         result = jax.eval_shape(function, params, batch)
     except Exception as error:

@@ -1,16 +1,19 @@
 """Flax classifiers and autoencoders, their training, and their weights on disk."""
 
+from jaxcf.models.augmentation import Augmentation
 from jaxcf.models.fitting import apply_in_blocks
 from jaxcf.models.functions import ModelFunction
+from jaxcf.models.judges import Judge, load_judges, save_judges, train_judges
+from jaxcf.models.kinds import build
 from jaxcf.models.model_set import ModelSet
 from jaxcf.models.networks import (
     ConvolutionalAutoencoder,
     ConvolutionalClassifier,
     DenseAutoencoder,
     DenseClassifier,
-    build,
 )
 from jaxcf.models.recipes import train_models
+from jaxcf.models.residual import ResidualClassifier
 from jaxcf.models.training import (
     CollapsedAutoencoderError,
     TrainingInfo,
@@ -27,23 +30,29 @@ from jaxcf.models.weights import (
 )
 
 __all__ = [
+    "Augmentation",
     "CollapsedAutoencoderError",
     "ConvolutionalAutoencoder",
     "ConvolutionalClassifier",
     "DenseAutoencoder",
     "DenseClassifier",
+    "Judge",
     "ModelFunction",
     "ModelSet",
+    "ResidualClassifier",
     "TrainingInfo",
     "apply_in_blocks",
     "build",
+    "load_judges",
     "load_models",
     "load_torch_models",
     "pretrained",
     "pretrained_names",
+    "save_judges",
     "save_models",
     "train_autoencoder",
     "train_class_autoencoders",
     "train_classifier",
+    "train_judges",
     "train_models",
 ]

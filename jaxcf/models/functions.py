@@ -55,7 +55,9 @@ class ModelFunction:
         return getattr(network, self.method)(x)
 
 
-def call(network: nnx.Module, x: Float[ArrayLike, "n *shape"]) -> Float[Array, "n *out"]:
+def call(
+    network: nnx.Module, x: Float[ArrayLike, "n *shape"], method: str = "__call__"
+) -> Float[Array, "n *out"]:
     """Call a network on a batch, compiled once for all networks of equal architecture.
 
     `call(network, x) = network(x)`
@@ -63,6 +65,7 @@ def call(network: nnx.Module, x: Float[ArrayLike, "n *shape"]) -> Float[Array, "
     Args:
         network: What to call.
         x: A batch.
+        method: The method to call.
 
     Returns:
         What the network returns.
@@ -75,7 +78,7 @@ def call(network: nnx.Module, x: Float[ArrayLike, "n *shape"]) -> Float[Array, "
         (5, 3)
     """
     # One key for all: the key is part of what makes two functions equal.
-    return _call_jitted(ModelFunction.of(network, _KEY), {_KEY: nnx.state(network)}, x)
+    return _call_jitted(ModelFunction.of(network, _KEY, method), {_KEY: nnx.state(network)}, x)
 
 
 @partial(jax.jit, static_argnums=0)

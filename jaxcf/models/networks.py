@@ -5,7 +5,7 @@ JSON-able dictionary from which `build` makes a network of the same kind and siz
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,42 +14,19 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxcf.models import layers
+from jaxcf.models.parts import (
+    INITIAL_BIAS,
+    Weights,
+    checked_image_shape,
+    checked_size,
+    describe,
+)
 
 FILTERS = (16, 32)
 """Channels after the first and second convolution of `ConvolutionalClassifier`."""
 
 AUTOENCODER_FILTERS = 16
 """Channels of every hidden layer of `ConvolutionalAutoencoder`."""
-
-# A little above zero, so that few rectified units start, and stay, switched off.
-_INITIAL_BIAS = 0.01
-
-
-class Weights(nnx.Module):
-    """A kernel and a bias: all that a layer has to remember.
-
-    Args:
-        shape: Shape of the kernel; the last axis counts the outputs.
-        inputs: How many values are summed for one output, which sets the initial scale.
-        bias: Initial value of the bias.
-        rngs: Where the initial kernel is drawn from.
-
-    Example:
-        >>> from flax import nnx
-        >>> Weights((3, 3, 1, 16), inputs=9, rngs=nnx.Rngs(0)).bias.shape
-        (16,)
-    """
-
-    def __init__(
-        self, shape: Sequence[int], *, inputs: int, rngs: nnx.Rngs, bias: float = _INITIAL_BIAS
-    ):
-        normal = jax.random.truncated_normal(rngs.params(), -2, 2, tuple(shape), jnp.float32)
-        self.kernel = nnx.Param((2 / inputs) ** 0.5 * normal)
-        self.bias = nnx.Param(jnp.full(shape[-1], bias, jnp.float32))
-
-    def __iter__(self):
-        """Kernel, then bias, as arrays."""
-        return iter((self.kernel[...], self.bias[...]))
 
 
 class ConvolutionalClassifier(nnx.Module):
@@ -75,8 +52,8 @@ class ConvolutionalClassifier(nnx.Module):
     """
 
     def __init__(self, image_shape: Sequence[int], num_classes: int, *, rngs: nnx.Rngs):
-        height, width, channels = self.image_shape = _image_shape(image_shape)
-        self.num_classes = _size("num_classes", num_classes)
+        height, width, channels = self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
         first, second = FILTERS
         inputs = (height // 4) * (width // 4) * second
         self.conv1 = Weights((3, 3, channels, first), inputs=9 * channels, rngs=rngs)
@@ -87,14 +64,21 @@ class ConvolutionalClassifier(nnx.Module):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        return _describe(self, image_shape=self.image_shape, num_classes=self.num_classes)
+        return describe(self, image_shape=self.image_shape, num_classes=self.num_classes)
+
+    def feature_map(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n h4 w4 filters"]:
+        """What the dense layer sees of a batch of images, still laid out as images."""
+        return layers.conv3x3_pool_relu_twice(jnp.asarray(x), *self.conv1, *self.conv2)
+
+    def head(self, features: Float[ArrayLike, "n h4 w4 filters"]) -> Float[Array, "n classes"]:
+        """Logits of a batch of feature maps."""
+        features = jnp.asarray(features)
+        kernel, bias = self.dense
+        return layers.add_bias(features.reshape(features.shape[0], -1) @ kernel, bias)
 
     def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n classes"]:
         """Logits of a batch of images."""
-        x = jnp.asarray(x)
-        hidden = layers.conv3x3_pool_relu_twice(x, *self.conv1, *self.conv2)
-        kernel, bias = self.dense
-        return layers.add_bias(hidden.reshape(x.shape[0], -1) @ kernel, bias)
+        return self.head(self.feature_map(x))
 
 
 class ConvolutionalAutoencoder(nnx.Module):
@@ -123,8 +107,8 @@ class ConvolutionalAutoencoder(nnx.Module):
     """
 
     def __init__(self, image_shape: Sequence[int], *, code_channels: int = 1, rngs: nnx.Rngs):
-        *_, channels = self.image_shape = _image_shape(image_shape)
-        self.code_channels = codes = _size("code_channels", code_channels)
+        *_, channels = self.image_shape = checked_image_shape(image_shape)
+        self.code_channels = codes = checked_size("code_channels", code_channels)
         filters = AUTOENCODER_FILTERS
         wide = 9 * filters
         self.encoder_conv1 = Weights((3, 3, channels, filters), inputs=9 * channels, rngs=rngs)
@@ -137,7 +121,7 @@ class ConvolutionalAutoencoder(nnx.Module):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        return _describe(self, image_shape=self.image_shape, code_channels=self.code_channels)
+        return describe(self, image_shape=self.image_shape, code_channels=self.code_channels)
 
     @property
     def output_layer(self) -> Weights:
@@ -192,16 +176,16 @@ class DenseClassifier(nnx.Module):
         hidden: Sequence[int] = (32, 32),
         rngs: nnx.Rngs,
     ):
-        self.num_features = _size("num_features", num_features)
-        self.num_classes = _size("num_classes", num_classes)
-        self.hidden = tuple(_size("hidden", size) for size in hidden)
+        self.num_features = checked_size("num_features", num_features)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.hidden = tuple(checked_size("hidden", size) for size in hidden)
         _add_dense(self, "dense", (num_features, *self.hidden, num_classes), rngs)
 
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
         sizes = {"num_features": self.num_features, "num_classes": self.num_classes}
-        return _describe(self, **sizes, hidden=self.hidden)
+        return describe(self, **sizes, hidden=self.hidden)
 
     def __call__(self, x: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
         """Logits of a batch of rows."""
@@ -233,9 +217,9 @@ class DenseAutoencoder(nnx.Module):
     def __init__(
         self, num_features: int, *, code_size: int, hidden: Sequence[int] = (32,), rngs: nnx.Rngs
     ):
-        self.num_features = _size("num_features", num_features)
-        self.code_size = _size("code_size", code_size)
-        self.hidden = tuple(_size("hidden", size) for size in hidden)
+        self.num_features = checked_size("num_features", num_features)
+        self.code_size = checked_size("code_size", code_size)
+        self.hidden = tuple(checked_size("hidden", size) for size in hidden)
         sizes = num_features, *self.hidden, code_size
         _add_dense(self, "encoder", sizes, rngs)
         _add_dense(self, "decoder", sizes[::-1], rngs)
@@ -244,7 +228,7 @@ class DenseAutoencoder(nnx.Module):
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
         sizes = {"num_features": self.num_features, "code_size": self.code_size}
-        return _describe(self, **sizes, hidden=self.hidden)
+        return describe(self, **sizes, hidden=self.hidden)
 
     @property
     def output_layer(self) -> Weights:
@@ -264,78 +248,11 @@ class DenseAutoencoder(nnx.Module):
         return self.decode(self.encode(x))
 
 
-Classifier = ConvolutionalClassifier | DenseClassifier
-Autoencoder = ConvolutionalAutoencoder | DenseAutoencoder
-Network = Classifier | Autoencoder
-
-_KINDS: dict[str, type[Network]] = {
-    kind.__name__: kind
-    for kind in (
-        ConvolutionalClassifier,
-        ConvolutionalAutoencoder,
-        DenseClassifier,
-        DenseAutoencoder,
-    )
-}
-
-
-def build(architecture: Mapping[str, Any], rngs: nnx.Rngs) -> Network:
-    """Make a network with fresh weights from a description.
-
-    `build(network.architecture, rngs)` has the kind and sizes of `network`.
-
-    Args:
-        architecture: `{"kind": class name, **arguments of that class}`.
-        rngs: Where the initial weights are drawn from.
-
-    Returns:
-        The network.
-
-    Raises:
-        ValueError: If the kind is unknown, or the arguments are not those of the kind.
-
-    Example:
-        >>> from flax import nnx
-        >>> table = {"kind": "DenseClassifier", "num_features": 4, "num_classes": 3, "hidden": [8]}
-        >>> build(table, nnx.Rngs(0)).hidden
-        (8,)
-    """
-    arguments = dict(architecture)
-    kind = arguments.pop("kind", None)
-    if kind not in _KINDS:
-        raise ValueError(f"unknown kind of network {kind!r}: expected one of {sorted(_KINDS)}")
-    try:
-        return _KINDS[kind](**arguments, rngs=rngs)
-    except TypeError as error:
-        raise ValueError(f"{kind} can't be made from the arguments {arguments}: {error}") from error
-
-
-def _describe(network: nnx.Module, **arguments: int | tuple[int, ...]) -> dict[str, Any]:
-    as_json = {name: list(v) if isinstance(v, tuple) else v for name, v in arguments.items()}
-    return {"kind": type(network).__name__} | as_json
-
-
-def _size(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} holds {value!r}: expected positive integers")
-    return value
-
-
-def _image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
-    shape = tuple(_size("image_shape", size) for size in image_shape)
-    if len(shape) != 3 or min(shape[:2]) < 4:
-        raise ValueError(
-            f"image_shape is {shape}: expected (height, width, channels) with height and width of "
-            "at least 4; add a channel axis, or pad smaller images"
-        )
-    return shape
-
-
 def _add_dense(module: nnx.Module, name: str, sizes: Sequence[int], rngs: nnx.Rngs) -> None:
     """Add layers `name1`, `name2`, ... of the given sizes, the last without a rectifier."""
     last = len(sizes) - 1
     for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes), 1):
-        scale, bias = (2 * inputs, 0.0) if number == last else (inputs, _INITIAL_BIAS)
+        scale, bias = (2 * inputs, 0.0) if number == last else (inputs, INITIAL_BIAS)
         layer = Weights((inputs, outputs), inputs=scale, bias=bias, rngs=rngs)
         setattr(module, f"{name}{number}", layer)
 

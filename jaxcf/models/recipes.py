@@ -1,16 +1,17 @@
 """One call from a data set to a trained model set."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxcf.data.dataset import Dataset
+from jaxcf.models.augmentation import is_photograph, usual_augmentation
 from jaxcf.models.fitting import apply_in_blocks
+from jaxcf.models.kinds import Autoencoder
 from jaxcf.models.model_set import ModelSet
-from jaxcf.models.networks import Autoencoder
 from jaxcf.models.training import (
     OnProgress,
     check_labels,
@@ -19,20 +20,48 @@ from jaxcf.models.training import (
     train_classifier,
 )
 
-# From this side on, one code channel for every 4x4 pixels is enough to recognise an image.
+# From this side on, one code channel for every 4x4 pixels is enough to recognise a digit.
 _LARGE_IMAGE = 16
+
+# From this side on, the classifier of photographs has one more stage.
+_LARGE_PHOTOGRAPH = 48
+
+# Channels of the code of photographs. On CIFAR-10, after equally many updates, 4, 8 and 16 of them
+# give mean squared errors of 0.0075, 0.0068 and 0.0065.
+_COLOUR_CODES = 8
 
 
 @dataclass(frozen=True)
-class _Updates:
-    """How many updates the networks get by default: enough to converge, whatever the rows."""
+class _Recipe:
+    """How many updates the networks get by default: enough to converge, whatever the rows.
+
+    Args:
+        classifier: Updates of the classifier.
+        autoencoder: Updates of the common autoencoder.
+        class_autoencoder: Updates of the autoencoder of each class.
+        most_passes: Over the rows of a class, so that many small classes don't take hours; None
+            for no limit.
+        options: How else the classifier is trained.
+    """
 
     classifier: int
     autoencoder: int
     class_autoencoder: int
+    most_passes: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
-_UPDATES = {"image": _Updates(2400, 4700, 1100), "table": _Updates(600, 3000, 1500)}
+_RECIPES = {
+    "image": _Recipe(2400, 4700, 1100),
+    "photograph": _Recipe(
+        7800,
+        3500,
+        800,
+        most_passes=25,
+        options={"learning_rate": 4e-3, "weight_decay": 0.05, "label_smoothing": 0.1},
+    ),
+    "table": _Recipe(600, 3000, 1500),
+}
 
 
 def train_models(
@@ -47,6 +76,10 @@ def train_models(
 ) -> ModelSet:
     """Train a classifier, an autoencoder, and one autoencoder per (given) class.
 
+    Images of three channels and 16 pixels a side or more are taken for photographs: they get a
+    `ResidualClassifier`, which sees them shifted and mirrored at random; other images get a
+    `ConvolutionalClassifier`, which sees them as they are.
+
     Args:
         dataset: What to train on.
         seed: Seed of the initial weights and the order of the rows.
@@ -54,7 +87,8 @@ def train_models(
         autoencoder_epochs: Likewise.
         class_autoencoder_epochs: Likewise, over the rows of the largest class.
         code_size: Numbers in the code of a table row, or channels in the code of an image; None
-            chooses a fifth of the columns, or 1 channel (4 for images with a side below 16).
+            chooses a fifth of the columns, or 1 channel (4 for images with a side below 16, 8 for
+            photographs).
         on_progress: Called after each epoch with the stage, the epoch (from 1), the number of
             epochs, and the loss.
 
@@ -77,33 +111,39 @@ def train_models(
     classifier_kind, autoencoder_kind = _architectures(dataset.kind, shape, num_classes, code_size)
     rows = len(dataset.x_train)
     batch_size = 128 if rows >= 10_000 else 32
-    updates = _UPDATES[dataset.kind]
+    recipe = _RECIPES["photograph" if is_photograph(shape) else dataset.kind]
     classifier, classifier_info = train_classifier(
         dataset.x_train,
         dataset.y_train,
         classifier_kind,
         seed=seed,
-        epochs=classifier_epochs or _epochs(updates.classifier, rows, batch_size),
+        epochs=classifier_epochs or _epochs(recipe.classifier, rows, batch_size),
         batch_size=batch_size,
+        **recipe.options,
+        augmentation=usual_augmentation(shape),
         on_progress=on_progress,
     )
     autoencoder, autoencoder_info = train_autoencoder(
         dataset.x_train,
         autoencoder_kind,
         seed=seed,
-        epochs=autoencoder_epochs or _epochs(updates.autoencoder, rows, batch_size),
+        epochs=autoencoder_epochs or _epochs(recipe.autoencoder, rows, batch_size),
         batch_size=batch_size,
         on_progress=on_progress,
     )
     largest = int(np.bincount(dataset.y_train).max())
     batch_size = min(batch_size, 64)
+    if is_photograph(shape):
+        # Of few rows, small batches: else most of a batch would be rows seen just before.
+        batch_size = min(batch_size, max(8, largest // 64))
     class_autoencoders, class_infos = train_class_autoencoders(
         dataset.x_train,
         dataset.y_train,
         autoencoder_kind,
         num_classes=num_classes,
         seed=seed,
-        epochs=class_autoencoder_epochs or _epochs(updates.class_autoencoder, largest, batch_size),
+        epochs=class_autoencoder_epochs
+        or _epochs(recipe.class_autoencoder, largest, batch_size, recipe.most_passes),
         batch_size=batch_size,
         on_progress=on_progress,
     )
@@ -161,9 +201,14 @@ def _architectures(
     """The descriptions of the classifier and of the autoencoders."""
     if kind == "image" and len(shape) == 3:
         image_shape = {"image_shape": list(shape)}
-        channels = code_size or (1 if min(shape[:2]) >= _LARGE_IMAGE else 4)
+        if is_photograph(shape):
+            classifier, channels = _residual(shape), _COLOUR_CODES
+        else:
+            classifier = {"kind": "ConvolutionalClassifier"}
+            channels = 1 if min(shape[:2]) >= _LARGE_IMAGE else 4
+        channels = code_size or channels
         return (
-            {"kind": "ConvolutionalClassifier", "num_classes": num_classes} | image_shape,
+            classifier | {"num_classes": num_classes} | image_shape,
             {"kind": "ConvolutionalAutoencoder", "code_channels": channels} | image_shape,
         )
     if kind == "table" and len(shape) == 1:
@@ -179,8 +224,15 @@ def _architectures(
     )
 
 
-def _epochs(updates: int, rows: int, batch_size: int) -> int:
-    return max(1, round(updates / -(-rows // batch_size)))
+def _residual(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Of larger images one stage more, so that about 4x4 pixels are left, and at a like cost."""
+    large = min(shape[:2]) >= _LARGE_PHOTOGRAPH
+    return {"kind": "ResidualClassifier", "widths": [16, 32, 64, 128] if large else [32, 64, 128]}
+
+
+def _epochs(updates: int, rows: int, batch_size: int, most: int | None = None) -> int:
+    epochs = max(1, round(updates / -(-rows // batch_size)))
+    return epochs if most is None else min(epochs, most)
 
 
 def _error(network: Autoencoder, x: np.ndarray) -> float | None:

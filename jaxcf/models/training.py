@@ -11,8 +11,16 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxcf.models.fitting import Settings, apply_in_blocks, cross_entropy, fit, squared_error
-from jaxcf.models.networks import Autoencoder, Classifier, build
+from jaxcf.models.augmentation import Augmentation
+from jaxcf.models.fitting import (
+    Settings,
+    SmoothedCrossEntropy,
+    apply_in_blocks,
+    cross_entropy,
+    fit,
+    squared_error,
+)
+from jaxcf.models.kinds import Autoencoder, Classifier, build
 
 OnProgress = Callable[[str, int, int, float], None]
 """Called after each epoch with the stage, the epoch (from 1), the number of epochs, the loss."""
@@ -43,6 +51,9 @@ class TrainingInfo:
         loss: Mean loss of the last epoch.
         retries: How many times the training was begun anew because the autoencoder collapsed.
         seconds: How long it took, compilation and retries included.
+        weight_decay: By how much of the learning rate each update shrank the kernels.
+        label_smoothing: How much of the probability a target spread over all classes.
+        augmentation: How each batch was varied.
 
     Example:
         >>> TrainingInfo(100, 2, 32, 1e-3, 0, 0.1, 0, 1.5).epochs
@@ -57,6 +68,9 @@ class TrainingInfo:
     loss: float
     retries: int
     seconds: float
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    augmentation: Augmentation | None = None
 
 
 def train_classifier(
@@ -68,6 +82,9 @@ def train_classifier(
     epochs: int = 6,
     batch_size: int = 128,
     learning_rate: float = 4e-3,
+    weight_decay: float = 0.0,
+    label_smoothing: float = 0.0,
+    augmentation: Augmentation | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[Classifier, TrainingInfo]:
     """Train a classifier.
@@ -82,6 +99,9 @@ def train_classifier(
         epochs: Passes over the rows.
         batch_size: Rows per update.
         learning_rate: Peak of the one-cycle schedule.
+        weight_decay: By how much of the learning rate each update shrinks the kernels.
+        label_smoothing: How much of the probability a target spreads over all classes.
+        augmentation: How each batch is varied; None leaves it as it is.
         on_progress: Called after each epoch.
 
     Returns:
@@ -100,7 +120,9 @@ def train_classifier(
         True
     """
     _check_rows(x)
-    settings = Settings(epochs, batch_size, learning_rate)
+    settings = Settings(
+        epochs, batch_size, learning_rate, weight_decay, label_smoothing, augmentation
+    )
     start = perf_counter()
     network = build(architecture, nnx.Rngs(jax.random.key(seed)))
     if not isinstance(network, Classifier):
@@ -108,7 +130,7 @@ def train_classifier(
     check_labels(y, len(x), network.num_classes)
     trained, loss = fit(
         network,
-        cross_entropy,
+        SmoothedCrossEntropy(label_smoothing) if label_smoothing else cross_entropy,
         (jnp.asarray(x), jnp.asarray(y, jnp.int32)),
         np.arange(len(x)),
         settings,

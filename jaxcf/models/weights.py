@@ -6,18 +6,13 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx, traverse_util
 
+from jaxcf.models.kinds import Autoencoder, Classifier, Network
 from jaxcf.models.model_set import AUTOENCODER, CLASSIFIER, ModelSet
-from jaxcf.models.networks import Autoencoder, Classifier, Network, build
-from jaxcf.storage import read_arrays, write_arrays
+from jaxcf.models.network_files import read_networks, restore, write_networks
 
-SCHEMA_VERSION = 1
-
-_FORMAT = "jaxcf models"
+_CONTENT = "models"
 _CLASS_AUTOENCODER = "class_autoencoder_{}"
 
 _TORCH_LAYERS = {
@@ -53,19 +48,7 @@ def save_models(path: str | os.PathLike[str], models: ModelSet) -> None:
         ...     load_models(f"{folder}/models.npz").classifier.num_classes
         10
     """
-    networks = _by_name(models)
-    arrays = {
-        f"{name}/{key}": np.asarray(value)
-        for name, network in networks.items()
-        for key, value in _flat_weights(network).items()
-    }
-    description = {
-        "format": _FORMAT,
-        "schema_version": SCHEMA_VERSION,
-        "architectures": {name: network.architecture for name, network in networks.items()},
-        "metadata": models.metadata,
-    }
-    write_arrays(path, arrays, description)
+    write_networks(path, _CONTENT, _by_name(models), models.metadata)
 
 
 def load_models(path: str | os.PathLike[str]) -> ModelSet:
@@ -90,18 +73,7 @@ def load_models(path: str | os.PathLike[str]) -> ModelSet:
         ...     len(load_models(f"{folder}/models.npz").class_autoencoders)
         2
     """
-    arrays, description = read_arrays(path)
-    if description.get("format") != _FORMAT:
-        raise ValueError(f"{path} holds no jaxcf models: expected a file written by save_models")
-    if description.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has schema version {description.get('schema_version')!r}: this version of "
-            f"jaxcf reads {SCHEMA_VERSION}; train the models again or use a matching version"
-        )
-    architectures, metadata = description.get("architectures"), description.get("metadata")
-    if not isinstance(architectures, dict) or not isinstance(metadata, dict):
-        raise ValueError(f"{path} is damaged: it doesn't describe its networks and their data")
-    return _assemble(path, architectures, arrays, metadata)
+    return _assemble(path, *read_networks(path, _CONTENT))
 
 
 def pretrained_names() -> tuple[str, ...]:
@@ -231,10 +203,6 @@ def _by_name(models: ModelSet) -> dict[str, Network]:
     return networks
 
 
-def _flat_weights(network: Network) -> dict[str, Any]:
-    return traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(network)), sep="/")
-
-
 def _assemble(
     path: str | os.PathLike[str],
     architectures: Mapping[str, Any],
@@ -249,50 +217,8 @@ def _assemble(
             f"{path} describes the networks {sorted(architectures)}: expected a classifier, an "
             "autoencoder, and class autoencoders numbered from 0"
         )
-    networks, expected = {}, set()
-    for name in names:
-        networks[name] = _abstract_network(path, name, architectures[name])
-        shapes = _flat_weights(networks[name])
-        expected |= {f"{name}/{key}" for key in shapes}
-        for key, wanted in shapes.items():
-            _check_array(path, f"{name}/{key}", arrays.get(f"{name}/{key}"), wanted)
-    if unknown := set(arrays) - expected:
-        raise ValueError(f"{path} holds arrays of no layer: {sorted(unknown)}")
-    loaded = [_with_weights(networks[name], name, arrays) for name in names]
+    loaded = restore(
+        path, names, architectures, arrays, lambda n: Classifier if n == CLASSIFIER else Autoencoder
+    )
     classifier, autoencoder, *class_autoencoders = loaded
     return ModelSet(classifier, autoencoder, tuple(class_autoencoders), metadata)
-
-
-def _abstract_network(path: str | os.PathLike[str], name: str, architecture: Any) -> Network:
-    """The network with shapes and types in place of its weights."""
-    try:
-        network = nnx.eval_shape(lambda: build(architecture, nnx.Rngs(0)))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} describes no valid {name}: {error}") from error
-    if not isinstance(network, Classifier if name == CLASSIFIER else Autoencoder):
-        raise ValueError(f"{path} describes no valid {name}: it is a {architecture['kind']}")
-    return network
-
-
-def _check_array(
-    path: str | os.PathLike[str],
-    name: str,
-    array: np.ndarray | None,
-    wanted: jax.ShapeDtypeStruct,
-) -> None:
-    if array is None:
-        raise ValueError(f"{path} lacks the array {name!r}")
-    if array.shape != wanted.shape or array.dtype != wanted.dtype:
-        raise ValueError(
-            f"{path}: {name!r} has shape {array.shape} and type {array.dtype}, expected "
-            f"{wanted.shape} and {wanted.dtype}"
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{path}: {name!r} holds NaN or infinity")
-
-
-def _with_weights(network: Network, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
-    graphdef, state = nnx.split(network)
-    weights = {key: jnp.asarray(arrays[f"{name}/{key}"]) for key in _flat_weights(network)}
-    nnx.replace_by_pure_dict(state, traverse_util.unflatten_dict(weights, sep="/"))
-    return nnx.merge(graphdef, state)

@@ -46,3 +46,30 @@ def test_images_and_tables_only():
     object.__setattr__(dataset, "kind", "table")
     with pytest.raises(ValueError, match=r"'table' with rows of shape \(8, 8, 1\)"):
         train_models(dataset)
+
+
+def test_photographs_get_a_residual_network_that_sees_them_varied():
+    x, y = two_kinds_of_rows((16, 16, 3), count=24)
+    models = train_models(
+        from_arrays(x, y, x[:6], y[:6], name="two"),
+        classifier_epochs=1,
+        autoencoder_epochs=20,
+        class_autoencoder_epochs=20,
+    )
+    assert models.classifier.architecture["kind"] == "ResidualClassifier"
+    assert models.autoencoder.architecture["code_channels"] == 8
+    training = models.metadata["training"]
+    assert training["classifier"]["augmentation"] == {"flip": True, "shift": 1, "noise": 0.0}
+    assert training["autoencoder"]["augmentation"] is None
+
+
+def test_digits_get_neither_flips_nor_shifts():
+    x, y = two_kinds_of_rows((8, 8, 1))
+    models = train_models(
+        from_arrays(x, y, x[:6], y[:6], name="two"),
+        classifier_epochs=1,
+        autoencoder_epochs=20,
+        class_autoencoder_epochs=20,
+    )
+    assert models.classifier.architecture["kind"] == "ConvolutionalClassifier"
+    assert models.metadata["training"]["classifier"]["augmentation"] is None

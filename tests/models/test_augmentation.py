@@ -1,0 +1,55 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcf.models import Augmentation
+from jaxcf.models.augmentation import is_photograph, usual_augmentation
+
+
+def images(count=6, side=8):
+    values = np.random.default_rng(0).uniform(size=(count, side, side, 3))
+    return jnp.asarray(values, jnp.float32)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (64, 64, 1), (30,)])
+def test_digits_and_tables_are_not_varied(shape):
+    assert not is_photograph(shape)
+    assert usual_augmentation(shape) is None
+
+
+def test_noise_alone_neither_moves_nor_mirrors():
+    vary = Augmentation(noise=0.25)
+    assert usual_augmentation((28, 28, 1), noise=0.25) == vary
+    x = jnp.zeros((200, 8, 8, 1))
+    assert float(vary(jax.random.key(0), x).std()) == pytest.approx(0.25, rel=0.05)
+
+
+def test_an_image_is_mirrored_or_left():
+    x = images(50)
+    varied = Augmentation(flip=True)(jax.random.key(1), x)
+    mirrored = [bool((new == old[:, ::-1]).all()) for new, old in zip(varied, x, strict=True)]
+    left = [bool((new == old).all()) for new, old in zip(varied, x, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, left, strict=True))
+    assert 10 < sum(mirrored) < 40
+
+
+def test_a_shifted_image_is_the_image_within_its_mirrored_surroundings():
+    x = images()
+    varied = Augmentation(shift=2)(jax.random.key(2), x)
+    padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="symmetric")
+    for new, wide in zip(varied, padded, strict=True):
+        windows = [wide[a : a + 8, b : b + 8] for a in range(5) for b in range(5)]
+        assert any(np.array_equal(new, window) for window in windows)
+
+
+def test_the_same_key_gives_the_same_variation_compiled_or_not():
+    vary, x = Augmentation(flip=True, shift=2, noise=0.1), images(side=32)
+    key = jax.random.key(3)
+    np.testing.assert_allclose(vary(key, x), jax.jit(vary)(key, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"shift": -1}, {"noise": -0.1}])
+def test_negative_amounts_are_errors(wrong):
+    with pytest.raises(ValueError, match="expected zero or more"):
+        Augmentation(**wrong)

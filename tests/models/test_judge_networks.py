@@ -1,0 +1,37 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcf.models.judge_networks import AveragingClassifier, MixerClassifier, StridedClassifier
+
+KINDS = [
+    (StridedClassifier, {"widths": (4, 6)}),
+    (MixerClassifier, {"patch": 3, "width": 8, "depth": 1}),
+    (AveragingClassifier, {"widths": (4, 6)}),
+]
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (7, 10, 3)])
+@pytest.mark.parametrize(("kind", "sizes"), KINDS, ids=lambda case: getattr(case, "__name__", ""))
+def test_the_head_of_the_features_is_the_prediction_compiled_or_not(kind, sizes, shape):
+    network = kind(shape, 5, rngs=nnx.Rngs(0), **sizes)
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(3, *shape)), jnp.float32)
+    features = network.features(x)
+    assert features.shape == (3, 64)
+    np.testing.assert_allclose(network.head(features), network(x), atol=1e-6)
+    np.testing.assert_allclose(jax.jit(network.__call__)(x), network(x), atol=1e-5)
+
+
+def test_a_mixer_sees_every_pixel_of_an_image_that_needs_padding():
+    network = MixerClassifier((7, 10, 1), 2, patch=4, width=8, depth=1, rngs=nnx.Rngs(0))
+    x = jnp.full((1, 7, 10, 1), 0.3)
+    seen = jax.grad(lambda x: network(x)[0, 0])(x)
+    assert bool((seen != 0).all())
+
+
+@pytest.mark.parametrize("sizes", [{"patch": 0}, {"width": -1}, {"depth": 1.5}])
+def test_wrong_sizes_say_what_was_expected(sizes, without_type_checks):
+    with pytest.raises(ValueError, match="expected positive integers"):
+        MixerClassifier((8, 8, 1), 2, rngs=nnx.Rngs(0), **sizes)

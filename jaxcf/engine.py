@@ -67,6 +67,7 @@ class Finished(NamedTuple):
         steps: `[k]`, updates used.
         prediction_weight: `[k]`, c when the counterfactual was seen.
         history: `[k, history_length, terms]`.
+        path: `[k, path_length, *shape]`.
     """
 
     rows: np.ndarray
@@ -75,6 +76,7 @@ class Finished(NamedTuple):
     steps: np.ndarray
     prediction_weight: np.ndarray
     history: np.ndarray
+    path: np.ndarray
 
 
 class Block(NamedTuple):
@@ -149,7 +151,8 @@ class _Group:
         """Take the rows that have ended out of their lanes."""
         ended = self.occupied & ~self.running
         state = self.lanes.state
-        fields = (state.best, state.status, state.total_steps, state.best_weight, state.history)
+        fields = (state.best, state.status, state.total_steps, state.best_weight)
+        fields += (state.history, state.path)
         finished = Finished(self.rows[ended], *(np.asarray(array)[ended] for array in fields))
         self.rows[ended] = -1
         return finished

@@ -57,6 +57,8 @@ class Explanations:
         scores: further values per row, `[n]` each, such as "im1" and "im2".
         history: each loss term at every evaluation, `[n, evaluations]`, NaN where not reached;
             empty unless asked for.
+        path: `[n, evaluations, *shape]`, the point of the search at every evaluation, NaN where
+            not reached; None unless asked for.
         settings: what produced this, JSON-able.
         seconds: wall time by part of the work.
     """
@@ -75,6 +77,7 @@ class Explanations:
     losses: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
     scores: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
     history: Mapping[str, Float[np.ndarray, "n evaluations"]] = field(default_factory=dict)
+    path: Float[np.ndarray, "n evaluations *shape"] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -132,7 +135,8 @@ class Explanations:
             name: {key: values[chosen] for key, values in getattr(self, name).items()}
             for name in _TABLES
         }
-        return replace(self, **arrays, **tables)
+        path = None if self.path is None else self.path[chosen]
+        return replace(self, **arrays, **tables, path=path)
 
     def with_scores(self, **scores: Float[np.ndarray, " n"]) -> "Explanations":
         """The same explanations with further values per row, shown in summaries and tables."""
@@ -219,6 +223,8 @@ class Explanations:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         for table in _TABLES:
             arrays |= {f"{table}/{key}": value for key, value in getattr(self, table).items()}
+        if self.path is not None:
+            arrays["path"] = self.path
         metadata = {
             "format": "jaxcf.explanations",
             "schema_version": SCHEMA_VERSION,
@@ -265,6 +271,11 @@ class Explanations:
                     f"{path} is damaged: {one} and {other} differ in shape, {arrays[one].shape} "
                     f"and {arrays[other].shape}"
                 )
+        points, shape = arrays.pop("path", None), arrays["original"].shape
+        if points is not None and (points.ndim < 2 or points.shape[2:] != shape[1:]):
+            raise ValueError(
+                f"{path} is damaged: its path has shape {points.shape}, its rows {shape}"
+            )
         for name in ("settings", "seconds"):
             if not isinstance(metadata.get(name, {}), dict):
                 raise ValueError(f"{path} is damaged: its {name} are no JSON object")
@@ -283,6 +294,7 @@ class Explanations:
         content: dict[str, Any] = {name: arrays[name] for name in _ARRAYS} | tables
         return cls(
             **content,
+            path=points,
             settings=metadata.get("settings", {}),
             seconds=metadata.get("seconds", {}),
         )

@@ -101,7 +101,8 @@ class _OpenBatch:
         self.target_class = np.full(n, -1, np.int32)
         self.targets = self._asked.allowed
         self.prototype = np.zeros((n, *explainer.latent_shape), np.float32)
-        self.history = np.zeros((0, 0, 0), np.float32)
+        self.history: np.ndarray | None = None
+        self.path: np.ndarray | None = None
         self.refused = 0
         self._prepared = False
         self._searched = 0
@@ -178,12 +179,20 @@ class _OpenBatch:
         self.status[rows] = finished.status
         self.steps[rows] = finished.steps
         self.prediction_weight[rows] = finished.prediction_weight
-        if finished.history.size:
-            if not self.history.size:
-                shape = (len(self._x), *finished.history.shape[1:])
-                self.history = np.full(shape, np.nan, np.float32)
-            self.history[rows] = finished.history
+        self.history = self._record(self.history, rows, finished.history)
+        self.path = self._record(self.path, rows, finished.path)
         self._searched -= len(rows)
+
+    def _record(
+        self, kept: np.ndarray | None, rows: np.ndarray, recorded: np.ndarray
+    ) -> np.ndarray | None:
+        """Take over what was recorded at each evaluation; nothing where nothing was asked for."""
+        if not recorded.shape[1]:
+            return None
+        if kept is None:
+            kept = np.full((len(self._x), *recorded.shape[1:]), np.nan, np.float32)
+        kept[rows] = recorded
+        return kept
 
     def finish(self, settings: dict[str, Any]) -> Explanations:
         """Ask the models once more what the counterfactuals are, and put it all together."""
@@ -222,7 +231,7 @@ class _OpenBatch:
         history = {
             name: self.history[:, :, index]
             for index, name in enumerate(objective.term_names)
-            if self.history.size
+            if self.history is not None
         }
         return Explanations(
             original=self._x,
@@ -238,6 +247,7 @@ class _OpenBatch:
             prediction_weight=self.prediction_weight,
             losses=losses,
             history=history,
+            path=self.path,
             settings=settings,
         )
 

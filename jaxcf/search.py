@@ -48,6 +48,8 @@ class SearchOptions:
             Traced.
         patience: evaluations without progress before it counts as converged. Traced.
         record_history: keep every loss term at every evaluation. Static.
+        record_path: keep the point at every evaluation, too: evaluations times the instance's size
+            in memory per row and lane, so for few rows. Static.
 
     Raises:
         ValueError: if a value is out of its range, the stop rule is unknown, or c is to grow within
@@ -67,6 +69,7 @@ class SearchOptions:
     tolerance: Scalar = 1e-4
     patience: int | np.integer = 20
     record_history: bool = False
+    record_path: bool = False
 
     def __post_init__(self) -> None:
         if self.stop not in STOP_RULES:
@@ -112,6 +115,7 @@ class Rule:
     solver: Solver
     stop: str
     history_length: int
+    path_length: int = 0
 
 
 def split_options(options: SearchOptions, objective: Objective) -> tuple[Rule, Limits]:
@@ -128,8 +132,10 @@ def split_options(options: SearchOptions, objective: Objective) -> tuple[Rule, L
         tolerance=jnp.asarray(options.tolerance, jnp.float32),
         patience=jnp.asarray(options.patience, jnp.int32),
     )
-    history_length = rounds * (max_steps + 1) if options.record_history else 0
-    return Rule(options.solver, options.stop, history_length), limits
+    evaluations = int(rounds * (max_steps + 1))
+    history_length = evaluations if options.record_history else 0
+    path_length = evaluations if options.record_path else 0
+    return Rule(options.solver, options.stop, history_length, path_length), limits
 
 
 class SearchState(NamedTuple):
@@ -153,6 +159,7 @@ class SearchState(NamedTuple):
         best_objective: the lowest objective of this round ("converged").
         stalled: evaluations since the objective last fell ("converged").
         history: `[history_length, terms]`, NaN where not reached.
+        path: `[path_length, *shape]`, the candidates, NaN where not reached.
     """
 
     solver: SolverState
@@ -171,6 +178,7 @@ class SearchState(NamedTuple):
     best_objective: Array
     stalled: Array
     history: Array
+    path: Array
 
 
 def init(rule: Rule, limits: Limits, num_terms: int, instance: Instance) -> SearchState:
@@ -195,6 +203,7 @@ def init(rule: Rule, limits: Limits, num_terms: int, instance: Instance) -> Sear
         best_objective=infinite,
         stalled=zero,
         history=jnp.full((rule.history_length, num_terms), jnp.nan, jnp.float32),
+        path=jnp.full((rule.path_length, *jnp.shape(instance.original)), jnp.nan, jnp.float32),
     )
 
 
@@ -269,7 +278,9 @@ def step(
     after = _where(
         ended, judged._replace(status=_final_status(instance, judged, finite)), following
     )
-    return _where(state.status == Status.RUNNING, after, state)
+    kept = _where(state.status == Status.RUNNING, after, state)
+    # Written in place: choosing between two copies of a whole path would cost more than the step.
+    return kept._replace(history=judged.history, path=judged.path)
 
 
 def _accept(
@@ -294,9 +305,13 @@ def _accept(
     nearer = ~state.found | (distance < state.best_score)
     closer = ~state.found & (margin < state.best_score)
     better = jnp.where(flipped, nearer, closer)
-    history = state.history
+    history, path = state.history, state.path
+    # Nothing is written where no search runs: past the end, it is dropped.
+    evaluation = jnp.where(state.status == Status.RUNNING, state.total_steps + state.round, 2**30)
     if rule.history_length:
-        history = history.at[state.total_steps + state.round].set(terms, mode="drop")
+        history = history.at[evaluation].set(terms, mode="drop")
+    if rule.path_length:
+        path = path.at[evaluation].set(point, mode="drop")
     judged = state._replace(
         found=state.found | flipped,
         round_found=state.round_found | flipped,
@@ -304,6 +319,7 @@ def _accept(
         best_score=jnp.where(better, jnp.where(flipped, distance, margin), state.best_score),
         best_weight=jnp.where(better, state.prediction_weight, state.best_weight),
         history=history,
+        path=path,
     )
     return judged, flipped, finite
 

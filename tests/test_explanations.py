@@ -22,7 +22,8 @@ def mixed() -> Explanations:
     target[4] = 9
     x[2, 0] = np.nan
     x[3, 1] = 1.5
-    options = search("fista", max_steps=40, prediction_weight=20.0, record_history=True)
+    recorded = {"record_history": True, "record_path": True}
+    options = search("fista", max_steps=40, prediction_weight=20.0, **recorded)
     answers = mlp().fit(objective=objective("C"), search=options)
     return answers.explain(x, target=target).with_scores(im1=np.arange(6.0))
 
@@ -57,7 +58,7 @@ def test_the_mixed_rows_are_as_meant(mixed):
 def test_indexing_chooses_rows_of_everything(mixed, rows, chosen):
     part = mixed[rows]
     assert len(part) == len(chosen)
-    for name in ("original", "status", "steps", "probabilities", "prototype"):
+    for name in ("original", "status", "steps", "probabilities", "prototype", "path"):
         np.testing.assert_array_equal(getattr(part, name), getattr(mixed, name)[chosen])
     for table in TABLES:
         for key, values in getattr(part, table).items():
@@ -156,8 +157,16 @@ def test_a_file_holds_everything(mixed, tmp_path, rows):
     assert_same_answers(loaded, mixed)
     np.testing.assert_array_equal(loaded.counterfactual, mixed.counterfactual)
     assert loaded.settings == json.loads(json.dumps(mixed.settings))
+    np.testing.assert_array_equal(loaded.path, mixed.path)
     assert loaded.seconds == mixed.seconds
     assert loaded.summary() == mixed.summary()
+
+
+def test_without_a_path_there_is_none_in_the_file(mixed, tmp_path):
+    path = tmp_path / "answers.npz"
+    replace(mixed, path=None).save(path)
+    assert Explanations.load(path).path is None
+    assert "path" not in storage.read_arrays(path)[0]
 
 
 def test_options_of_any_number_type_can_be_saved(tmp_path):
@@ -219,6 +228,8 @@ DAMAGES = [
     (with_array("losses/l1", lambda a: a.astype(str)), "is damaged: losses/l1 has dtype <U"),
     (with_array("steps", lambda a: a.astype(str)), "is damaged: .*steps"),
     (with_array("original", lambda a: a.astype(str)), "is damaged: .*original"),
+    (with_array("path", lambda a: a[:-1]), "is damaged: its arrays differ in length"),
+    (with_array("path", lambda a: a[..., :-1]), "is damaged: its path has shape .*, its rows"),
     (with_array("surprise", lambda a: a), "is damaged: unknown array 'surprise'"),
     (with_array("surprise/l1", lambda a: a), "is damaged: unknown array 'surprise/l1'"),
     (with_metadata(format="jaxcf.models"), "holds no explanations but 'jaxcf.models'"),

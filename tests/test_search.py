@@ -358,6 +358,53 @@ def test_history_is_off_by_default():
     assert not SearchOptions().record_history
 
 
+# --- path ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["adam", "fista"])
+def test_the_path_leads_from_the_original_to_the_counterfactual(rule):
+    result = run("first_flip", rule, record_path=True, max_steps=20)
+    assert result.path is not None
+    assert result.path.shape == (6, 21, *result.original.shape[1:])
+    np.testing.assert_array_equal(result.path[:, 0], result.original)
+    reached = np.isfinite(result.path).all(axis=2)
+    np.testing.assert_array_equal(reached, np.arange(21) <= result.steps[:, None])
+    rows = np.flatnonzero(result.found)
+    assert len(rows)
+    last = result.path[rows, result.steps[rows]]
+    assert last.tobytes() == result.counterfactual[rows].tobytes()
+    # The decision changes at the last point, not before.
+    for row in rows:
+        classes = mlp().probabilities(result.path[row, : result.steps[row] + 1]).argmax(axis=1)
+        assert (classes[:-1] == result.original_class[row]).all()
+        assert classes[-1] == result.counterfactual_class[row]
+
+
+def test_recording_the_path_changes_no_answer():
+    options = {"stop": "budget", "max_steps": 30}
+    plain, recorded = run(**options), run(**options, record_path=True, record_history=True)
+    assert plain.path is None
+    np.testing.assert_array_equal(plain.counterfactual, recorded.counterfactual)
+    np.testing.assert_array_equal(plain.steps, recorded.steps)
+
+
+def test_the_path_covers_all_rounds_and_starts_anew_in_each():
+    result, _, _ = weight_search(ROWS, weight_rounds=3, stop="budget", record_path=True)
+    assert result.path is not None
+    assert result.path.shape == (3, 3 * (STEPS + 1), 3)
+    for start in range(0, 3 * (STEPS + 1), STEPS + 1):
+        np.testing.assert_array_equal(result.path[:, start], ROWS)
+
+
+def test_rows_that_are_not_searched_have_no_path():
+    x = mlp().x.copy()
+    x[2, 0] = np.nan
+    result = mlp().fit(search=search(record_path=True)).explain(x)
+    assert result.path is not None
+    assert np.isnan(result.path[2]).all()
+    np.testing.assert_array_equal(result.path[3, 0], x[3])
+
+
 # --- the gradient's reach ------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """Counterfactual explanations guided by class prototypes, for a whole test set in one call."""
 
-from jaxcf import data, metrics, presets, prototypes, solvers
+from jaxcf import attributions, data, metrics, presets, prototypes, solvers
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
 from jaxcf.explanations import Explanations
@@ -25,6 +25,7 @@ __all__ = [
     "SearchOptions",
     "Status",
     "__version__",
+    "attributions",
     "data",
     "metrics",
     "presets",

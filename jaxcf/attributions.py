@@ -1,0 +1,354 @@
+"""Which pixels a decision rests on, and what becomes of it without them.
+
+Every attribution has one value per pixel: `[n, h, w]` for images `[n, h, w, channels]`, and the
+shape of the rows for all others (gray images `[n, h, w]`, tables `[n, features]`), where each
+feature counts as a pixel. All are of the score that `predict` returns for a class, be it a logit or
+a probability; logits say more, since a sure probability hardly has a gradient.
+
+The models are called on blocks of rows and the gradient is taken of the sum of their scores, so a
+model must treat each row by itself: batch normalisation has to be in its evaluation mode.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Num, Shaped
+
+from jaxcf.blocks import block_size, map_blocks
+from jaxcf.explainer import as_rows
+from jaxcf.model_functions import Model, ModelFunctions, abstract_call, check_models
+
+Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]
+# Rows per block: on a CPU as many as its caches hold, which takes half the time of hundreds.
+_ON_CPU, _ELSEWHERE = 64, 512
+
+Rows = Num[np.ndarray, "n *shape"] | Num[Array, "n *shape"]
+
+
+def saliency(
+    predict: Model,
+    x: Rows,
+    classes: Classes,
+    *,
+    params: Any = None,
+    rows_at_once: int | None = None,
+) -> Float[np.ndarray, "n *pixels"]:
+    r"""How steeply the class score changes with each pixel.
+
+    $$a_p = \max_{\text{channels } k} \left|\frac{\partial S_c(x)}{\partial x_{pk}}\right|$$
+
+    Args:
+        predict: `[n, *shape]` to scores `[n, classes]`, in JAX; with `params` called
+            `f(params, x)`. Compiled once for every function object and shape.
+        x: `[n, *shape]`, any n.
+        classes: whose score, one for all rows or `[n]`.
+        params: a pytree passed through, traced.
+        rows_at_once: rows per block, at least 1; None chooses 64 on a CPU, else 512, or fewer.
+
+    Returns:
+        `[n, *pixels]`, at least 0.
+
+    Raises:
+        TypeError: if `predict` can't be called on the rows or can't be hashed, or an array isn't
+            of numbers.
+        ValueError: if a shape, a class or `rows_at_once` is wrong.
+
+    Examples:
+        >>> import jax.numpy as jnp, numpy as np
+        >>> weights = jnp.array([[1.0, -2.0], [0.0, 3.0]])
+        >>> saliency(lambda x: x @ weights, np.zeros((1, 2)), 1).tolist()
+        [[2.0, 3.0]]
+
+    Source: Simonyan et al. 2013, arXiv 1312.6034, section 3.
+    """
+    models, x, classes = _checked(predict, x, classes, params)
+
+    def of_block(x: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        return _over_channels(np.max, np.abs(_score_gradient(models, params, x, classes)))
+
+    return _in_blocks(of_block, rows_at_once, x, classes)
+
+
+def integrated_gradients(
+    predict: Model,
+    x: Rows,
+    classes: Classes,
+    *,
+    baseline: float | Num[np.ndarray, "..."] = 0.0,
+    steps: int = 32,
+    params: Any = None,
+    rows_at_once: int | None = None,
+) -> Float[np.ndarray, "n *pixels"]:
+    r"""What each pixel adds to the class score on the way from a baseline to the row.
+
+    $$a_p = \sum_{\text{channels } k} (x_{pk} - b_{pk}) \int_0^1
+      \frac{\partial S_c(b + t (x - b))}{\partial x_{pk}}\,dt$$
+
+    by the midpoint rule. Complete: the values of a row add up to $S_c(x) - S_c(b)$, exactly for a
+    linear model and the better the more steps for others. Below 0 where a pixel speaks against
+    the class, exactly 0 where it equals the baseline.
+
+    Args:
+        predict: `[n, *shape]` to scores `[n, classes]`, in JAX; with `params` called
+            `f(params, x)`. Compiled once for every function object and shape.
+        x: `[n, *shape]`, any n.
+        classes: whose score, one for all rows or `[n]`.
+        baseline: where the way begins: a number, or an array `[*shape]` or `[n, *shape]`.
+        steps: gradients along the way, at least 1. Compiles nothing anew.
+        params: a pytree passed through, traced.
+        rows_at_once: rows per block, at least 1; None chooses 64 on a CPU, else 512, or fewer.
+
+    Returns:
+        `[n, *pixels]`.
+
+    Raises:
+        TypeError: if `predict` can't be called on the rows or can't be hashed, or an array isn't
+            of numbers.
+        ValueError: if a shape, a class, `steps` or `rows_at_once` is wrong.
+
+    Examples:
+        >>> import jax.numpy as jnp, numpy as np
+        >>> def predict(x):
+        ...     return jnp.stack([x[:, 0] ** 2, x[:, 1]], axis=1)
+        >>> integrated_gradients(predict, np.array([[3.0, 5.0]]), 0).tolist()
+        [[9.0, 0.0]]
+
+    Source: Sundararajan et al. 2017, arXiv 1703.01365, equations 1 and 3.
+    """
+    models, x, classes = _checked(predict, x, classes, params)
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    start = as_rows("baseline", np.atleast_1d(baseline))
+    if start.shape not in ((1,), x.shape[1:], x.shape):
+        raise ValueError(
+            f"baseline has shape {start.shape}; expected a number, or an array {x.shape[1:]} or "
+            f"{x.shape} like the rows"
+        )
+
+    def of_block(x: np.ndarray, start: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        way = x - start
+        total = np.zeros_like(x)
+        # Not in one program: XLA's convolutions are many times slower inside a compiled loop.
+        for fraction in (np.arange(steps, dtype=np.float32) + np.float32(0.5)) / np.float32(steps):
+            total += np.asarray(_score_gradient(models, params, start + fraction * way, classes))
+        return _over_channels(np.sum, way * total / np.float32(steps))
+
+    return _in_blocks(of_block, rows_at_once, x, np.broadcast_to(start, x.shape), classes)
+
+
+def grad_cam(
+    feature_map: Model,
+    head: Model,
+    x: Rows,
+    classes: Classes,
+    *,
+    params: Any = None,
+    rows_at_once: int | None = None,
+) -> Float[np.ndarray, "n h w"]:
+    r"""Where a network sees what speaks for the class, as coarse as its feature map.
+
+    $$a = \text{resize}\Big(\max\Big(0, \sum_k \alpha_k A_k\Big)\Big),\quad
+      \alpha_k = \frac{1}{h' w'} \sum_{ij} \frac{\partial S_c}{\partial A_{ijk}}$$
+
+    with A the feature map, resized to the image bilinearly.
+
+    Args:
+        feature_map: images `[n, h, w, channels]` or `[n, h, w]` to features `[n, h', w', k]`, in
+            JAX; with `params` called `f(params, x)`.
+        head: those features to scores `[n, classes]`: `head(feature_map(x))` is the model.
+        x: images, any n.
+        classes: whose score, one for all rows or `[n]`.
+        params: a pytree passed through to both, traced.
+        rows_at_once: rows per block, at least 1; None chooses 64 on a CPU, else 512, or fewer.
+
+    Returns:
+        `[n, h, w]`, at least 0; all 0 for a row where nothing speaks for the class.
+
+    Raises:
+        TypeError: if a function can't be called on its batch or can't be hashed, or an array
+            isn't of numbers.
+        ValueError: if a shape, a class or `rows_at_once` is wrong.
+
+    Examples:
+        >>> import jax.numpy as jnp, numpy as np
+        >>> def head(features):
+        ...     score = features.sum(axis=(1, 2, 3))
+        ...     return jnp.stack([score, -score], axis=1)
+        >>> x = np.eye(2)[None, :, :, None]
+        >>> grad_cam(lambda x: x, head, x, 0)[0].tolist(), grad_cam(lambda x: x, head, x, 1).max()
+        ([[1.0, 0.0], [0.0, 1.0]], np.float32(0.0))
+
+    Source: Selvaraju et al. 2016, arXiv 1610.02391, equations 1 and 2.
+    """
+    x = as_rows("x", x)
+    if x.ndim not in (3, 4):
+        raise ValueError(
+            f"x has shape {x.shape}; Grad-CAM needs images [n, h, w, channels] or [n, h, w]"
+        )
+    _check_functions(feature_map=feature_map, head=head)
+    models = ModelFunctions(head, encode=feature_map, takes_params=params is not None)
+    image = jax.ShapeDtypeStruct((2, *x.shape[1:]), jnp.float32)
+    features = abstract_call("feature_map", models.encoding, params, image)
+    if len(features.shape) != 4 or features.shape[0] != 2:
+        raise ValueError(
+            f"feature_map returned shape {features.shape} for a batch of shape {image.shape}; "
+            "expected (2, h, w, channels), the last layer that is still laid out as an image"
+        )
+    scores = abstract_call("head", models.probabilities, params, features)
+    if len(scores.shape) != 2 or scores.shape[0] != 2:
+        raise ValueError(
+            f"head returned shape {scores.shape} for a batch of features {features.shape}; "
+            "expected (2, classes)"
+        )
+    classes = _class_rows(classes, len(x), scores.shape[1])
+
+    def of_block(x: np.ndarray, classes: np.ndarray) -> Array:
+        return _rectified_weighted_sum(models, params, x, classes)
+
+    return _in_blocks(of_block, rows_at_once, x, classes)
+
+
+def mask_pixels(
+    x: Shaped[np.ndarray, "n *shape"],
+    attribution: Num[np.ndarray, "n *pixels"],
+    k: int,
+    *,
+    fill: float = 0.0,
+    most_important: bool = True,
+) -> Shaped[np.ndarray, "n *shape"]:
+    """Set the k most important pixels of each row to one value, in all their channels.
+
+    Args:
+        x: `[n, *shape]`, left as it is.
+        attribution: `[n, *pixels]`, one value per pixel. The highest are the most important; of
+            equal ones the first in reading order goes first, and NaN goes last.
+        k: how many pixels, 0 to all; 0 gives back a copy.
+        fill: what they become, in the type of `x`.
+        most_important: whether the highest are masked, or the lowest. Signed attributions have
+            what speaks against the class at their lower end.
+
+    Returns:
+        `[n, *shape]` of the type of `x`; what isn't masked is bit-identical.
+
+    Raises:
+        ValueError: if the attribution doesn't fit the rows or k the number of pixels.
+
+    Examples:
+        >>> import numpy as np
+        >>> mask_pixels(np.array([[5, 6, 7]]), np.array([[0.1, 0.9, 0.3]]), 2).tolist()
+        [[5, 0, 0]]
+    """
+    x, attribution = np.asarray(x), np.asarray(attribution)
+    pixels = _pixel_shape(x.shape)
+    if attribution.shape != pixels:
+        raise ValueError(
+            f"attribution has shape {attribution.shape}; expected {pixels}, one value per pixel of "
+            f"the rows {x.shape}"
+        )
+    num_pixels = int(np.prod(pixels[1:]))
+    if not 0 <= k <= num_pixels:
+        raise ValueError(f"k must lie between 0 and the {num_pixels} pixels of a row, got {k}")
+    masked = x.copy()
+    if k:
+        importance = attribution.reshape(len(x), num_pixels).astype(np.float64)
+        importance = np.nan_to_num(importance if most_important else -importance, nan=-np.inf)
+        masked[_k_highest(importance, k).reshape(pixels)] = fill
+    return masked
+
+
+def _k_highest(values: np.ndarray, k: int) -> np.ndarray:
+    # Finding the k-th highest is several times faster than sorting; of what equals it, the first.
+    lowest = np.partition(values, -k, axis=1)[:, [-k]]
+    above, equal = values > lowest, values == lowest
+    wanted = k - above.sum(axis=1, keepdims=True)
+    return above | (equal & (np.cumsum(equal, axis=1) <= wanted))
+
+
+def _pixel_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:-1] if len(shape) == 4 else shape
+
+
+def _over_channels(reduce: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    return reduce(values, axis=-1) if values.ndim == 4 else values
+
+
+def _check_functions(**named: Model) -> None:
+    for name, function in named.items():
+        if not callable(function):
+            raise TypeError(f"{name} must be a function, got {type(function).__name__}")
+        try:
+            hash(function)
+        except TypeError as error:
+            raise TypeError(
+                f"{name} can't be hashed, which compiling it once needs ({error}); pass a "
+                "function that calls it"
+            ) from error
+
+
+def _checked(
+    predict: Model, x: Any, classes: Any, params: Any
+) -> tuple[ModelFunctions, np.ndarray, np.ndarray]:
+    x = as_rows("x", x)
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {x.shape}; expected rows [n, *shape]")
+    _check_functions(predict=predict)
+    # What it returns counts as it is: "probabilities" here and below stands for any score.
+    models = ModelFunctions(predict, takes_params=params is not None)
+    num_classes, _ = check_models(models, params, x.shape[1:])
+    return models, x, _class_rows(classes, len(x), num_classes)
+
+
+def _class_rows(classes: Any, num_rows: int, num_classes: int) -> np.ndarray:
+    given = np.asarray(classes)
+    if given.shape not in ((), (num_rows,)) or not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(
+            f"classes must be one class number or {num_rows} of them, one per row, got shape "
+            f"{given.shape} and dtype {given.dtype}"
+        )
+    if given.size and not 0 <= given.min() <= given.max() < num_classes:
+        raise ValueError(
+            f"classes must lie in 0 to {num_classes - 1}, got {given.min()} to {given.max()}"
+        )
+    return np.broadcast_to(given, num_rows).astype(np.int32)
+
+
+def _in_blocks(
+    function: Callable[..., Any], rows_at_once: int | None, x: np.ndarray, *others: np.ndarray
+) -> np.ndarray:
+    if rows_at_once is not None and rows_at_once < 1:
+        raise ValueError(f"rows_at_once must be at least 1, got {rows_at_once}")
+    if not len(x):
+        return np.zeros(_pixel_shape(x.shape), np.float32)
+    most = _ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE
+    return map_blocks(function, x, *others, size=rows_at_once or block_size(len(x), most))
+
+
+# The two programs stand at module level and take the models as static arguments: a jax.jit made
+# within a call would compile anew in every call.
+
+
+def _total_score(
+    models: ModelFunctions, params: Any, classes: Array, x: Float[Array, "n *shape"]
+) -> Array:
+    scores = models.probabilities(params, x)
+    return jnp.take_along_axis(scores, classes[:, None], axis=1).sum()
+
+
+@partial(jax.jit, static_argnames="models")
+def _score_gradient(models: ModelFunctions, params: Any, x: Array, classes: Array) -> Array:
+    # Each row's score depends on that row alone, so the gradient of their sum is each row's own.
+    return jax.grad(partial(_total_score, models, params, classes))(x)
+
+
+@partial(jax.jit, static_argnames="models")
+def _rectified_weighted_sum(models: ModelFunctions, params: Any, x: Array, classes: Array) -> Array:
+    features = models.encoding(params, x)
+    gradient = jax.grad(partial(_total_score, models, params, classes))(features)
+    weights = gradient.mean(axis=(1, 2), keepdims=True)
+    seen = jax.nn.relu((weights * features).sum(axis=3))
+    return jax.image.resize(seen, x.shape[:3], "bilinear")

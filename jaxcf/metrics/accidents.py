@@ -46,7 +46,7 @@ def eight_bit(images: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *sh
 
     Examples:
         >>> import numpy as np
-        >>> (eight_bit(np.float32([0.5004])) * 255).tolist()
+        >>> (eight_bit(np.array([0.5004], np.float32)) * 255).tolist()
         [128.0]
     """
     return (np.round(np.clip(images, 0, 1) * 255) / 255).astype(np.float32)

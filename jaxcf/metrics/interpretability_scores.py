@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxcf.blocks import map_blocks
+from jaxcf.blocks import block_size, map_blocks
 from jaxcf.metrics.distances import Batched, flat
 
 
@@ -88,5 +88,6 @@ def _by_class(
     result = np.full_like(x, np.nan)
     for index in np.unique(classes[classes >= 0]):
         rows = classes == index
-        result[rows] = map_blocks(class_reconstruct[index], x[rows])
+        # Blocks of one size, however many rows a class has: each size is compiled anew.
+        result[rows] = map_blocks(class_reconstruct[index], x[rows], size=block_size(len(x)))
     return result

@@ -200,7 +200,8 @@ def high_frequency_share(
         )
     height, width = perturbation.shape[1:3]
     energy = np.square(dctn(perturbation, axes=(1, 2), norm="ortho"))
-    energy = energy.reshape(*energy.shape[:3], -1).sum(axis=-1)
+    if energy.ndim == 4:
+        energy = energy.sum(axis=-1)
     rows, columns = np.arange(height) / height, np.arange(width) / width
     high = np.add.outer(rows**2, columns**2) > _HIGH**2
     total = energy.sum(axis=(1, 2))

@@ -24,7 +24,7 @@ def test_accidents_keep_shape_range_and_type_and_are_the_same_each_time(name):
 def test_the_blur_is_the_mean_of_nine_pixels_of_the_same_channel():
     after = accidents.blur(IMAGES)
     np.testing.assert_allclose(after[1, 5, 7], IMAGES[1, 4:7, 6:9].mean(axis=(0, 1)), rtol=1e-5)
-    corner = IMAGES[0, :2, :2] * np.float32([[4, 2], [2, 1]])[..., None]
+    corner = IMAGES[0, :2, :2] * np.array([[4, 2], [2, 1]], np.float32)[..., None]
     np.testing.assert_allclose(after[0, 0, 0], corner.sum(axis=(0, 1)) / 9, rtol=1e-5)
 
 

@@ -8,7 +8,7 @@ from jaxcf import metrics
 
 def test_verdicts_are_counted_per_row_and_judge():
     x = np.eye(3, dtype=np.float32)
-    judges = {"sees all": lambda x: x, "says 0": lambda x: x * np.float32([1, 0, 0])}
+    judges = {"sees all": lambda x: x, "says 0": lambda x: x * np.array([1, 0, 0], np.float32)}
     said = metrics.verdicts(judges, x, np.array([1, 0, 0]), np.array([0, 1, 2]))
     assert said.new.tolist() == [[True, True, True], [True, False, False]]
     assert said.original.tolist() == [[False, False, False], [False, True, True]]

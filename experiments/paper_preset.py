@@ -3,47 +3,56 @@
     python -m experiments.paper_preset [--data-dir DIR] [--limit 100] [--objectives ABCD]
 
 Explains the first test images under each objective with a prediction term (A-D; the search for c
-means nothing without one) and writes results/paper_preset.json.
+means nothing without one).
 """
 
-import argparse
-from pathlib import Path
+from collections.abc import Sequence
 
-import jax
-
-from jaxcf import Explainer, data, models, presets, storage
-from jaxcf.version import __version__
+from benchmarks.common import print_table, text
+from experiments import common
+from jaxcf import Explainer, metrics, presets
 
 
-def main() -> None:
-    """Run the four objectives and write one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="mnist")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--limit", type=int, default=100)
-    parser.add_argument("--objectives", default="ABCD")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    options = parser.parse_args()
-
-    dataset = data.load(options.data, data_dir=options.data_dir)
-    functions = models.pretrained(options.data).functions()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Explain the same images under every objective."""
+    made = common.parser(__doc__)
+    made.set_defaults(limit=100)
+    made.add_argument("--objectives", default="ABCD", metavar="LETTERS")
+    options = common.read(made, arguments, limit=10, objectives="AD")
+    dataset = common.load_data(options)
+    functions = common.load_model_set(options, dataset).functions()
     rows = []
     for objective in options.objectives:
+        common.say(f"objective {objective}")
         explainer = Explainer(
             **functions, **presets.paper(objective), feature_range=(0.0, 1.0)
         ).fit(dataset.x_train)
-        explanations = explainer.explain(dataset.x_test[: options.limit])
-        rows.append({"objective": objective} | explanations.summary())
-        print(objective, explanations, explanations.summary()["elastic_net"])
-    storage.write_json(
-        options.out / "paper_preset.json",
-        {
-            "data": options.data,
-            "preset": "paper",
-            "device": jax.devices()[0].device_kind,
-            "versions": {"jaxcf": __version__, "jax": jax.__version__},
-            "rows": rows,
-        },
+        explanations = explainer.explain(dataset.x_test)
+        found = explanations.found
+        rows.append(
+            {
+                "objective": objective,
+                "n": len(explanations),
+                "found": int(found.sum()),
+                "steps": metrics.mean_interval(explanations.steps[found].astype(float)),
+                "elastic_net": metrics.mean_interval(explanations.elastic_net[found]),
+                "seconds": explanations.seconds["search"],
+            }
+        )
+    common.write(options, "paper_preset", rows, preset="paper")
+    print_table(
+        "the paper's settings",
+        ("", "found", "elastic net", "updates", "seconds"),
+        [
+            (
+                row["objective"],
+                f"{row['found']} of {row['n']}",
+                str(row["elastic_net"]),
+                text(row["steps"].mean),
+                text(row["seconds"]),
+            )
+            for row in rows
+        ],
     )
 
 

@@ -1,0 +1,229 @@
+"""Figure 3: which way does a counterfactual take, in pixels and through latent space?
+
+    python -m experiments.figure3 [--data-dir DIR] [--limit N]
+
+A 9 shall become a 4, and a 1 an 8 (`explain(x, target=4)`), with objective D under jaxcf's default
+settings and under the report's. The search keeps every point it evaluates
+(`SearchOptions(record_path=True)`). For one test image of each pair the picture shows some of
+these points as images, then the prototype, decoded; and beside them the whole path in the plane of
+the two principal components of the encodings around it, the 200 of each class that are nearest to
+the original's (this plane, unlike t-SNE's, has a place for new points).
+
+One path proves little, so the first `--rows` test images of each pair are searched, and measured in
+the latent space itself:
+
+- `start`, `end`: distance of the original's and of the counterfactual's encoding to the prototype.
+- `approach`: `1 - end / start`, the share of the way to the prototype that was covered.
+- `detour`: length of the path divided by the straight distance between its ends, >= 1.
+
+Means are over the rows where a counterfactual was found; `steps` and `found` say for how many.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.common import with_search
+from experiments import common, latents, tables
+from jaxcf import Explanations, FittedExplainer, metrics, plots, presets
+from jaxcf.data import Dataset
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAIRS = ((9, 4), (1, 8))
+"""From and to: what the report shows."""
+
+SETTINGS = {"default": None, "report": "report"}
+"""Names of the settings, and their presets."""
+
+SHOWN_IMAGES = 7
+"""Points of the path that are shown as images."""
+
+SHOWN_ENCODINGS = 200
+"""Training encodings behind a path: so many of each class, those nearest to the original's."""
+
+
+class Searched(NamedTuple):
+    """One pair of classes under one of the settings.
+
+    Attributes:
+        pair: the class before and the class asked for.
+        settings: a key of `SETTINGS`.
+        rows: `[n]`, numbers of the test images.
+        explanations: of these, with their paths.
+        encoded: per row its path through latent space, `[steps + 1, features]`.
+        measured: one value per row, by name.
+    """
+
+    pair: tuple[int, int]
+    settings: str
+    rows: np.ndarray
+    explanations: Explanations
+    encoded: list[np.ndarray]
+    measured: dict[str, np.ndarray]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Search, measure and draw."""
+    made = common.parser(__doc__)
+    made.add_argument("--rows", type=int, default=200, metavar="N", help="per pair, at most")
+    made.add_argument("--objective", default="D", help="default: %(default)s")
+    options = common.read(made, arguments, limit=None, rows=8)
+    dataset = common.load_data(options)
+    model_set = common.load_model_set(options, dataset)
+    fitted = latents.fit(model_set, dataset, **presets.named(None, options.objective))
+    train, test = (latents.describe(fitted, x) for x in (dataset.x_train, dataset.x_test))
+    searched = []
+    for pair in PAIRS:
+        # Right before: else "9 to 4" would show a 7 that the classifier takes for a 9.
+        right = (test.classes == pair[0]) & (dataset.y_test == pair[0])
+        rows = np.flatnonzero(right)[: options.rows]
+        for name in SETTINGS:
+            common.say(f"{pair[0]} to {pair[1]}, {name} settings, {len(rows)} images")
+            searched.append(_search(options, fitted, dataset, rows, pair, name))
+    summary = [_summary(one, options.seed) for one in searched]
+    common.write(
+        options,
+        "figure3",
+        summary,
+        instances=tables.stack(
+            (
+                {"from": one.pair[0], "to": one.pair[1], "settings": one.settings},
+                {"test_row": one.rows, **one.measured},
+            )
+            for one in searched
+        ),
+        figure=_figure(searched, fitted, train),
+        shown_rows={f"{a} to {b}": _shown(searched, (a, b))[1] for a, b in PAIRS},
+    )
+    columns = ("pair", "settings", "found", "steps", "approach", "detour")
+    tables.show(f"Paths under objective {options.objective}", summary, columns)
+
+
+def _search(
+    options: argparse.Namespace,
+    fitted: FittedExplainer,
+    dataset: Dataset,
+    rows: np.ndarray,
+    pair: tuple[int, int],
+    name: str,
+) -> Searched:
+    search = presets.named(SETTINGS[name], options.objective)["search"]
+    explainer = with_search(fitted, replace(search, record_path=True))
+    explanations = explainer.explain(dataset.x_test[rows], target=pair[1])
+    encoded = _encode_paths(fitted, explanations)
+    return Searched(pair, name, rows, explanations, encoded, _measure(explanations, encoded))
+
+
+def _encode_paths(fitted: FittedExplainer, explanations: Explanations) -> list[np.ndarray]:
+    assert explanations.path is not None  # asked for, and there are rows
+    reached = explanations.steps + 1
+    points = [path[:count] for path, count in zip(explanations.path, reached, strict=True)]
+    encodings = latents.describe(fitted, np.concatenate(points)).encodings
+    return np.split(encodings, np.cumsum(reached)[:-1])
+
+
+def _measure(explanations: Explanations, encoded: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    goal = explanations.prototype.reshape(len(explanations), -1)
+    first, last = (np.stack([path[end] for path in encoded]) for end in (0, -1))
+    start, end = (np.linalg.norm(points - goal, axis=1) for points in (first, last))
+    straight = np.linalg.norm(last - first, axis=1)
+    length = [np.linalg.norm(np.diff(path, axis=0), axis=1).sum() for path in encoded]
+    values = {
+        "steps": explanations.steps,
+        "l1": explanations.l1,
+        "start": start,
+        "end": end,
+        "approach": 1 - end / start,
+        "detour": np.asarray(length) / np.maximum(straight, 1e-12),
+    }
+    found = explanations.found
+    return {"found": found} | {name: np.where(found, v, np.nan) for name, v in values.items()}
+
+
+def _summary(searched: Searched, seed: int) -> dict[str, Any]:
+    before, after = searched.pair
+    head = {"pair": f"{before} to {after}", "settings": searched.settings}
+    return head | {"n": len(searched.rows)} | metrics.mean_intervals(searched.measured, seed=seed)
+
+
+def _shown(searched: Sequence[Searched], pair: tuple[int, int]) -> tuple[int, int]:
+    """Which row is shown, by place and test row: the middle one of those found under all settings.
+
+    By the number of updates under the report's settings, so neither the easiest nor the hardest.
+    """
+    both = [one for one in searched if one.pair == pair]
+    found = np.all([one.explanations.found for one in both], axis=0)
+    candidates = np.flatnonzero(found) if found.any() else np.arange(len(found))
+    steps = both[-1].explanations.steps[candidates]
+    place = int(candidates[np.argsort(steps, kind="stable")[len(steps) // 2]])
+    return place, int(both[0].rows[place])
+
+
+def _figure(
+    searched: Sequence[Searched], fitted: FittedExplainer, train: latents.Described
+) -> "Figure":
+    figure = plots.new_figure(11.5, 2.25 * len(searched))
+    parts = figure.subfigures(len(searched), 1, squeeze=False)
+    for part, one in zip(parts[:, 0], searched, strict=True):
+        place, row = _shown(searched, one.pair)
+        outcome = "found" if one.explanations.found[place] else "not found"
+        part.suptitle(
+            f"{one.pair[0]} to {one.pair[1]}, {one.settings} settings: test image {row}, {outcome} "
+            f"after {one.explanations.steps[place]} updates",
+            fontsize=10,
+        )
+        strip, plane = part.subplots(1, 2, width_ratios=(4.1, 1))
+        _draw_strip(strip, one, place, fitted)
+        _draw_path(plane, one, place, train)
+    return figure
+
+
+def _draw_strip(axis: "Axes", one: Searched, place: int, fitted: FittedExplainer) -> None:
+    explanation = one.explanations[place]
+    assert explanation.path is not None
+    last = int(explanation.steps[0])
+    updates = np.unique(np.linspace(0, last, SHOWN_IMAGES).round().astype(int))
+    decoded = fitted.models.reconstruction(
+        fitted.options.params,
+        jnp.asarray(explanation.original),
+        jnp.asarray(explanation.prototype),
+    )
+    images = np.concatenate([explanation.path[0, updates], np.asarray(decoded)])
+    names = {0: "original", last: f"update {last}"}
+    labels = [names.get(update, str(update)) for update in updates.tolist()]
+    plots.path_strip(axis, images, [*labels, "prototype,\ndecoded"])
+
+
+def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described) -> None:
+    from sklearn.decomposition import PCA
+
+    path = one.encoded[place]
+    distance = np.linalg.norm(train.encodings - path[0], axis=1)
+    # In the plane of all encodings a path from rim to rim would be too short to see.
+    near = np.concatenate(
+        [
+            members[np.argsort(distance[members])[:SHOWN_ENCODINGS]]
+            for members in (np.flatnonzero(train.classes == label) for label in one.pair)
+        ]
+    )
+    plane = PCA(2).fit(train.encodings[near])
+    points = plane.transform(train.encodings[near])
+    plots.latent_space(axis, points, train.classes[near], keep_look=False, size=4)
+    goal = plane.transform(one.explanations.prototype[place].reshape(1, -1))[0]
+    plots.path_overlay(axis, plane.transform(path), goal=goal)
+    shares = plane.explained_variance_ratio_.sum()
+    axis.set_xlabel(f"{shares:.0%} of their variance", fontsize=8)
+    axis.legend(
+        fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, labelspacing=1.1
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Figures 6 and 7: the report's method on colour photographs, measured instead of looked at.
+
+The report shows one image per data set and calls the result adversarial noise. Here every objective
+explains 1,000 (CIFAR-10) or 200 (Caltech-101) test images, with the report's settings and with
+jaxcf's own, and independent judges say what they see. `figure6` and `figure7` are the commands.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.common import print_table, with_search
+from experiments import common, measuring, tables
+from experiments.measuring import Measured, Measurer
+from jaxcf import Objective, plots, presets
+from jaxcf.evaluation import COUNTERFACTUAL
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SETTINGS = {"report": "report", "default": None}
+_SHOWN = 6
+
+
+def make(
+    name: str, data_name: str, limit: int, doc: str | None, arguments: Sequence[str] | None
+) -> None:
+    """Explain, measure, draw and write.
+
+    Args:
+        name: of the files.
+        data_name: the data set it is made for.
+        limit: how many test images by default.
+        doc: the experiment's docstring.
+        arguments: without the program's name; None takes those of the process.
+    """
+    made = common.parser(doc, data_name=data_name)
+    made.set_defaults(limit=limit)
+    made.add_argument("--objectives", default="ABCDEF", metavar="LETTERS")
+    options = common.read(made, arguments, objectives="AD")
+    measurer = Measurer(options, with_wide=False)
+    measured = {}
+    for settings, preset in _SETTINGS.items():
+        # The prototypes are the same under all objectives.
+        fitted = measurer.fit(measurer.models, **presets.named(preset))
+        for letter in options.objectives:
+            common.say(f"{settings} settings, objective {letter}")
+            search = presets.named(preset, letter)["search"]
+            explainer = measuring.with_objective(
+                with_search(fitted, search), Objective.named(letter)
+            )
+            measured[settings, letter] = measurer.measure(explainer, measurer.dataset.x_test)
+    _write(name, measurer, options, measured)
+
+
+def _write(
+    name: str,
+    measurer: Measurer,
+    options: argparse.Namespace,
+    measured: dict[tuple[str, str], Measured],
+) -> None:
+    summary: list[dict[str, Any]] = []
+    instances = []
+    for (settings, letter), (explanations, evaluated) in measured.items():
+        head = {"settings": settings, "objective": letter}
+        costs = measuring.costs(explanations)
+        summary += measuring.summary_rows(head, costs, evaluated)
+        columns = measuring.instance_columns(costs, evaluated)
+        instances.append((head, {"test_row": np.arange(len(explanations))} | columns))
+    last = measured[list(_SETTINGS)[-1], options.objectives[-1]]
+    common.write(
+        options,
+        name,
+        summary,
+        instances=tables.stack(instances),
+        figure=_figure(measurer, options, measured),
+        models=measurer.models.metadata,
+        judges=measurer.described_judges(),
+        separation=measuring.separations(last.evaluation),
+    )
+    columns = ("validity", "steps (found)", "l1", "l2", "oracle", "stays original", "frechet")
+    print_table(
+        f"{name}: {options.data}",
+        ("settings", "", "subject", *columns),
+        [
+            (
+                row["settings"] if row["subject"] == COUNTERFACTUAL else "",
+                row["objective"] if row["subject"] == COUNTERFACTUAL else "",
+                row["subject"],
+                *(measuring.mean_text(row.get(column)) for column in columns),
+            )
+            for row in summary
+        ],
+    )
+
+
+def _figure(
+    measurer: Measurer,
+    options: argparse.Namespace,
+    measured: dict[tuple[str, str], Measured],
+) -> "Figure":
+    """Some images with their counterfactuals under one objective, those that were found first."""
+    letter = "D" if "D" in options.objectives else options.objectives[-1]
+    explanations = measured["default", letter].explanations
+    names = [str(label) for label in measurer.dataset.class_names]
+    return plots.grid(explanations, num_columns=_SHOWN, class_names=names)

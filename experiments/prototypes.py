@@ -1,0 +1,83 @@
+"""Prototypes compared: what the kind and the number of prototypes do to the counterfactuals.
+
+    python -m experiments.prototypes [--data-dir DIR] [--limit 2000] [--objective D]
+
+Nearest-mean, k-means (both in the autoencoder's latent space) and k-d tree (the K-th nearest
+training image itself, in pixels) for K = 1, 3, 5, 10, 15, 50, each with jaxcf's default settings
+otherwise: validity, updates, distance, IM1 and IM2, and what the judges say.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common import print_table
+from experiments import common, measuring
+from experiments.measuring import STOCK, WIDE, Measurer
+from jaxcf import plots, presets, prototypes
+from jaxcf.evaluation import COUNTERFACTUAL
+
+NUMBERS = (1, 3, 5, 10, 15, 50)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DRAWN = {
+    "validity": "validity",
+    "steps (found)": "updates",
+    "l1": "L1",
+    f"im1 {STOCK}": "IM1, the report's autoencoders",
+    f"im1 {WIDE}": "IM1, wider autoencoders",
+    "oracle": "oracle score",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Explain the same images with every kind and K."""
+    made = common.parser(__doc__)
+    made.set_defaults(limit=2000)
+    made.add_argument("--objective", default="D", help="default: %(default)s")
+    made.add_argument("--numbers", nargs="+", type=int, default=list(NUMBERS), metavar="K")
+    options = common.read(made, arguments, numbers=[1, 5, 15])
+    measurer = Measurer(options)
+    summary = []
+    for kind in prototypes.NAMED_KINDS:
+        for k in options.numbers:
+            common.say(f"{kind}, K = {k}")
+            settings = presets.named(None, options.objective)
+            fitted = measurer.fit(
+                measurer.models, **settings | {"prototypes": prototypes.named(kind, k=k)}
+            )
+            measured = measurer.measure(fitted, measurer.dataset.x_test)
+            costs = measuring.costs(measured.explanations)
+            summary += measuring.summary_rows({"kind": kind, "k": k}, costs, measured.evaluation)
+    common.write(
+        options,
+        "prototypes",
+        summary,
+        figure=_figure(summary, options.numbers),
+        judges=measurer.described_judges(),
+    )
+    columns = ("validity", "steps (found)", "l1", f"im1 {STOCK}", f"im1 {WIDE}", "oracle")
+    print_table(
+        "prototypes",
+        ("kind", "K", *columns),
+        [
+            (row["kind"], str(row["k"]), *(measuring.mean_text(row[name]) for name in columns))
+            for row in summary
+            if row["subject"] == COUNTERFACTUAL
+        ],
+    )
+
+
+def _figure(summary: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> "Figure":
+    figure = plots.new_figure(9, 5)
+    for axis, (name, title) in zip(figure.subplots(2, 3).flat, _DRAWN.items(), strict=True):
+        series: dict[str, list[Any]] = {}
+        for row in summary:
+            if row["subject"] == COUNTERFACTUAL:
+                series.setdefault(row["kind"], []).append(row[name][:3])
+        plots.curves_with_intervals(axis, numbers, series, x_label="K", y_label=title, log_x=True)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Put the tables of `docs/study.md` in from `results/`, so that the page says what was measured.
+
+    python -m experiments.study [--results results] [--page docs/study.md]
+
+The page's own words stay; what stands between `<!-- table NAME -->` and `<!-- end -->` is made
+anew from the JSON files that the experiments wrote.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxcf import storage
+
+_PLACE = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_COST = {
+    "found": "found",
+    "n": "of",
+    "steps (found)": "updates",
+    "seconds (found)": "seconds",
+}
+_WORTH = {
+    "l1": "L1",
+    "l2": "L2",
+    "im1 stock": "IM1",
+    "im2 stock": "IM2",
+    "im1 wide": "IM1 wide",
+    "im2 wide": "IM2 wide",
+    "oracle": "oracle",
+    "stays original": "stays original",
+    "train distance": "to training",
+    "high frequency": "high freq.",
+    "frechet": "Fréchet",
+}
+_SURVIVAL = {
+    "survives noise": "noise",
+    "survives blur": "blur",
+    "survives 8 bit": "8 bit",
+    "survives jpeg": "JPEG",
+    "survives autoencoder": "autoencoder",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Which result, and which of its columns under which heads.
+
+    Args:
+        result: the file under `results/`, without its suffix.
+        columns: key of a row to head.
+        rows: from the result to its rows; None takes its "rows".
+        intervals: whether intervals are shown beside their means.
+    """
+
+    result: str
+    columns: Mapping[str, str]
+    rows: Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]] | None = None
+    intervals: bool = False
+
+
+def _beside_the_report(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    lines = []
+    for letter, ours in result["as_the_report_counts"].items():
+        line: dict[str, Any] = {"objective": letter}
+        for name, theirs in result["report"][letter].items():
+            line[name] = "{:.3g} ± {:.3g}".format(*ours[name])
+            line[f"{name} report"] = "{:.3g} ± {:.3g}".format(*theirs)
+        lines.append(line)
+    return lines
+
+
+def _claims(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return result["claims"]
+
+
+def _verdicts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"claim": claim, "verdict": said} for claim, said in result["verdicts"].items()]
+
+
+def _judges(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return result["judges"]
+
+
+def _separation(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of all objectives, the metric's separation nearest to chance: what can be relied upon."""
+    lines = []
+    by_objective = result["separation"].values()
+    for metric in dict.fromkeys(name for one in by_objective for name in one):
+        known = [one[metric]["separation"] for one in by_objective if metric in one]
+        least = min(known, key=lambda value: abs(value - 0.5))
+        informative = all(one[metric]["informative"] for one in by_objective if metric in one)
+        lines.append(
+            {
+                "metric": metric,
+                "separation": least,
+                "informative": "yes" if informative else "no information",
+            }
+        )
+    return lines
+
+
+def _counterfactuals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in result["rows"] if row["subject"] == "counterfactual"]
+
+
+_CLAIM_COLUMNS = {"claim": "claim", "pair": "pair", "difference": "difference"} | {
+    "verdict": "verdict"
+}
+
+
+def _table2(part: str) -> dict[str, Table]:
+    result = f"mnist/table2-{part}"
+    head = {"objective": "", "subject": ""}
+    return {
+        f"table2-{part}": Table(result, head | _COST | _WORTH),
+        f"table2-{part}-survival": Table(result, head | _SURVIVAL),
+        f"table2-{part}-verdicts": Table(
+            result, {"claim": "claim", "verdict": "verdict"}, _verdicts
+        ),
+        f"table2-{part}-claims": Table(result, _CLAIM_COLUMNS, _claims, intervals=True),
+        f"table2-{part}-separation": Table(
+            result,
+            {"metric": "metric", "separation": "unchanged above real", "informative": ""},
+            _separation,
+        ),
+        f"table2-{part}-mixed": Table(
+            result,
+            {"objective": ""}
+            | {
+                key: head
+                for name in ("seconds", "updates", "im1", "im2")
+                for key, head in ((name, name), (f"{name} report", "report"))
+            },
+            _beside_the_report,
+        ),
+    }
+
+
+def _photographs(name: str, data: str) -> dict[str, Table]:
+    head = {"settings": "settings", "objective": "", "subject": ""}
+    worth = {key: head for key, head in _WORTH.items() if "wide" not in key}
+    return {
+        name: Table(f"{data}/{name}", head | _COST | worth),
+        f"{name}-survival": Table(f"{data}/{name}", head | _SURVIVAL, _counterfactuals),
+        f"{name}-judges": Table(
+            f"{data}/{name}", {"name": "judge", "accuracy": "accuracy"}, _judges
+        ),
+    }
+
+
+TABLES: dict[str, Table] = {
+    **_table2("report"),
+    **_table2("default"),
+    **_table2("all"),
+    **_table2("all-report"),
+    "judges": Table("mnist/table2-all", {"name": "judge", "accuracy": "accuracy"}, _judges),
+    "prototypes": Table(
+        "mnist/prototypes", {"kind": "kind", "k": "K"} | _COST | _WORTH, _counterfactuals
+    ),
+    **_photographs("figure6", "cifar10"),
+    **_photographs("figure7", "caltech101"),
+}
+"""The tables that the page may ask for, by name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Renew the page."""
+    made = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    made.add_argument("--results", type=Path, default=Path("results"))
+    made.add_argument("--page", type=Path, default=Path("docs/study.md"))
+    options = made.parse_args(arguments)
+    content = render(options.page.read_text(), options.results)
+    storage.write_atomically(options.page, lambda file: file.write(content.encode()))
+
+
+def render(page: str, results: Path) -> str:
+    """The page with all its tables made from the results.
+
+    Args:
+        page: Markdown with places for tables.
+        results: the folder that the experiments wrote to.
+
+    Returns:
+        The page, ready to be written.
+
+    Raises:
+        ValueError: if the page asks for a table that doesn't exist.
+    """
+
+    def fill(place: re.Match[str]) -> str:
+        name = place["name"]
+        if name not in TABLES:
+            raise ValueError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
+        return f"{place[1]}\n{_markdown(TABLES[name], results)}\n{place[3]}"
+
+    return _PLACE.sub(fill, page)
+
+
+def _markdown(table: Table, results: Path) -> str:
+    result = storage.read_json(results / f"{table.result}.json")
+    rows = table.rows(result) if table.rows else result["rows"]
+    columns = {key: head for key, head in table.columns.items() if any(key in row for row in rows)}
+    lines = [
+        "| " + " | ".join(columns.values()) + " |",
+        "|" + "|".join("---" for _ in columns) + "|",
+    ]
+    for row in rows:
+        cells = (_cell(row.get(key), intervals=table.intervals) for key in columns)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any, *, intervals: bool) -> str:
+    if isinstance(value, Mapping):
+        if value["mean"] is None:
+            return "-"
+        mean = f"{value['mean']:.3g}"
+        return f"{mean} [{value['lower']:.3g}, {value['upper']:.3g}]" if intervals else mean
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Networks that the quick runs train once for all of them."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory):
+    # Beside the folders of pytest-xdist's workers, so that they share what is trained; files are
+    # put there at once, so two workers that train the same do no harm.
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if base.name.startswith("popen-") else base) / "models"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,19 @@
+"""Kinds and numbers of prototypes are compared on the same images."""
+
+import json
+
+from experiments import prototypes
+
+
+def test_every_kind_and_number_explains_the_same_images(tmp_path, models_dir):
+    arguments = ["--quick", "--out", str(tmp_path), "--models-dir", str(models_dir)]
+    prototypes.main(arguments)
+    rows = json.loads((tmp_path / "digits" / "prototypes.json").read_text())["rows"]
+    mine = [row for row in rows if row["subject"] == "counterfactual"]
+    assert {(row["kind"], row["k"]) for row in mine} == {
+        (kind, k) for kind in ("nearest", "kdtree", "kmeans") for k in (1, 5, 15)
+    }
+    assert {row["n"] for row in mine} == {60}
+    assert all(row["found"] >= 50 for row in mine)
+    # Another prototype is another search.
+    assert len({row["l1"]["mean"] for row in mine}) == len(mine)

@@ -1,18 +1,17 @@
-"""Pictures of explanations, drawn with matplotlib on a figure of their own."""
+"""A grid of explanations: originals, counterfactuals and their differences, side by side."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
+
+from jaxcf.plots.style import DIFFERENCE, is_image, new_figure, show_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jaxcf.explanations import Explanations
-
-# Differences: red where the counterfactual is darker, blue where it is brighter.
-_DIFFERENCE_COLOURS = "RdBu"
 
 
 def grid(
@@ -57,7 +56,7 @@ def grid(
     shape = chosen.original.shape[1:]
     if len(shape) == 1:
         return _bars(chosen, titles, feature_names)
-    if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3)):
+    if is_image(shape):
         return _images(chosen, titles)
     raise ValueError(
         f"instances of shape {shape} are neither images [h, w], [h, w, 1], [h, w, 3] nor table "
@@ -94,39 +93,24 @@ def _title(explanations: "Explanations", row: int, class_names: Sequence[str] | 
     return f"{before} → {name(int(explanations.counterfactual_class[row]))}"
 
 
-def _new_figure(width: float, height: float) -> "Figure":
-    # Not through pyplot: a library must not touch the caller's current figure or backend.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def _images(explanations: "Explanations", titles: list[str]) -> "Figure":
     count = len(explanations)
-    figure = _new_figure(1.05 * count + 0.9, 3.5)
+    figure = new_figure(1.05 * count + 0.9, 3.5)
     axes = figure.subplots(3, count, squeeze=False)
     difference = explanations.perturbation
     reach = float(np.abs(difference).max()) or 1.0
     low = float(np.nanmin(explanations.original))
     high = max(float(np.nanmax(explanations.original)), low + 1e-6)
     for column in range(count):
-        shown: dict[str, Any] = {"cmap": "gray", "vmin": low, "vmax": high}
-        axes[0, column].imshow(_as_image(explanations.original[column]), **shown)
-        axes[1, column].imshow(_as_image(explanations.counterfactual[column]), **shown)
+        show_image(axes[0, column], explanations.original[column], low, high)
+        show_image(axes[1, column], explanations.counterfactual[column], low, high)
         change = difference[column]
         change = change.mean(axis=-1) if change.ndim == 3 else change
-        axes[2, column].imshow(change, cmap=_DIFFERENCE_COLOURS, vmin=-reach, vmax=reach)
+        show_image(axes[2, column], change, -reach, reach, DIFFERENCE)
         axes[0, column].set_title(titles[column], fontsize=9)
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
     for axis, label in zip(axes[:, 0], ("original", "counterfactual", "difference"), strict=True):
         axis.set_ylabel(label, fontsize=8)
     return figure
-
-
-def _as_image(image: Float[np.ndarray, "..."]) -> np.ndarray:
-    return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
 
 
 def _bars(
@@ -136,7 +120,7 @@ def _bars(
     shown = min(8, num_features)
     columns = min(count, 3)
     lines = -(-count // columns)
-    figure = _new_figure(4.2 * columns, (0.28 * shown + 0.7) * lines)
+    figure = new_figure(4.2 * columns, (0.28 * shown + 0.7) * lines)
     axes = figure.subplots(lines, columns, squeeze=False)
     names = [str(name) for name in feature_names or range(num_features)]
     for row, axis in enumerate(axes.flat):

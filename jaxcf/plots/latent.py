@@ -1,0 +1,153 @@
+"""Encodings as points of a plane: where the classes lie, and the way a search takes among them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxcf.plots.style import QUIET, look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Around a label, so that it can be read on top of points of any colour.
+_HALO = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+
+
+def latent_space(
+    axis: "Axes",
+    points: Float[np.ndarray, "n 2"],
+    classes: Int[np.ndarray, " n"],
+    *,
+    prototypes: Mapping[int, Float[np.ndarray, "_ 2"]] | None = None,
+    class_names: Sequence[str] | None = None,
+    size: float = 5.0,
+    keep_look: bool = True,
+) -> None:
+    """Points of a plane by class, each class with its name at its middle, prototypes on top.
+
+    Args:
+        axis: to draw on.
+        points: `[n, 2]`, projected encodings.
+        classes: `[n]`, >= 0, the class of each.
+        prototypes: class to `[k, 2]`, projected like the points: large, with a black edge, in the
+            look of their class.
+        class_names: one per class; their numbers where not given.
+        size: of a point, in points of print.
+        keep_look: whether class i has the i-th look, as in other pictures; else the classes that
+            are there take the first looks.
+
+    Raises:
+        ValueError: if there is no point, or not one class per point.
+
+    Examples:
+        >>> import numpy as np
+        >>> from jaxcf.plots import new_figure
+        >>> axis = new_figure(3, 3).subplots()
+        >>> latent_space(axis, np.zeros((4, 2)), np.array([0, 0, 1, 1]))
+        >>> [text.get_text() for text in axis.texts]
+        ['0', '1']
+    """
+    if not len(points) or len(points) != len(classes):
+        raise ValueError(
+            f"{len(points)} points and {len(classes)} classes; pass at least one point, and one "
+            "class per point"
+        )
+    present = np.unique(classes)
+    looks = {int(label): look(int(label) if keep_look else i) for i, label in enumerate(present)}
+    for label, chosen in looks.items():
+        members = points[classes == label]
+        axis.scatter(
+            *members.T,
+            s=size**2 / 2,
+            color=chosen.colour,
+            marker=chosen.marker,
+            alpha=0.45,
+            linewidths=0,
+        )
+    for label, marked in (prototypes or {}).items():
+        chosen = looks.get(label, look(label))
+        axis.scatter(
+            *marked.T,
+            s=(3 * size) ** 2 / 3,
+            color=chosen.colour,
+            marker=chosen.marker,
+            edgecolors="black",
+            linewidths=1.1,
+            zorder=3,
+        )
+    for label in looks:
+        # The point nearest the median: the median itself may lie where the class has no point.
+        members = points[classes == label]
+        middle = members[np.square(members - np.median(members, axis=0)).sum(axis=1).argmin()]
+        name = str(label) if class_names is None else str(class_names[label])
+        axis.annotate(
+            name,
+            tuple(middle),
+            fontsize=11,
+            weight="bold",
+            ha="center",
+            va="center",
+            bbox=_HALO,
+            zorder=4,
+        )
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_color(QUIET)
+
+
+def path_overlay(
+    axis: "Axes",
+    path: Float[np.ndarray, "k 2"],
+    *,
+    goal: Float[np.ndarray, "2"] | None = None,
+    name: str = "path",
+) -> None:
+    """The way of one search over a plane: from a circle to a star, and the prototype's cross.
+
+    Args:
+        axis: to draw on, usually over `latent_space`.
+        path: `[k, 2]`, the projected points in their order, k >= 1.
+        goal: the projected prototype that the search was drawn to.
+        name: of the path, for the legend.
+
+    Raises:
+        ValueError: if the path has no point.
+
+    Examples:
+        >>> import numpy as np
+        >>> from jaxcf.plots import new_figure
+        >>> axis = new_figure(3, 3).subplots()
+        >>> path_overlay(axis, np.array([[0.0, 0.0], [1.0, 1.0]]), goal=np.array([2.0, 1.0]))
+        >>> axis.get_legend_handles_labels()[1]
+        ['path', 'original', 'counterfactual', 'prototype']
+    """
+    if not len(path):
+        raise ValueError("the path has no point; explain with SearchOptions(record_path=True)")
+    axis.plot(*path.T, color="white", linewidth=3.4, zorder=5)
+    # A dot at every update would run together; a dozen still show where it is slow.
+    axis.plot(
+        *path.T,
+        color="black",
+        linewidth=1.4,
+        marker=".",
+        markersize=5,
+        markevery=max(1, len(path) // 12),
+        zorder=6,
+        label=name,
+    )
+    ends = [("original", path[0], "o", 45), ("counterfactual", path[-1], "*", 130)]
+    if goal is not None:
+        ends.append(("prototype", goal, "X", 65))
+    for label, point, marker, area in ends:
+        axis.scatter(
+            *point,
+            s=area,
+            marker=marker,
+            color="white",
+            edgecolors="black",
+            linewidths=1.1,
+            zorder=7,
+            label=label,
+        )

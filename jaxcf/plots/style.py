@@ -1,0 +1,147 @@
+"""How pictures look: readable in grey print, and by those who tell few colours apart.
+
+Nothing is told by colour alone: whatever has a colour of its own has a marker, a line style or a
+hatch of its own too. The colours are those of Okabe and Ito, which differ in lightness as well
+(https://jfly.uni-koeln.de/color/).
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = (
+    "#0072B2",  # blue
+    "#D55E00",  # vermilion
+    "#009E73",  # bluish green
+    "#CC79A7",  # reddish purple
+    "#E69F00",  # orange
+    "#56B4E9",  # sky blue
+    "#000000",  # black
+    "#F0E442",  # yellow, hard to see on white: only for what has an edge
+)
+"""In this order; the colours of ten classes begin anew, with other markers."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
+LINES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (5, 1, 1, 1, 1, 1)),
+    (0, (1, 3)),
+    (0, (8, 2)),
+)
+HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "--")
+
+DIFFERENCE = "RdBu"
+"""Map of differences: red where a counterfactual is darker, blue where it is brighter."""
+
+QUIET = "#8C8C8C"
+"""For what is context: axes through 0, reference lines."""
+
+
+class Look(NamedTuple):
+    """What tells one of several things apart.
+
+    Attributes:
+        colour: of `COLOURS`.
+        marker: of `MARKERS`.
+        line: of `LINES`.
+        hatch: of `HATCHES`.
+    """
+
+    colour: str
+    marker: str
+    line: str | tuple[int, tuple[int, ...]]
+    hatch: str
+
+
+def look(index: int) -> Look:
+    """The look of the i-th of several things; all differ, though colours come round again.
+
+    Args:
+        index: 0 or more.
+
+    Returns:
+        Colour, marker, line style and hatch.
+
+    Examples:
+        >>> look(0).marker, look(0).line
+        ('o', '-')
+        >>> look(8).colour == look(0).colour, look(8).marker == look(0).marker
+        (True, False)
+    """
+    return Look(
+        COLOURS[index % len(COLOURS)],
+        MARKERS[index % len(MARKERS)],
+        LINES[index % len(LINES)],
+        HATCHES[index % len(HATCHES)],
+    )
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure that nobody else draws on, its parts kept from overlapping.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Returns:
+        The figure.
+
+    Examples:
+        >>> new_figure(4, 3).axes
+        []
+    """
+    # Not through pyplot: a library must not touch the caller's current figure or backend.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def show_image(
+    axis: "Axes", image: np.ndarray, low: float, high: float, colours: str = "gray"
+) -> None:
+    """Draw one image `[h, w]`, `[h, w, 1]` or `[h, w, 3]` without ticks.
+
+    Args:
+        axis: to draw on.
+        image: its values.
+        low: drawn darkest.
+        high: drawn brightest.
+        colours: matplotlib's colour map for one channel.
+
+    Examples:
+        >>> import numpy as np
+        >>> axis = new_figure(1, 1).subplots()
+        >>> show_image(axis, np.zeros((4, 4, 1)), 0, 1)
+        >>> axis.images[0].get_array().shape
+        (4, 4)
+    """
+    image = np.asarray(image)
+    shown = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    axis.imshow(shown, cmap=colours, vmin=low, vmax=high)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether rows of this shape can be shown as images.
+
+    Examples:
+        >>> is_image((8, 8, 1)), is_image((30,))
+        (True, False)
+    """
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+
+
+def tidy(axis: "Axes") -> None:
+    """Small ticks, no frame where nothing is read off, faint lines behind the data."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.25, linewidth=0.6)
+    axis.set_axisbelow(True)

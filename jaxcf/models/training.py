@@ -1,7 +1,7 @@
 """Training of one network at a time with Adam and a one-cycle learning rate."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -54,6 +54,7 @@ class TrainingInfo:
         weight_decay: By how much of the learning rate each update shrank the kernels.
         label_smoothing: How much of the probability a target spread over all classes.
         augmentation: How each batch was varied.
+        started_trained: Whether it started from a trained network; else from random weights.
 
     Example:
         >>> TrainingInfo(100, 2, 32, 1e-3, 0, 0.1, 0, 1.5).epochs
@@ -71,6 +72,7 @@ class TrainingInfo:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augmentation: Augmentation | None = None
+    started_trained: bool = False
 
 
 def train_classifier(
@@ -202,6 +204,7 @@ def train_class_autoencoders(
     batch_size: int = 64,
     learning_rate: float = 4e-3,
     max_tries: int = 5,
+    start: Autoencoder | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[tuple[Autoencoder, ...], tuple[TrainingInfo, ...]]:
     """Train one autoencoder per class, on the rows of that class alone.
@@ -220,6 +223,8 @@ def train_class_autoencoders(
         batch_size: Rows per update.
         learning_rate: Peak of the one-cycle schedule.
         max_tries: How many initial weights to try per class.
+        start: A trained network of this architecture for every class to start from, for classes of
+            few rows; None for random weights.
         on_progress: Called after each epoch.
 
     Returns:
@@ -263,6 +268,7 @@ def train_class_autoencoders(
                 updates,
                 _report_to(on_progress, stage, epochs),
                 f"the rows of class {label}",
+                start,
             )
         )
     networks, infos = zip(*trained, strict=True)
@@ -304,8 +310,9 @@ def _train_until_alive(
     updates: int,
     report: Callable[[int, float], None],
     which: str,
+    start: Autoencoder | None = None,
 ) -> tuple[Autoencoder, TrainingInfo]:
-    start = perf_counter()
+    began = perf_counter()
     wanted = np.asarray(x)[rows]
     variance = float(np.square(wanted - wanted.mean(0)).mean())
     error = np.inf
@@ -313,17 +320,21 @@ def _train_until_alive(
         network = build(architecture, nnx.Rngs(jax.random.fold_in(jax.random.key(seed), attempt)))
         if not isinstance(network, Autoencoder):
             raise ValueError(f"{architecture['kind']} is no autoencoder: expected one that decodes")
+        if start is not None and start.architecture != network.architecture:
+            raise ValueError(
+                f"start is a network {start.architecture}: expected {network.architecture}"
+            )
         # Starting at the mean takes away the first pull towards it, which switches units off.
         mean = np.clip(wanted.mean(tuple(range(wanted.ndim - 1))), 0.01, 0.99)
         network.output_layer.bias[...] = jax.scipy.special.logit(mean)
         generator = np.random.default_rng((seed, attempt))
         trained, loss = fit(
-            network, squared_error, (x,), rows, settings, generator, updates, report
+            start or network, squared_error, (x,), rows, settings, generator, updates, report
         )
         error = float(np.square(apply_in_blocks(trained, wanted) - wanted).mean())
         if error <= (1 - _LEAST_EXPLAINED) * variance + _NEGLIGIBLE_ERROR:
-            info = _info(len(rows), settings, seed, loss, attempt, start)
-            return trained, info
+            info = _info(len(rows), settings, seed, loss, attempt, began)
+            return trained, replace(info, started_trained=start is not None)
     raise CollapsedAutoencoderError(
         f"the autoencoder of {which} reconstructs with mean squared error {error:.4g}, where their "
         f"mean alone gives {variance:.4g}, after each of {max_tries} tries: give it a larger code, "

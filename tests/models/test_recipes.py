@@ -53,14 +53,17 @@ def test_photographs_get_a_residual_network_that_sees_them_varied():
     models = train_models(
         from_arrays(x, y, x[:6], y[:6], name="two"),
         classifier_epochs=1,
-        autoencoder_epochs=20,
-        class_autoencoder_epochs=20,
+        autoencoder_epochs=60,
+        class_autoencoder_epochs=60,
     )
     assert models.classifier.architecture["kind"] == "ResidualClassifier"
     assert models.autoencoder.architecture["code_channels"] == 8
     training = models.metadata["training"]
     assert training["classifier"]["augmentation"] == {"flip": True, "shift": 1, "noise": 0.0}
     assert training["autoencoder"]["augmentation"] is None
+    # Of so few photographs no class autoencoder learns from the beginning.
+    assert all(info["started_trained"] for info in training["class_autoencoders"])
+    assert not training["autoencoder"]["started_trained"]
 
 
 def test_digits_get_neither_flips_nor_shifts():
@@ -68,8 +71,8 @@ def test_digits_get_neither_flips_nor_shifts():
     models = train_models(
         from_arrays(x, y, x[:6], y[:6], name="two"),
         classifier_epochs=1,
-        autoencoder_epochs=20,
-        class_autoencoder_epochs=20,
+        autoencoder_epochs=120,
+        class_autoencoder_epochs=120,
     )
     assert models.classifier.architecture["kind"] == "ConvolutionalClassifier"
     assert models.metadata["training"]["classifier"]["augmentation"] is None

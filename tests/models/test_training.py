@@ -53,6 +53,21 @@ def test_class_autoencoders_know_only_their_class():
         assert errors[labels == label].mean() < errors[labels != label].mean()
 
 
+def test_class_autoencoders_can_start_from_a_trained_one():
+    x, labels = rows(60), np.repeat([0, 1], 30)
+    common, _ = train_autoencoder(x, DENSE, epochs=60, batch_size=16)
+    options = {"num_classes": 2, "epochs": 1, "batch_size": 16}
+    networks, infos = train_class_autoencoders(x, labels, DENSE, start=common, **options)
+    fresh, _ = train_class_autoencoders(x, labels, DENSE, max_tries=50, **(options | {"epochs": 9}))
+    assert [info.started_trained for info in infos] == [True, True]
+    for label, (network, other) in enumerate(zip(networks, fresh, strict=True)):
+        own = x[labels == label]
+        errors = [np.square(apply_in_blocks(n, own) - own).mean() for n in (network, other)]
+        assert errors[0] < errors[1]
+    with pytest.raises(ValueError, match="start is a network"):
+        train_class_autoencoders(x, labels, DENSE | {"hidden": [9]}, start=common, **options)
+
+
 def test_images_are_learned_too():
     generator = np.random.default_rng(0)
     x = generator.uniform(size=(64, 1, 1, 1)).astype(np.float32) * np.ones((1, 8, 8, 1), np.float32)

@@ -1,6 +1,6 @@
 """Prototypes compared: what the kind and the number of prototypes do to the counterfactuals.
 
-    python -m experiments.prototypes [--data-dir DIR] [--limit 2000] [--objective D]
+    python -m experiments.prototypes [--data-dir DIR] [--limit 1000] [--objective D]
 
 Nearest-mean, k-means (both in the autoencoder's latent space) and k-d tree (the K-th nearest
 training image itself, in pixels) for K = 1, 3, 5, 10, 15, 50, each with jaxcf's default settings
@@ -33,7 +33,7 @@ _DRAWN = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Explain the same images with every kind and K."""
     made = common.parser(__doc__)
-    made.set_defaults(limit=2000)
+    made.set_defaults(limit=1000)
     made.add_argument("--objective", default="D", help="default: %(default)s")
     made.add_argument("--numbers", nargs="+", type=int, default=list(NUMBERS), metavar="K")
     options = common.read(made, arguments, numbers=[1, 5, 15])

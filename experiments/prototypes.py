@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.set_defaults(limit=1000)
     made.add_argument("--objective", default="D", help="default: %(default)s")
     made.add_argument("--numbers", nargs="+", type=int, default=list(NUMBERS), metavar="K")
-    options = common.read(made, arguments, numbers=[1, 5, 15])
+    options = common.read(made, arguments, numbers=[1, 15])
     measurer = Measurer(options)
     summary = []
     for kind in prototypes.NAMED_KINDS:

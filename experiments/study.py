@@ -173,8 +173,8 @@ TABLES: dict[str, Table] = {
     ),
     "figure4": Table(
         "mnist/figure4",
-        {"settings": "settings", "objective": "", "found": "found", "steps": "updates"}
-        | {"l1": "L1", "probability": "probability"},
+        {"settings": "settings", "objective": "", "found": "found", "n": "of", "steps": "updates"}
+        | {"l1": "L1", "probability": "probability", "gap": "reconstruction gap"},
     ),
     "figure5": Table(
         "mnist/figure5",

@@ -11,7 +11,7 @@ def test_every_kind_and_number_explains_the_same_images(tmp_path, models_dir):
     rows = json.loads((tmp_path / "digits" / "prototypes.json").read_text())["rows"]
     mine = [row for row in rows if row["subject"] == "counterfactual"]
     assert {(row["kind"], row["k"]) for row in mine} == {
-        (kind, k) for kind in ("nearest", "kdtree", "kmeans") for k in (1, 5, 15)
+        (kind, k) for kind in ("nearest", "kdtree", "kmeans") for k in (1, 15)
     }
     assert {row["n"] for row in mine} == {60}
     assert all(row["found"] >= 50 for row in mine)

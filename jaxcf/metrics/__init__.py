@@ -6,8 +6,8 @@ All functions take batches of numpy arrays.
 from jaxcf.metrics.accidents import ACCIDENTS, survival
 from jaxcf.metrics.distances import elastic_net, l0, l1, l2, validity
 from jaxcf.metrics.interpretability_scores import Interpretability, interpretability
-from jaxcf.metrics.intervals import Interval, mean_interval, mean_intervals, paired_difference
-from jaxcf.metrics.judges import Verdicts, verdicts
+from jaxcf.metrics.intervals import Interval, mean_interval, mean_intervals
+from jaxcf.metrics.oracle import Verdicts, verdicts
 from jaxcf.metrics.plausibility import (
     distance_to_class,
     frechet_distance,
@@ -31,7 +31,6 @@ __all__ = [
     "l2",
     "mean_interval",
     "mean_intervals",
-    "paired_difference",
     "survival",
     "validity",
     "verdicts",

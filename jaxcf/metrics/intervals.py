@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Num, Shaped
+from jaxtyping import Shaped
 
 # Resamples whose row counts are held in memory at once.
 _TOGETHER = 250
@@ -94,35 +94,6 @@ def mean_intervals(
         table = np.stack([np.asarray(v, np.float64) for v in numbers.values()], axis=1)
         intervals |= dict(zip(numbers, _bootstrap(table, level, resamples, seed), strict=True))
     return {name: intervals[name] for name in columns}
-
-
-def paired_difference(
-    first: Num[np.ndarray, " n"],
-    second: Num[np.ndarray, " n"],
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """The mean of `first - second` over the rows where both have a value.
-
-    Args:
-        first: `[n]`, NaN where a row has no value.
-        second: `[n]`, of the same rows.
-        level: of the interval, between 0 and 1.
-        resamples: how many bootstrap samples are drawn.
-        seed: of the resampling.
-
-    Returns:
-        The interval; it excludes 0 where the difference can be told from chance.
-
-    Examples:
-        >>> import numpy as np
-        >>> paired_difference(np.array([3.0, np.nan, 5.0]), np.array([1.0, 0.0, 3.0])).lower
-        2.0
-    """
-    difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    return mean_interval(difference, level=level, resamples=resamples, seed=seed)
 
 
 def _wilson(values: np.ndarray, level: float) -> Interval:

@@ -64,7 +64,7 @@ def test_a_paired_difference_is_surer_than_two_means():
     difficulty = generator.normal(0, 10, size=200)
     first, second = difficulty + 1 + generator.normal(0, 0.5, 200), difficulty
     second[:20] = np.nan
-    paired = metrics.paired_difference(first, second)
+    paired = metrics.mean_interval(first - second)
     assert paired.n == 180
     assert 0.8 < paired.lower < 1 < paired.upper < 1.2
     assert metrics.mean_interval(first).lower < metrics.mean_interval(second).upper

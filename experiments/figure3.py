@@ -5,9 +5,11 @@
 A 9 shall become a 4, and a 1 an 8 (`explain(x, target=4)`), with objective D under jaxcf's default
 settings and under the report's. The search keeps every point it evaluates
 (`SearchOptions(record_path=True)`). For one test image of each pair the picture shows some of
-these points as images, then the prototype, decoded; and beside them the whole path in the plane of
-the two principal components of the encodings around it, the 200 of each class that are nearest to
-the original's (this plane, unlike t-SNE's, has a place for new points).
+these points as images, then the prototype, decoded; and beside them the whole path through latent
+space, seen from the side: to the right is the direction from the original to the prototype, upwards
+the one at right angles to it in which the encodings around differ most (the first principal
+component of the 200 of each class that are nearest to the original's). Unlike t-SNE's, this plane
+has a place for new points, and no other plane shows more of the way to the prototype.
 
 One path proves little, so the first `--rows` test images of each pair are searched, and measured in
 the latent space itself:
@@ -218,27 +220,30 @@ def _draw_strip(axis: "Axes", one: Searched, place: int, fitted: FittedExplainer
 
 
 def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described) -> None:
-    from sklearn.decomposition import PCA
-
-    path = one.encoded[place]
+    path, goal = one.encoded[place], one.explanations.prototype[place].ravel()
     distance = np.linalg.norm(train.encodings - path[0], axis=1)
-    # In the plane of all encodings a path from rim to rim would be too short to see.
     near = np.concatenate(
         [
             members[np.argsort(distance[members])[:SHOWN_ENCODINGS]]
             for members in (np.flatnonzero(train.classes == label) for label in one.pair)
         ]
     )
-    plane = PCA(2).fit(train.encodings[near])
-    points = plane.transform(train.encodings[near])
+    plane = _plane(path[0], goal, train.encodings[near])
+    points = (train.encodings[near] - path[0]) @ plane
     plots.latent_space(axis, points, train.classes[near], keep_look=False, size=4)
-    goal = plane.transform(one.explanations.prototype[place].reshape(1, -1))[0]
-    plots.path_overlay(axis, plane.transform(path), goal=goal)
-    shares = plane.explained_variance_ratio_.sum()
-    axis.set_xlabel(f"{shares:.0%} of their variance", fontsize=8)
+    plots.path_overlay(axis, (path - path[0]) @ plane, goal=(goal - path[0]) @ plane)
+    axis.set_xlabel("towards the prototype", fontsize=8)
     axis.legend(
         fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, labelspacing=1.1
     )
+
+
+def _plane(start: np.ndarray, goal: np.ndarray, encodings: np.ndarray) -> np.ndarray:
+    """Two directions `[features, 2]`: to the goal, and the widest at right angles to it."""
+    towards = (goal - start) / np.linalg.norm(goal - start)
+    rest = encodings - np.outer(encodings @ towards, towards)
+    _, _, components = np.linalg.svd(rest - rest.mean(axis=0), full_matrices=False)
+    return np.stack([towards, components[0]], axis=1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Figure 6: CIFAR-10 with the report's method, 1,000 test images, with judges.
+"""Figure 6: CIFAR-10 with the report's method, 500 test images, with judges.
 
-    python -m experiments.figure6 [--data-dir DIR] [--limit 1000]
+    python -m experiments.figure6 [--data-dir DIR] [--limit 500]
 
 What is made and measured stands in `experiments/photographs.py`.
 """
@@ -12,7 +12,7 @@ from experiments import photographs
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Explain the photographs and measure what came out."""
-    photographs.make("figure6", "cifar10", 1000, __doc__, arguments)
+    photographs.make("figure6", "cifar10", 500, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Figures 6 and 7: the report's method on colour photographs, measured instead of looked at.
 
 The report shows one image per data set and calls the result adversarial noise. Here every objective
-explains 1,000 (CIFAR-10) or 200 (Caltech-101) test images, with the report's settings and with
+explains 500 (CIFAR-10) or 200 (Caltech-101) test images, with the report's settings and with
 jaxcf's own, and independent judges say what they see. `figure6` and `figure7` are the commands.
 """
 

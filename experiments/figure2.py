@@ -18,6 +18,20 @@ no other class has more of them. "Class" is what the classifier predicts, as for
   drawn to.
 - `kdtree`: the K-th nearest training image in pixels, encoded; for the first `--tree-rows` test
   images, since a tree is slow in 784 dimensions.
+
+On MNIST, 10,000 test images, shipped networks (nine minutes of processor time on 2 cores; 95 %
+intervals in results/mnist/figure2.csv), the mean purity:
+
+| K | 1 | 3 | 5 | 10 | 15 | 50 |
+|---|---|---|---|---|---|---|
+| nearest | 0.50 | 0.52 | 0.57 | 0.64 | 0.68 | 0.82 |
+| kmeans chosen | 0.98 | 0.99 | 0.98 | 0.95 | 0.93 | 0.91 |
+| kmeans | 0.99 | 0.99 | 0.99 | 0.98 | 0.98 | 0.97 |
+| kdtree | 0.60 | 0.72 | 0.77 | 0.83 | 0.83 | 0.90 |
+
+The encodings of another class that are nearest to an image are those at that class's rim: of the
+report's nearest-mean prototypes (K = 15) one in four lies where another class has more encodings
+than its own (0.26, 95 % interval 0.25 to 0.27); of its k-means centroids (K = 3) none.
 """
 
 import argparse

@@ -181,7 +181,9 @@ def evaluate(
         )
         survived = metrics.survival(predict, images, new, reconstruct=survival_autoencoder)
         values[subject] |= {f"survives {name}": kept for name, kept in survived.items()}
-        features = map_blocks(judges[0].features, images) if len(images) else np.zeros((0, 1))
+        features = reference_features[:0]
+        if len(images):
+            features = map_blocks(judges[0].features, images)
         frechet[subject] = metrics.frechet_to_class(
             features, new, reference_features, real.test_class[reference], seed=seed
         )

@@ -35,7 +35,7 @@ def test_results_are_read_as_they_were_written(options):
     assert written["note"] == [1, 1]
     assert written["settings"]["seed"] == 0
     assert written["machine"]["jax"]
-    lines = list(csv.DictReader((folder / "test.csv").open()))
+    lines = list(csv.DictReader((folder / "test.csv").read_text().splitlines()))
     assert lines == [
         {"name": "a, b", "score": "0.5", "score_lower": "0.25"}
         | {"score_upper": "inf", "score_n": "3"}

@@ -208,7 +208,7 @@ def combine(parts: Sequence[Evaluation]) -> Evaluation:
         }
         for subject in SUBJECTS
     }
-    nothing = dict.fromkeys(SUBJECTS, Interval(np.nan, np.nan, np.nan, 0))
+    nothing = {subject: Interval(np.nan, np.nan, np.nan, 0) for subject in SUBJECTS}
     return Evaluation(np.concatenate([part.found for part in parts]), values, nothing)
 
 

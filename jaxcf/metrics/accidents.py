@@ -38,7 +38,8 @@ def blur(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n h w c"]:
     """
     from scipy.ndimage import uniform_filter
 
-    return uniform_filter(np.asarray(images, np.float32), size=(1, 3, 3, 1), mode="nearest")
+    smooth: Any = uniform_filter  # its stubs know one size for all axes only
+    return smooth(np.asarray(images, np.float32), size=(1, 3, 3, 1), mode="nearest")
 
 
 def eight_bit(images: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:

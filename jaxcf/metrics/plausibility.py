@@ -199,7 +199,7 @@ def high_frequency_share(
             f"{perturbation.shape}"
         )
     height, width = perturbation.shape[1:3]
-    energy = np.square(dctn(perturbation, axes=(1, 2), norm="ortho"))
+    energy = np.square(np.asarray(dctn(perturbation, axes=(1, 2), norm="ortho")))
     if energy.ndim == 4:
         energy = energy.sum(axis=-1)
     rows, columns = np.arange(height) / height, np.arange(width) / width

@@ -77,14 +77,12 @@ def latent_space(
             linewidths=1.1,
             zorder=3,
         )
+    marks = np.concatenate([np.empty((0, 2)), *(prototypes or {}).values()])
     for label in looks:
-        # The point nearest the median: the median itself may lie where the class has no point.
-        members = points[classes == label]
-        middle = members[np.square(members - np.median(members, axis=0)).sum(axis=1).argmin()]
         name = str(label) if class_names is None else str(class_names[label])
         axis.annotate(
             name,
-            tuple(middle),
+            tuple(_place_of_name(points[classes == label], marks)),
             fontsize=11,
             weight="bold",
             ha="center",
@@ -95,6 +93,17 @@ def latent_space(
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_color(QUIET)
+
+
+def _place_of_name(members: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """A point of the class near its median, which itself may lie where the class has none."""
+    distance = np.square(members - np.median(members, axis=0)).sum(axis=1)
+    if not len(marks):
+        return members[distance.argmin()]
+    # Not on top of a prototype: the free-est place in the inner half of the class.
+    inner = members[np.argsort(distance)[: -(-len(members) // 2)]]
+    room = np.square(inner[:, None] - marks[None]).sum(axis=2).min(axis=1)
+    return inner[room.argmax()]
 
 
 def path_overlay(

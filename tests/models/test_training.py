@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -56,9 +58,10 @@ def test_class_autoencoders_know_only_their_class():
 def test_class_autoencoders_can_start_from_a_trained_one():
     x, labels = rows(60), np.repeat([0, 1], 30)
     common, _ = train_autoencoder(x, DENSE, epochs=60, batch_size=16)
-    options = {"num_classes": 2, "epochs": 1, "batch_size": 16}
+    options: dict[str, Any] = {"num_classes": 2, "epochs": 1, "batch_size": 16}
     networks, infos = train_class_autoencoders(x, labels, DENSE, start=common, **options)
-    fresh, _ = train_class_autoencoders(x, labels, DENSE, max_tries=50, **(options | {"epochs": 9}))
+    longer: dict[str, Any] = options | {"epochs": 9}
+    fresh, _ = train_class_autoencoders(x, labels, DENSE, max_tries=50, **longer)
     assert [info.started_trained for info in infos] == [True, True]
     for label, (network, other) in enumerate(zip(networks, fresh, strict=True)):
         own = x[labels == label]

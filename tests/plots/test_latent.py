@@ -34,6 +34,13 @@ def test_a_name_lies_on_a_point_of_its_class(axis):
     assert list(axis.texts[0].xy) in points[:4].tolist()
 
 
+def test_a_name_keeps_clear_of_the_prototypes(axis):
+    points = np.array([[0.0, 0.0], [0.1, 0.0], [1.0, 0.0], [-5.0, 0.0], [5.0, 0.0], [5.1, 0.0]])
+    marked = {0: np.array([[0.05, 0.0]])}
+    plots.latent_space(axis, points, np.zeros(6, int), prototypes=marked)
+    assert tuple(axis.texts[0].xy) == (1.0, 0.0)
+
+
 def test_prototypes_lie_on_top_in_the_look_of_their_class(axis):
     points, classes = np.zeros((4, 2)), np.array([3, 3, 7, 7])
     plots.latent_space(

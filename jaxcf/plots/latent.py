@@ -100,7 +100,7 @@ def _place_of_name(members: np.ndarray, marks: np.ndarray) -> np.ndarray:
     distance = np.square(members - np.median(members, axis=0)).sum(axis=1)
     if not len(marks):
         return members[distance.argmin()]
-    # Not on top of a prototype: the free-est place in the inner half of the class.
+    # Not on top of a prototype: the freest place in the inner half of the class.
     inner = members[np.argsort(distance)[: -(-len(members) // 2)]]
     room = np.square(inner[:, None] - marks[None]).sum(axis=2).min(axis=1)
     return inner[room.argmax()]

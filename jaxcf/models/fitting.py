@@ -199,9 +199,8 @@ class SmoothedCrossEntropy:
     def __call__(self, network: Classifier, x: Array, y: Array) -> Array:
         """The loss of a network."""
         logits = network(x)
-        right = optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
-        spread = -jax.nn.log_softmax(logits).mean()
-        return (1 - self.smoothing) * right + self.smoothing * spread
+        labels = optax.smooth_labels(jax.nn.one_hot(y, logits.shape[-1]), self.smoothing)
+        return optax.softmax_cross_entropy(logits, labels).mean()
 
 
 def cross_entropy(network: Classifier, x: Array, y: Array) -> Array:

@@ -34,7 +34,25 @@ NUM_FEATURES = 64
 _KERNEL = 5
 
 
-class StridedClassifier(nnx.Module):
+class _FeatureClassifier(nnx.Module):
+    """What the three have in common: logits are one dense layer, `last`, of the features."""
+
+    last: Weights
+
+    def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
+        """The last layer but one for a batch of images."""
+        raise NotImplementedError
+
+    def head(self, features: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
+        """Logits of a batch of features."""
+        return _dense(jnp.asarray(features), self.last)
+
+    def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n classes"]:
+        """Logits of a batch of images."""
+        return self.head(self.features(x))
+
+
+class StridedClassifier(_FeatureClassifier):
     """Large kernels with stride 2 and GELUs, then two dense layers.
 
     `features = gelu(dense(flatten(gelu(conv(... gelu(conv(2 x - 1)))))))`, `logits =
@@ -90,16 +108,8 @@ class StridedClassifier(nnx.Module):
             x = jax.nn.gelu(convolve(x, *getattr(self, f"conv{number}"), stride=2))
         return jax.nn.gelu(_dense(x.reshape(x.shape[0], -1), self.dense))
 
-    def head(self, features: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
-        """Logits of a batch of features."""
-        return _dense(jnp.asarray(features), self.last)
 
-    def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n classes"]:
-        """Logits of a batch of images."""
-        return self.head(self.features(x))
-
-
-class MixerClassifier(nnx.Module):
+class MixerClassifier(_FeatureClassifier):
     """An MLP-Mixer (Tolstikhin et al. 2021): dense layers along patches and along channels in turn.
 
     `tokens = dense(windows(2 x - 1))`, each a patch with half a patch around it; in each block
@@ -169,14 +179,6 @@ class MixerClassifier(nnx.Module):
             x = x + self._mix(number, "channels", x, transposed=False)
         return jax.nn.gelu(_dense(self.norm(x).mean(1), self.dense))
 
-    def head(self, features: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
-        """Logits of a batch of features."""
-        return _dense(jnp.asarray(features), self.last)
-
-    def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n classes"]:
-        """Logits of a batch of images."""
-        return self.head(self.features(x))
-
     def _patches(self, x: Array) -> Array:
         """Every patch with half a patch around it: `[n, patches, 4 * patch**2 * channels]`."""
         height, width, _ = self.image_shape
@@ -200,7 +202,7 @@ class MixerClassifier(nnx.Module):
         return x.swapaxes(1, 2) if transposed else x
 
 
-class AveragingClassifier(nnx.Module):
+class AveragingClassifier(_FeatureClassifier):
     """Convolutions with ELUs and average pooling, then two dense layers.
 
     `features = tanh(dense(flatten(pool(elu(conv(... pool(elu(conv(2 x - 1)))))))))`, `logits =
@@ -257,14 +259,6 @@ class AveragingClassifier(nnx.Module):
             x = layers.conv3x3(x, *weights) if number == 1 else convolve(x, *weights)
             x = average_pool(jax.nn.elu(x))
         return jnp.tanh(_dense(x.reshape(x.shape[0], -1), self.dense))
-
-    def head(self, features: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
-        """Logits of a batch of features."""
-        return _dense(jnp.asarray(features), self.last)
-
-    def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n classes"]:
-        """Logits of a batch of images."""
-        return self.head(self.features(x))
 
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Weights:

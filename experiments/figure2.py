@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from experiments import common, latents, tables
+from experiments import common, explaining, latents, tables
 from experiments.latents import Described, Neighbourhood
 from jaxcf import FittedExplainer, KDTree, KMeans, NearestMean, metrics, plots, prototypes
 from jaxcf.data import Dataset
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         made, arguments, numbers=[1, 15], shown_encodings=500, shown_rows=30, tree_rows=30
     )
     dataset = common.load_data(options)
-    fitted = latents.fit(common.load_model_set(options, dataset), dataset)
+    fitted = explaining.fit(common.load_model_set(options, dataset), dataset)
     train, test = (latents.describe(fitted, x) for x in (dataset.x_train, dataset.x_test))
     neighbourhood = Neighbourhood(train, dataset.num_classes)
 

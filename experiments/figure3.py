@@ -39,14 +39,12 @@ whose c grows, find all.
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.common import with_search
-from experiments import common, latents, tables
+from experiments import common, explaining, latents, tables
 from jaxcf import Explanations, FittedExplainer, metrics, plots, presets
 from jaxcf.data import Dataset
 
@@ -95,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = common.read(made, arguments, limit=None, rows=8)
     dataset = common.load_data(options)
     model_set = common.load_model_set(options, dataset)
-    fitted = latents.fit(model_set, dataset, **presets.named(None, options.objective))
+    fitted = explaining.fit(model_set, dataset, **presets.named(None, options.objective))
     train, test = (latents.describe(fitted, x) for x in (dataset.x_train, dataset.x_test))
     searched = []
     for pair in PAIRS:
@@ -132,8 +130,7 @@ def _search(
     pair: tuple[int, int],
     name: str,
 ) -> Searched:
-    search = presets.named(SETTINGS[name], options.objective)["search"]
-    explainer = with_search(fitted, replace(search, record_path=True))
+    explainer = explaining.under(fitted, SETTINGS[name], options.objective, record_path=True)
     explanations = explainer.explain(dataset.x_test[rows], target=pair[1])
     encoded = _encode_paths(fitted, explanations)
     return Searched(pair, name, rows, explanations, encoded, _measure(explanations, encoded))

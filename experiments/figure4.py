@@ -40,9 +40,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks.common import with_search
-from experiments import common, latents, measuring, tables
-from jaxcf import Explanations, Objective, metrics, plots, presets
+from experiments import common, explaining, tables
+from jaxcf import Explanations, metrics, plots, presets
 from jaxcf.blocks import map_blocks
 from jaxcf.data import Dataset
 from jaxcf.models import ModelSet
@@ -104,16 +103,12 @@ def _search(
     options: argparse.Namespace, dataset: Dataset, model_set: ModelSet
 ) -> dict[Key, Searched]:
     # The prototypes are the same under all objectives and settings.
-    fitted = latents.fit(model_set, dataset, **presets.named("report"))
+    fitted = explaining.fit(model_set, dataset, **presets.named("report"))
     searched = {}
     for name, preset in SETTINGS.items():
         for letter in options.objectives:
             common.say(f"objective {letter}, {name} settings")
-            explainer = measuring.with_objective(
-                with_search(fitted, presets.named(preset, letter)["search"]),
-                Objective.named(letter),
-            )
-            explanations = explainer.explain(dataset.x_test)
+            explanations = explaining.under(fitted, preset, letter).explain(dataset.x_test)
             images = map_blocks(model_set.reconstruct, explanations.counterfactual)
             searched[name, letter] = Searched(explanations, images)
     return searched

@@ -26,14 +26,12 @@ prototype's by a factor of 22.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import with_search
-from experiments import common, latents, measuring, tables
-from jaxcf import Explanations, Objective, metrics, plots, presets
+from experiments import common, explaining, tables
+from jaxcf import Explanations, metrics, plots, presets
 
 LOGARITHMIC = ("prototype", "reconstruction")
 """Terms that fall by a factor; the others begin at 0 or pass through it."""
@@ -48,12 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset = common.load_data(options)
     model_set = common.load_model_set(options, dataset)
     # The prototypes are the same under all objectives.
-    fitted = latents.fit(model_set, dataset, **presets.report())
+    fitted = explaining.fit(model_set, dataset, **presets.report())
     explained = {}
     for letter in options.objectives:
         common.say(f"objective {letter}, {len(dataset.x_test)} images")
-        search = replace(presets.report(letter)["search"], record_history=True)
-        explainer = measuring.with_objective(with_search(fitted, search), Objective.named(letter))
+        explainer = explaining.under(fitted, "report", letter, record_history=True)
         explained[letter] = explainer.explain(dataset.x_test)
     ends = {letter: _ends(one) for letter, one in explained.items()}
     summary = [

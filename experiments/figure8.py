@@ -47,9 +47,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import common
+from experiments import common, explaining
 from experiments.figure8_drawing import Example, draw
-from jaxcf import Explainer, FittedExplainer, attributions, metrics
+from jaxcf import FittedExplainer, attributions, metrics
 from jaxcf.attributions import mask_pixels
 from jaxcf.blocks import map_blocks
 from jaxcf.data import Dataset
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     importance, completeness = _importance(options, model_set, x, scores)
     common.say(f"{dataset.name}: {len(x)} images, {len(METHODS)} ways to mask them")
     cells = _mask(options, model_set, x, original_class, importance)
-    fitted = _fit(model_set, dataset)
+    fitted = explaining.fit(model_set, dataset, objective="D")
     recoveries = _recover(fitted, cells, original_class)
     done = list(zip(cells, recoveries, strict=True))
     blank = {method: np.ptp(values, axis=(1, 2)) == 0 for method, values in importance.items()}
@@ -155,11 +155,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of integrated gradients (default: %(default)s)",
     )
     return common.read(parser, arguments, search_limit=8, integration_steps=8)
-
-
-def _fit(model_set: ModelSet, dataset: Dataset) -> FittedExplainer:
-    explainer = Explainer(**model_set.functions(), objective="D", feature_range=(0.0, 1.0))
-    return explainer.fit(dataset.x_train)
 
 
 # ---- masks ----

@@ -1,14 +1,12 @@
 """Encodings of many rows and what lies around a point among them: shared by figures 2 and 3."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxcf import Explainer, FittedExplainer
+from jaxcf import FittedExplainer
 from jaxcf.blocks import map_blocks
-from jaxcf.data import Dataset
 from jaxcf.descriptions import describe_rows
-from jaxcf.models import ModelSet
 
 NEIGHBOURS = 50
 """Training encodings around a prototype that say whose it is."""
@@ -31,12 +29,6 @@ class Surroundings(NamedTuple):
 
     purity: np.ndarray
     own_majority: np.ndarray
-
-
-def fit(model_set: ModelSet, dataset: Dataset, **settings: Any) -> FittedExplainer:
-    """An explainer of the model set for images in [0, 1], with prototypes in latent space."""
-    explainer = Explainer(**model_set.functions(), **settings, feature_range=(0.0, 1.0))
-    return explainer.fit(dataset.x_train)
 
 
 def describe(fitted: FittedExplainer, x: np.ndarray) -> Described:

@@ -2,13 +2,12 @@
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments import common
-from jaxcf import Explainer, Explanations, FittedExplainer, Objective, evaluation, metrics
+from jaxcf import Explanations, FittedExplainer, evaluation, metrics
 from jaxcf.evaluation import COUNTERFACTUAL, SUBJECTS, Autoencoders, Evaluation
 from jaxcf.metrics import Interval
 from jaxcf.models import ModelSet
@@ -44,20 +43,13 @@ class Measurer:
         self.judges = common.load_judges(options, self.dataset)
         self._real = common.load_real_images(options)
 
-    def fit(self, model_set: ModelSet, **settings: Any) -> FittedExplainer:
-        """An explainer of a model set, with its prototypes."""
-        in_input_space = getattr(settings.get("prototypes"), "in_input_space", False)
-        functions = model_set.functions(latent_prototypes=not in_input_space)
-        explainer = Explainer(**functions, **settings, feature_range=(0.0, 1.0))
-        return explainer.fit(self.dataset.x_train)
-
     def measure(
         self, fitted: FittedExplainer, x: np.ndarray, model_set: ModelSet | None = None
     ) -> Measured:
         """Explain rows and evaluate what was found.
 
         Args:
-            fitted: by `fit`.
+            fitted: by `explaining.fit`.
             x: `[n, h, w, c]`.
             model_set: the one that `fitted` explains; None is the first.
         """
@@ -87,12 +79,6 @@ class Measurer:
 
 def _autoencoders(model_set: ModelSet) -> Autoencoders:
     return Autoencoders(model_set.reconstruct, model_set.class_reconstruct())
-
-
-def with_objective(fitted: FittedExplainer, objective: Objective) -> FittedExplainer:
-    """The same explainer, its prototypes included, under another objective."""
-    options = replace(fitted.options, objective=objective)
-    return replace(fitted, options=options, objective=objective)
 
 
 def join(parts: list[Measured]) -> tuple[dict[str, np.ndarray], Evaluation]:

@@ -9,8 +9,8 @@ means nothing without one).
 from collections.abc import Sequence
 
 from benchmarks.common import print_table, text
-from experiments import common
-from jaxcf import Explainer, metrics, presets
+from experiments import common, explaining
+from jaxcf import metrics, presets
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,14 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.add_argument("--objectives", default="ABCD", metavar="LETTERS")
     options = common.read(made, arguments, limit=10, objectives="AD")
     dataset = common.load_data(options)
-    functions = common.load_model_set(options, dataset).functions()
+    # The prototypes are the same under all objectives.
+    fitted = explaining.fit(common.load_model_set(options, dataset), dataset, **presets.paper())
     rows = []
     for objective in options.objectives:
         common.say(f"objective {objective}")
-        explainer = Explainer(
-            **functions, **presets.paper(objective), feature_range=(0.0, 1.0)
-        ).fit(dataset.x_train)
-        explanations = explainer.explain(dataset.x_test)
+        explanations = explaining.under(fitted, "paper", objective).explain(dataset.x_test)
         found = explanations.found
         rows.append(
             {

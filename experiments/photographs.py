@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.common import print_table, with_search
-from experiments import common, measuring, tables
+from benchmarks.common import print_table
+from experiments import common, explaining, measuring, tables
 from experiments.measuring import Measured, Measurer
-from jaxcf import Objective, plots, presets
+from jaxcf import plots, presets
 from jaxcf.evaluation import COUNTERFACTUAL
 
 if TYPE_CHECKING:
@@ -44,13 +44,10 @@ def make(
     measured = {}
     for settings, preset in _SETTINGS.items():
         # The prototypes are the same under all objectives.
-        fitted = measurer.fit(measurer.models, **presets.named(preset))
+        fitted = explaining.fit(measurer.models, measurer.dataset, **presets.named(preset))
         for letter in options.objectives:
             common.say(f"{settings} settings, objective {letter}")
-            search = presets.named(preset, letter)["search"]
-            explainer = measuring.with_objective(
-                with_search(fitted, search), Objective.named(letter)
-            )
+            explainer = explaining.under(fitted, preset, letter)
             measured[settings, letter] = measurer.measure(explainer, measurer.dataset.x_test)
     _write(name, measurer, options, measured)
 

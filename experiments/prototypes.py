@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import print_table
-from experiments import common, measuring
+from experiments import common, explaining, measuring
 from experiments.measuring import STOCK, WIDE, Measurer
 from jaxcf import plots, presets, prototypes
 from jaxcf.evaluation import COUNTERFACTUAL
@@ -43,9 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for k in options.numbers:
             common.say(f"{kind}, K = {k}")
             settings = presets.named(None, options.objective)
-            fitted = measurer.fit(
-                measurer.models, **settings | {"prototypes": prototypes.named(kind, k=k)}
-            )
+            settings["prototypes"] = prototypes.named(kind, k=k)
+            fitted = explaining.fit(measurer.models, measurer.dataset, **settings)
             measured = measurer.measure(fitted, measurer.dataset.x_test)
             costs = measuring.costs(measured.explanations)
             summary += measuring.summary_rows({"kind": kind, "k": k}, costs, measured.evaluation)

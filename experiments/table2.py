@@ -39,10 +39,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import print_table, with_search
-from experiments import claims, common, measuring, tables
+from benchmarks.common import print_table
+from experiments import claims, common, explaining, measuring, tables
 from experiments.measuring import STOCK, WIDE, Measured, Measurer
-from jaxcf import Objective, metrics, plots, presets
+from jaxcf import metrics, plots, presets
 from jaxcf.evaluation import COUNTERFACTUAL
 from jaxcf.models import ModelSet
 from jaxcf.objective import NAMED_OBJECTIVES
@@ -95,13 +95,10 @@ def _make(part: str, measurer: Measurer, options: argparse.Namespace) -> None:
     measured: dict[str, list[Measured]] = {letter: [] for letter in options.objectives}
     for number, model_set in enumerate(sets):
         # The prototypes are the same under all objectives.
-        fitted = measurer.fit(model_set, **presets.named(preset))
+        fitted = explaining.fit(model_set, dataset, **presets.named(preset))
         for letter in options.objectives:
             common.say(f"{part}: objective {letter}, models {number}, {len(rows)} images")
-            search = presets.named(preset, letter)["search"]
-            explainer = measuring.with_objective(
-                with_search(fitted, search), Objective.named(letter)
-            )
+            explainer = explaining.under(fitted, preset, letter)
             measured[letter].append(measurer.measure(explainer, dataset.x_test[rows], model_set))
     _write(part, measurer, options, measured, sets, np.tile(rows, len(sets)))
 

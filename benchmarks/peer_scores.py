@@ -87,7 +87,7 @@ def score(
         lambda points, weight, *instance: describe(Instance(*instance), points, weight),
         counterfactual,
         np.full(n, PREDICTION_WEIGHT, np.float32),
-        *Instance._make(fixed),
+        *fixed,
     )
     new_class = probabilities.argmax(axis=1)
     valid = new_class != classes

@@ -1,6 +1,7 @@
 """Counterfactual explanations guided by class prototypes, for a whole test set in one call."""
 
 from jaxcf import attributions, data, metrics, presets, prototypes, solvers
+from jaxcf.constraints import Constraints
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
 from jaxcf.explanations import Explanations
@@ -12,6 +13,7 @@ from jaxcf.version import __version__
 
 __all__ = [
     "Candidate",
+    "Constraints",
     "EngineOptions",
     "Explainer",
     "ExplanationInterrupted",

@@ -112,7 +112,8 @@ class _Queue:
             here = slots[filled : filled + count]
             window = slice(self._position, self._position + count)
             rows[here] = self._block.rows[window]
-            for target, source in zip(incoming, self._block.instances, strict=True):
+            waiting = jax.tree.leaves(self._block.instances)
+            for target, source in zip(jax.tree.leaves(incoming), waiting, strict=True):
                 target[here] = source[window]
             filled += count
             self._position += count

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from jaxcf import prototypes, run
 from jaxcf.blocks import map_blocks
+from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
 from jaxcf.descriptions import describe_rows
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
@@ -162,10 +163,12 @@ class Explainer:
             )
         models = self._models()
         num_classes, latent_shape = check_models(models, self.params, x_train.shape[1:])
-        classes, encodings = self._describe_training(models, x_train)
+        probabilities, encodings = self._describe_training(models, x_train)
+        classes = probabilities.argmax(axis=1)
         if labels is not None:
             classes = _check_labels(labels, len(x_train), num_classes)
-        fitted = prototypes.fit(self._prototype_kind(), encodings, classes, num_classes)
+        sure = probabilities[np.arange(len(classes)), classes] > self._objective().confidence
+        fitted = prototypes.fit(self._prototype_kind(), encodings[sure], classes[sure], num_classes)
         return FittedExplainer(
             options=self,
             models=models,
@@ -195,7 +198,7 @@ class Explainer:
                 f"predict returned values from {lowest:.3g} to {highest:.3g}, which are no "
                 "probabilities; pass output='logits' if they are logits"
             )
-        return probabilities.argmax(axis=1), encodings
+        return probabilities, encodings
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,7 @@ class FittedExplainer:
     num_classes: int
     shape: tuple[int, ...]
     latent_shape: tuple[int, ...]
-    feature_range: run.FeatureRange
+    feature_range: FeatureRange
     seconds: float
 
     def explain(
@@ -230,7 +233,7 @@ class FittedExplainer:
         x: ArrayLike,
         *,
         target: Target = None,
-        feature_range: Range | None = None,
+        constraints: Constraints | None = None,
         on_progress: OnProgress | None = None,
     ) -> Explanations:
         """Explain every row.
@@ -240,9 +243,8 @@ class FittedExplainer:
             target: None for any class but the original; a class for all rows; `[n]`, one per row;
                 a boolean mask `[n, classes]`; or a list with a collection of classes per row. The
                 prediction term, the prototype and the acceptance all keep to it.
-            feature_range: other ranges than the explainer's: scalars, arrays `*shape`, or arrays
-                `[n, *shape]` for every row its own. A frozen feature has both equal to its value.
-                Traced: other values compile nothing anew.
+            constraints: what the counterfactuals may be, for all rows or each its own. Traced:
+                other values compile nothing anew.
             on_progress: called now and then with a `Progress`.
 
         Returns:
@@ -251,12 +253,12 @@ class FittedExplainer:
 
         Raises:
             TypeError: if `x` or `target` is of a wrong type.
-            ValueError: if a shape or the one target class is wrong.
+            ValueError: if a shape or the one target class is wrong, or constraints don't fit.
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
         x = self._check_rows(x)
-        batch = run.Batch(x, target, self._range_for(feature_range, x))
-        search = run.Run(self, on_progress, num_rows=len(x))
+        batch = run.Batch(x, target, resolve(constraints, self.feature_range, x))
+        search = run.Run(self, on_progress, len(x), batch.feasible.num_levels)
         try:
             return next(search.explain([batch]))
         except KeyboardInterrupt:
@@ -281,7 +283,8 @@ class FittedExplainer:
             batches cost nothing.
         """
         ready = (
-            run.Batch(x, target, self._range_for(None, x)) for x in map(self._check_rows, batches)
+            run.Batch(x, target, resolve(None, self.feature_range, x))
+            for x in map(self._check_rows, batches)
         )
         return run.Run(self, on_progress).explain(ready)
 
@@ -294,11 +297,6 @@ class FittedExplainer:
                 f"training{hint}"
             )
         return x
-
-    def _range_for(self, given: Range | None, x: np.ndarray) -> run.FeatureRange:
-        if given is None:
-            return self.feature_range
-        return _check_range(given, self.shape, num_rows=len(x))
 
 
 def as_rows(name: str, x: Any) -> np.ndarray:
@@ -327,31 +325,8 @@ def _check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _range_of(given: Range | None, x_train: np.ndarray) -> run.FeatureRange:
+def _range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
     if given is not None:
-        return _check_range(given, x_train.shape[1:])
+        return FeatureRange(*check_range(given, x_train.shape[1:]), strict=True)
     axes = 0 if x_train.ndim == 2 else None
-    return run.FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)
-
-
-def _check_range(
-    given: Any, shape: tuple[int, ...], num_rows: int | None = None
-) -> run.FeatureRange:
-    try:
-        lower, upper = (np.asarray(end, np.float32) for end in given)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"feature_range must be (lower, upper) of numbers or arrays, got {given!r}"
-        ) from error
-    full = shape if num_rows is None else (num_rows, *shape)
-    for name, end in (("lower", lower), ("upper", upper)):
-        try:
-            np.broadcast_to(end, full)
-        except ValueError as error:
-            raise ValueError(
-                f"the {name} end of feature_range has shape {end.shape}, which doesn't fit "
-                f"instances of shape {shape}"
-            ) from error
-    if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
-        raise ValueError("feature_range needs lower <= upper everywhere, and no NaN")
-    return run.FeatureRange(lower, upper, strict=True)
+    return FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxcf.constraints import Grid
+
 Scalar = int | float | np.number | Array
 
 PREDICTION = "prediction"
@@ -62,6 +64,7 @@ class Instance(NamedTuple):
         prototype: `[*latent]`, proto_j of eq. 7.
         lower: `[*shape]`, the smallest allowed values.
         upper: `[*shape]`, the largest allowed values.
+        grid: the values its features may take, or None where any within the range will do.
     """
 
     original: Float[Array, "*shape"]
@@ -70,6 +73,7 @@ class Instance(NamedTuple):
     prototype: Float[Array, "*latent"]
     lower: Float[Array, "*shape"]
     upper: Float[Array, "*shape"]
+    grid: Grid | None = None
 
 
 class Candidate(NamedTuple):
@@ -106,6 +110,9 @@ class Objective:
     Args:
         margin: kappa in eq. 4, the lead in probability beyond which the prediction term rewards
             no further change, in [0, 1). Traced.
+        confidence: the probability that the target class must exceed, in [0, 1): in the
+            prediction term, in what counts as a counterfactual, and for the training rows that
+            prototypes are made of. 0 asks only that it be the decision. Traced.
         l1_weight: beta. Traced.
         l2_weight: the factor of the squared Euclidean length; 1 in the paper. Traced.
         reconstruction_weight: gamma in eq. 6. Traced.
@@ -132,6 +139,7 @@ class Objective:
     """
 
     margin: Scalar = 0.0
+    confidence: Scalar = 0.0
     l1_weight: Scalar = 0.1
     l2_weight: Scalar = 1.0
     reconstruction_weight: Scalar = 100.0
@@ -238,7 +246,12 @@ class Objective:
         used = {name: float(weights[name]) for name in self.terms if name in weights}
         extra = zip(self.extra_terms, self.extra_weights, strict=True)
         used |= {name: float(weight) for (name, _), weight in extra}
-        return {"terms": list(self.term_names), "weights": used, "margin": float(self.margin)}
+        return {
+            "terms": list(self.term_names),
+            "weights": used,
+            "margin": float(self.margin),
+            "confidence": float(self.confidence),
+        }
 
 
 def traced(objective: Objective) -> Objective:
@@ -250,12 +263,15 @@ def traced(objective: Objective) -> Objective:
 
 
 def class_margin(
-    probabilities: Float[Array, " classes"], targets: Bool[Array, " classes"]
+    probabilities: Float[Array, " classes"],
+    targets: Bool[Array, " classes"],
+    confidence: Scalar = 0.0,
 ) -> Float[Array, ""]:
     """How far the decision is from a target class: negative once it is one.
 
-    The largest probability outside the targets minus the largest inside. With every class but
-    the original as target this is the difference in eq. 4.
+    The largest probability outside the targets, or the confidence asked for if that is more,
+    minus the largest inside. With every class but the original as target and no confidence this
+    is the difference in eq. 4.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -264,6 +280,7 @@ def class_margin(
         0.2
     """
     outside = jnp.max(jnp.where(targets, -jnp.inf, probabilities))
+    outside = jnp.maximum(outside, confidence)
     inside = jnp.max(jnp.where(targets, probabilities, -jnp.inf))
     return outside - inside
 
@@ -292,7 +309,7 @@ def loss_terms(
     values: dict[str, Array] = {}
     for term in objective.terms:
         if term == PREDICTION:  # eq. 4
-            margin = class_margin(outputs.probabilities, instance.targets)
+            margin = class_margin(outputs.probabilities, instance.targets, objective.confidence)
             values[term] = prediction_weight * jnp.maximum(margin, -jnp.asarray(objective.margin))
         elif term == L1:  # eq. 5
             values[term] = objective.l1_weight * jnp.sum(jnp.abs(perturbation))

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxcf import search, storage
 from jaxcf.blocks import map_blocks
+from jaxcf.constraints import FeasibleSets, Grid
 from jaxcf.descriptions import describe_results, describe_rows
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
@@ -31,26 +32,12 @@ if TYPE_CHECKING:
 _PREPARED_TOGETHER = 4096
 
 
-class FeatureRange(NamedTuple):
-    """Smallest and largest allowed values.
-
-    Attributes:
-        lower: broadcasts to `*shape` or `[n, *shape]`.
-        upper: likewise.
-        strict: whether rows outside it are refused; else they may keep their own values.
-    """
-
-    lower: np.ndarray
-    upper: np.ndarray
-    strict: bool
-
-
 class Batch(NamedTuple):
     """Rows to be explained, with what is asked of them."""
 
     x: np.ndarray
     target: Target
-    feature_range: FeatureRange
+    feasible: FeasibleSets
 
 
 class Progress(NamedTuple):
@@ -87,8 +74,9 @@ class _OpenBatch:
     def __init__(self, explainer: "FittedExplainer", batch: Batch, first_row: int) -> None:
         self.first_row = first_row
         self._explainer = explainer
+        self._confidence = float(explainer.objective.confidence)
         self._x = batch.x
-        self._range = batch.feature_range
+        self._feasible = batch.feasible
         n = len(batch.x)
         self._asked = read_targets(batch.target, n, explainer.num_classes)
         self._any_other = batch.target is None
@@ -111,10 +99,11 @@ class _OpenBatch:
     def _mark_invalid_rows(self) -> None:
         flat_axes = tuple(range(1, self._x.ndim))
         finite = np.isfinite(self._x).all(axis=flat_axes)
-        if self._range.strict:
-            with np.errstate(invalid="ignore"):
-                outside = (self._x < self._range.lower) | (self._x > self._range.upper)
-            self.status[outside.any(axis=flat_axes)] = Status.OUT_OF_RANGE
+        for start in range(0, len(self._x), _PREPARED_TOGETHER):
+            piece = slice(start, start + _PREPARED_TOGETHER)
+            feasible = self._feasible.of(piece)
+            self.status[piece][feasible.fixed] = Status.NOTHING_MAY_CHANGE
+            self.status[piece][feasible.outside] = Status.OUT_OF_RANGE
         self.status[self._asked.unknown] = Status.UNKNOWN_TARGET
         self.status[~finite] = Status.INVALID_INPUT
 
@@ -153,7 +142,8 @@ class _OpenBatch:
 
         status = np.full(len(rows), Status.RUNNING, np.int8)
         status[selection.target_class < 0] = Status.NO_PROTOTYPE
-        status[self.targets[rows, original_class]] = Status.ALREADY_IN_TARGET
+        sure = probabilities[np.arange(len(rows)), original_class] > self._confidence
+        status[self.targets[rows, original_class] & sure] = Status.ALREADY_IN_TARGET
         status[~finite] = Status.MODEL_NOT_FINITE
         self.status[rows] = np.where(self.status[rows] == Status.IDLE, status, self.status[rows])
         self.original_probabilities[rows] = probabilities
@@ -162,15 +152,13 @@ class _OpenBatch:
         self.target_class[rows] = selection.target_class
 
     def _instances(self, rows: np.ndarray) -> Instance:
-        x = self._x[rows]
-        lower, upper = (
-            np.broadcast_to(end, self._x.shape)[rows].astype(np.float32, copy=False)
-            for end in (self._range.lower, self._range.upper)
+        feasible: Any = self._feasible.of(rows)
+        original, original_class, targets, prototype = (
+            cast(Any, array[rows])
+            for array in (self._x, self.original_class, self.targets, self.prototype)
         )
-        if not self._range.strict:
-            lower, upper = np.minimum(lower, x), np.maximum(upper, x)
-        original_class, targets = self.original_class[rows], self.targets[rows]
-        return Instance._make((x, original_class, targets, self.prototype[rows], lower, upper))
+        bounds = feasible.lower, feasible.upper, feasible.grid
+        return Instance(original, original_class, targets, prototype, *bounds)
 
     def accept(self, finished: Finished) -> None:
         """Take over rows that have ended."""
@@ -212,7 +200,7 @@ class _OpenBatch:
                 self._explainer.options.params,
                 objective,
             )
-            instances = self._instances(described)
+            *instances, _ = self._instances(described)  # no loss term looks at the grid
             fresh, terms = map_blocks(
                 lambda counterfactual, weight, *rest: describe(
                     Instance(*rest), counterfactual, weight
@@ -254,7 +242,8 @@ class _OpenBatch:
     def _confirm(self, probabilities: np.ndarray) -> None:
         found = np.flatnonzero(self.status == Status.FOUND)
         decided = _argmax(probabilities)[found]
-        self.status[found[~self.targets[found, decided]]] = Status.NOT_CONFIRMED
+        kept = self.targets[found, decided] & (probabilities[found, decided] > self._confidence)
+        self.status[found[~kept]] = Status.NOT_CONFIRMED
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:
@@ -268,6 +257,7 @@ class Run:
         explainer: fitted.
         on_progress: called when rows have ended.
         num_rows: how many rows will come, if known.
+        num_levels: the most values a feature is held to; None where no feature is held to a grid.
     """
 
     def __init__(
@@ -275,10 +265,12 @@ class Run:
         explainer: "FittedExplainer",
         on_progress: Callable[[Progress], None] | None,
         num_rows: int | None = None,
+        num_levels: int | None = None,
     ) -> None:
         self._explainer = explainer
         self._on_progress = on_progress
         self._num_rows = num_rows
+        self._num_levels = num_levels
         self._open: deque[_OpenBatch] = deque()
         self._seconds = {"prototypes": explainer.seconds, "compile": 0.0, "search": 0.0}
         self._settings: dict[str, Any] = {}
@@ -324,10 +316,15 @@ class Run:
     def _template(self) -> Instance:
         explainer = self._explainer
         shape, latent = explainer.shape, explainer.latent_shape
-        original, prototype = ((dims, jnp.float32) for dims in (shape, latent))
-        original_class, targets = ((), jnp.int32), ((explainer.num_classes,), jnp.bool_)
+        original, prototype = (jax.ShapeDtypeStruct(dims, jnp.float32) for dims in (shape, latent))
+        original_class = jax.ShapeDtypeStruct((), jnp.int32)
+        targets = jax.ShapeDtypeStruct((explainer.num_classes,), jnp.bool_)
+        grid = None
+        if self._num_levels is not None:
+            levels = jax.ShapeDtypeStruct((*shape, self._num_levels), jnp.float32)
+            grid = Grid(cast(Any, original), cast(Any, levels))
         leaves = (original, original_class, targets, prototype, original, original)
-        return Instance._make(jax.ShapeDtypeStruct(*leaf) for leaf in leaves)
+        return Instance(*cast(Any, leaves), grid=grid)
 
     def _blocks(self, batches: Iterable[Batch]) -> Iterator[Block]:
         first_row = 0

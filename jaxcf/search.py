@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcf import solvers
+from jaxcf.constraints import snap
 from jaxcf.objective import PREDICTION, Instance, Objective, Scalar, class_margin
 from jaxcf.solvers import Solver, SolverState, clip_perturbation
 from jaxcf.status import Status
@@ -207,6 +208,11 @@ def init(rule: Rule, limits: Limits, num_terms: int, instance: Instance) -> Sear
     )
 
 
+def feasible(point: Float[Array, "*shape"], instance: Instance) -> Float[Array, "*shape"]:
+    """The nearest point that the instance may become."""
+    return snap(point, instance.original, instance.lower, instance.upper, instance.grid)
+
+
 def view(
     instance: Instance, query: Float[Array, "*shape"]
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
@@ -216,13 +222,18 @@ def view(
     that starts at the end of its range must be able to leave it.
     """
     inside = (query >= instance.lower) & (query <= instance.upper)
-    clipped = jax.lax.stop_gradient(jnp.clip(query, instance.lower, instance.upper))
-    return jnp.where(inside, query, clipped), query - instance.original
+    seen = jax.lax.stop_gradient(feasible(query, instance))
+    if instance.grid is None:
+        return jnp.where(inside, query, seen), query - instance.original
+    # The model is asked about the nearest point of the grid, the step is taken from the query.
+    through = query - jax.lax.stop_gradient(query)
+    return seen + jnp.where(inside, through, 0.0), query - instance.original
 
 
 def candidate(instance: Instance, state: SearchState) -> Float[Array, "*shape"]:
     """The point that would be the counterfactual if the search stopped now."""
-    return clip_perturbation(state.solver.iterate - instance.original, instance)
+    clipped = clip_perturbation(state.solver.iterate - instance.original, instance)
+    return clipped if instance.grid is None else feasible(clipped, instance)
 
 
 def elastic_net(l1_weight: Scalar, perturbation: Float[Array, "*shape"]) -> Float[Array, ""]:
@@ -298,7 +309,7 @@ def _accept(
         The state, whether the candidate is a counterfactual, whether all numbers are finite.
     """
     point = candidate(instance, state)
-    margin = class_margin(probabilities, instance.targets)
+    margin = class_margin(probabilities, instance.targets, objective.confidence)
     finite = jnp.isfinite(margin) & jnp.all(jnp.isfinite(gradient))
     flipped = margin < -jnp.asarray(objective.margin)
     distance = elastic_net(objective.l1_weight, point - instance.original)

@@ -17,6 +17,7 @@ class Status(IntEnum):
     NOT_CONFIRMED = 8
     INTERRUPTED = 9
     UNKNOWN_TARGET = 10
+    NOTHING_MAY_CHANGE = 11
     RUNNING = 100
     IDLE = 101
 
@@ -34,13 +35,15 @@ _MESSAGES = {
     "raise prediction_weight or let it grow (weight_growth > 1), or add a prototype term",
     Status.ALREADY_IN_TARGET: "the model already decides for a requested class",
     Status.INVALID_INPUT: "the row holds NaN or infinite values",
-    Status.OUT_OF_RANGE: "the row lies outside feature_range",
+    Status.OUT_OF_RANGE: "the row itself lies outside its range, or has a value that "
+    "its rules don't allow",
     Status.NO_PROTOTYPE: "no requested class has a prototype",
     Status.MODEL_NOT_FINITE: "a model returned NaN or infinite values for this row",
     Status.NOT_CONFIRMED: "the decision changed during the search, but not when the "
     "counterfactual was predicted again",
     Status.INTERRUPTED: "the search was interrupted before this row was finished",
     Status.UNKNOWN_TARGET: "the requested class does not exist",
+    Status.NOTHING_MAY_CHANGE: "the rules leave no feature anything but its own value",
     Status.RUNNING: "still being searched",
     Status.IDLE: "not started",
 }

@@ -27,7 +27,7 @@ from helpers import (
     solver,
 )
 
-from jaxcf import EngineOptions, Explanations, FittedExplainer, Status
+from jaxcf import Constraints, EngineOptions, Explanations, FittedExplainer, Status
 
 
 class Case(NamedTuple):
@@ -132,7 +132,7 @@ def test_ranges_and_frozen_features_hold_exactly_for_every_row(case):
     upper = x + rng.uniform(0, 0.3, x.shape).astype(np.float32)
     frozen = rng.random(x.shape) < 0.3
     lower, upper = np.where(frozen, x, lower), np.where(frozen, x, upper)
-    found = fitted(case).explain(x, feature_range=(lower, upper)).counterfactual
+    found = fitted(case).explain(x, constraints=Constraints(lower, upper)).counterfactual
     assert (found >= lower).all()
     assert (found <= upper).all()
     assert found[frozen].tobytes() == x[frozen].tobytes()
@@ -140,7 +140,7 @@ def test_ranges_and_frozen_features_hold_exactly_for_every_row(case):
 
 def test_one_range_for_all_rows_holds_exactly(case):
     x = mlp().x
-    found = fitted(case).explain(x, feature_range=(-0.95, np.full(5, 0.8, np.float32)))
+    found = fitted(case).explain(x, constraints=Constraints(-0.95, np.full(5, 0.8, np.float32)))
     inside = (x <= np.float32(0.8)).all(axis=1)
     np.testing.assert_array_equal(found.status == Status.OUT_OF_RANGE, ~inside)
     assert (found.counterfactual[inside] >= np.float32(-0.95)).all()
@@ -249,9 +249,9 @@ def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
     run(target=1)
     run(target=np.array([0, 1, 2, 0, 1, 2]))
     run(target=[[0, 1], [1], [2], [0], [1, 2], [2]])
-    run(feature_range=(-2, 2))
-    run(feature_range=(-np.ones(5), np.full(5, np.inf)))
-    run(feature_range=(x - 0.1, x + 0.2))
+    run(constraints=Constraints(-2, 2))
+    run(constraints=Constraints(-np.ones(5), np.full(5, np.inf)))
+    run(constraints=Constraints(x - 0.1, x + 0.2))
     assert traces == once
     # And the sweep did reach the search.
     assert len({answers.counterfactual.tobytes() for answers in swept}) > 5

@@ -202,6 +202,7 @@ def test_weights_may_be_any_sort_of_number_and_are_recorded_as_plain_ones(number
         "terms": ["prediction", "l1", "l2"],
         "weights": {"l1": 2.0, "l2": 1.0},
         "margin": 0.0,
+        "confidence": 0.0,
     }
 
 

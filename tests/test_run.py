@@ -137,6 +137,7 @@ def test_the_settings_say_what_was_done(ready):
         "terms": ["prediction", "l1", "l2", "prototype"],
         "weights": {"l1": 0.05, "l2": 1.0, "prototype": 10.0},
         "margin": 0.0,
+        "confidence": 0.0,
     }
     assert settings["prototypes"] == {"kind": "nearest", "k": 3}
     expected = {"solver": "adam", "stop": "first_flip", "max_steps": 20, "weight_growth": 1.0}

@@ -1,0 +1,310 @@
+"""What a counterfactual may be: ranges, frozen features, directions, steps and allowed values.
+
+The caller states rules per feature or per instance (`Constraints`); `resolve` fits them to the
+rows, and the search takes each row's feasible set as traced values: other rules compile nothing
+anew. `snap` is the one place where a point is brought onto them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from numpy.typing import ArrayLike
+
+# In float32 a bound or a value on the grid is a multiple of the step only to this share of one.
+_GRID_TOLERANCE = 0.05
+
+
+class Grid(NamedTuple):
+    """The values that the features of one instance may take, where not all within the range.
+
+    Attributes:
+        step: `[*shape]`, the feature takes multiples of it; 0 for any value.
+        levels: `[*shape, most]`, the feature takes one of these; padded with infinity, which alone
+            means any value.
+    """
+
+    step: Float[Array, "*shape"]
+    levels: Float[Array, "*shape most"]
+
+
+def snap(
+    point: Float[Array, "*shape"],
+    original: Float[Array, "*shape"],
+    lower: Float[Array, "*shape"],
+    upper: Float[Array, "*shape"],
+    grid: Grid | None,
+) -> Float[Array, "*shape"]:
+    """The feasible point nearest to a point of ONE instance, feature by feature.
+
+    Args:
+        point: `[*shape]`.
+        original: `[*shape]`; a feature that has no other feasible value keeps this one.
+        lower: `[*shape]`, the smallest allowed values.
+        upper: `[*shape]`, the largest allowed values.
+        grid: the values that features may take, or None where any within the range will do.
+
+    Returns:
+        `[*shape]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([0.5, 0.0])
+        >>> grid = Grid(jnp.array([0.25, 0.0]), jnp.array([[jnp.inf] * 2, [0.0, 0.8]]))
+        >>> [round(v, 2) for v in snap(jnp.full(2, 0.8), x, x - 1, x + 1, grid).tolist()]
+        [0.75, 0.8]
+    """
+    clipped = jnp.clip(point, lower, upper)
+    if grid is None:
+        return clipped
+    step = jnp.where(grid.step > 0, grid.step, 1.0)
+    first = jnp.ceil(lower / step - _GRID_TOLERANCE)
+    last = jnp.floor(upper / step + _GRID_TOLERANCE)
+    multiple = jnp.clip(jnp.clip(jnp.round(clipped / step), first, last) * step, lower, upper)
+    own = (first > last) | (jnp.abs(multiple - original) < _GRID_TOLERANCE * step)
+    stepped = jnp.where(own, original, multiple)
+
+    nearest = jnp.argmin(jnp.abs(clipped[..., None] - grid.levels), axis=-1, keepdims=True)
+    level = jnp.take_along_axis(grid.levels, nearest, axis=-1)[..., 0]
+    has_levels = jnp.any(jnp.isfinite(grid.levels), axis=-1)
+    snapped = jnp.where(grid.step > 0, stepped, clipped)
+    return jnp.where(point == original, original, jnp.where(has_levels, level, snapped))
+
+
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """What counterfactuals may be, in the units of the rows; every counterfactual obeys all of it.
+
+    Everything is None (no such rule), or an array for all rows (`*shape`, or what broadcasts to
+    it) or for each its own (`[n, *shape]`). All of it is traced: other values compile nothing anew.
+
+    Args:
+        lower: smallest allowed values; None keeps the explainer's range.
+        upper: largest allowed values.
+        frozen: true where a feature must keep its value.
+        increase_only: true where a feature may only grow.
+        decrease_only: true where a feature may only fall.
+        step: features take multiples of it, such as 1 for whole numbers or 1/255 for images in 8
+            bits; 0 for any value. A feature that doesn't change keeps its value, on the grid or
+            not. In float32: to a twentieth of a step.
+        levels: `[*shape, most]` or `[n, *shape, most]`, the values a feature may take, padded with
+            infinity; only infinities allow any.
+
+    Raises:
+        ValueError: if an array holds NaN, a bound exceeds the other, or a step is negative.
+
+    Examples:
+        >>> rules = Constraints(lower=0.0, upper=1.0, frozen=[True, False], step=[0.0, 0.5])
+    """
+
+    lower: ArrayLike | None = None
+    upper: ArrayLike | None = None
+    frozen: ArrayLike | None = None
+    increase_only: ArrayLike | None = None
+    decrease_only: ArrayLike | None = None
+    step: ArrayLike | None = None
+    levels: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("lower", "upper", "step", "levels"):
+            given = getattr(self, name)
+            if given is not None and np.isnan(_numbers(name, given)).any():
+                raise ValueError(f"{name} holds NaN; leave a rule out by passing None")
+        for name in ("frozen", "increase_only", "decrease_only"):
+            given = getattr(self, name)
+            if given is not None and np.asarray(given).dtype != bool:
+                raise ValueError(
+                    f"{name} must hold True or False per feature, got {np.asarray(given).dtype}"
+                )
+        if self.step is not None and (_numbers("step", self.step) < 0).any():
+            raise ValueError("step must be >= 0 everywhere; 0 allows any value")
+
+
+class Feasible(NamedTuple):
+    """What each of some rows may become.
+
+    Attributes:
+        lower: `[n, *shape]`.
+        upper: `[n, *shape]`.
+        grid: of `[n, ...]` arrays, or None where no feature is held to one.
+        outside: `[n]`, rows that break the rules as they are.
+        fixed: `[n]`, rows that have no other feasible value in any feature.
+    """
+
+    lower: Float[np.ndarray, "n *shape"]
+    upper: Float[np.ndarray, "n *shape"]
+    grid: Grid | None
+    outside: Bool[np.ndarray, " n"]
+    fixed: Bool[np.ndarray, " n"]
+
+
+class FeatureRange(NamedTuple):
+    """Smallest and largest values where a call states no others.
+
+    Attributes:
+        lower: broadcasts to `*shape`.
+        upper: likewise.
+        strict: whether rows outside it are refused; else they may keep their own values.
+    """
+
+    lower: ArrayLike
+    upper: ArrayLike
+    strict: bool
+
+
+@dataclass(frozen=True, eq=False)
+class FeasibleSets:
+    """The rules of one call over its rows, as views: only `of` makes arrays, for the rows asked.
+
+    Made by `resolve`.
+    """
+
+    x: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    strict: tuple[bool, bool]
+    frozen: np.ndarray
+    increase_only: np.ndarray
+    decrease_only: np.ndarray
+    step: np.ndarray | None
+    levels: np.ndarray | None
+
+    @property
+    def num_levels(self) -> int | None:
+        """The most values a feature is held to; None where no feature is held to a grid."""
+        return None if self.levels is None else self.levels.shape[-1]
+
+    def of(self, rows: Any) -> Feasible:
+        """Bounds and grids of the given rows."""
+        x, lower, upper = self.x[rows], self.lower[rows], self.upper[rows]
+        outside = np.zeros(x.shape, bool)
+        strict_below, strict_above = self.strict
+        with np.errstate(invalid="ignore"):
+            outside |= (x < lower) if strict_below else False
+            outside |= (x > upper) if strict_above else False
+        # A row that may lie outside keeps its own value, or moves towards the range.
+        lower = lower if strict_below else np.fmin(lower, x)
+        upper = upper if strict_above else np.fmax(upper, x)
+        lower = np.where(self.frozen[rows] | self.increase_only[rows], x, lower)
+        upper = np.where(self.frozen[rows] | self.decrease_only[rows], x, upper)
+        fixed = lower == upper
+        grid = None
+        if self.step is not None and self.levels is not None:
+            levels = self.levels[rows]
+            own = levels == x[..., None]
+            within = (levels >= lower[..., None]) & (levels <= upper[..., None])
+            has_levels = np.isfinite(levels).any(axis=-1)
+            outside |= has_levels & ~own.any(axis=-1)
+            levels = np.where(within | own, levels, np.inf).astype(np.float32, copy=False)
+            fixed |= has_levels & (own | np.isinf(levels)).all(axis=-1)
+            grid = Grid(cast(Any, self.step[rows]), cast(Any, levels))
+        axes = tuple(range(1, x.ndim))
+        return Feasible(
+            lower.astype(np.float32, copy=False),
+            upper.astype(np.float32, copy=False),
+            grid,
+            np.asarray(outside.any(axis=axes)),
+            np.asarray(fixed.all(axis=axes)),
+        )
+
+
+def resolve(
+    constraints: Constraints | None, feature_range: FeatureRange, x: Float[np.ndarray, "n *shape"]
+) -> FeasibleSets:
+    """The rules of one call, checked against its rows.
+
+    Args:
+        constraints: of this call, or None.
+        feature_range: the explainer's, where the call states no range.
+        x: `[n, *shape]`, the rows to be explained; they may hold NaN.
+
+    Returns:
+        What gives the feasible set of any of the rows.
+
+    Raises:
+        ValueError: if an array doesn't fit the rows, or a lower bound exceeds an upper one.
+
+    Examples:
+        >>> import numpy as np
+        >>> everywhere = FeatureRange(np.float32(0), np.float32(1), strict=True)
+        >>> x = np.array([[0.25, 0.75]], np.float32)
+        >>> resolve(Constraints(increase_only=[True, False]), everywhere, x).of([0]).lower.tolist()
+        [[0.25, 0.0]]
+    """
+    rules = constraints or Constraints()
+    shape = x.shape[1:]
+    lower, strict_below = _bound("lower", rules.lower, feature_range.lower, feature_range, x)
+    upper, strict_above = _bound("upper", rules.upper, feature_range.upper, feature_range, x)
+    if (lower > upper).any():
+        raise ValueError("a lower bound exceeds the upper one; constraints need lower <= upper")
+
+    def mask(name: str, given: Any) -> np.ndarray:
+        return _fit(name, np.asarray(False if given is None else given), x.shape, shape)
+
+    step = levels = None
+    if rules.step is not None or rules.levels is not None:
+        step = _numbers("step", 0.0 if rules.step is None else rules.step)
+        step = _fit("step", step, x.shape, shape)
+        levels = _numbers("levels", [np.inf] if rules.levels is None else rules.levels)
+        most = levels.shape[-1] if levels.ndim else 1
+        levels = _fit("levels", levels, (*x.shape, most), (*shape, most))
+    return FeasibleSets(
+        x,
+        lower,
+        upper,
+        (strict_below, strict_above),
+        mask("frozen", rules.frozen),
+        mask("increase_only", rules.increase_only),
+        mask("decrease_only", rules.decrease_only),
+        step,
+        levels,
+    )
+
+
+def check_range(
+    given: Any, shape: tuple[int, ...], name: str = "feature_range"
+) -> tuple[np.ndarray, np.ndarray]:
+    """A pair (lower, upper) as arrays that broadcast to `shape`.
+
+    Raises:
+        ValueError: if it is no such pair.
+    """
+    try:
+        lower, upper = (np.asarray(end, np.float32) for end in given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be (lower, upper) of numbers or arrays, got {given!r}"
+        ) from error
+    for end_name, end in (("lower", lower), ("upper", upper)):
+        _fit(f"the {end_name} end of {name}", end, shape, shape)
+    if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
+        raise ValueError(f"{name} needs lower <= upper everywhere, and no NaN")
+    return lower, upper
+
+
+def _bound(
+    name: str, given: Any, default: ArrayLike, feature_range: FeatureRange, x: np.ndarray
+) -> tuple[np.ndarray, bool]:
+    if given is None:
+        return np.broadcast_to(default, x.shape), feature_range.strict
+    return _fit(name, _numbers(name, given), x.shape, x.shape[1:]), True
+
+
+def _numbers(name: str, given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be a number or an array of numbers, got {given!r}"
+        ) from error
+
+
+def _fit(name: str, array: np.ndarray, full: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.broadcast_to(array, full)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has shape {array.shape}, which doesn't fit instances of shape {shape}"
+        ) from error

@@ -120,7 +120,8 @@ def occupied_lanes(fitted: FittedExplainer, x: np.ndarray) -> Lanes:
     targets = np.arange(probabilities.shape[1]) != original_class[:, None]
     prototype = fitted.prototypes.select(encodings, targets).prototype
     lower, upper = np.zeros_like(x), np.ones_like(x)
-    instances = Instance(*map(jnp.asarray, (x, original_class, targets, prototype, lower, upper)))
+    fixed: Any = (x, original_class, targets, prototype, lower, upper)
+    instances = Instance(*fixed)
     rule, limits = search.split_options(fitted.options.search, fitted.objective)
     start = partial(search.init, rule, limits, len(fitted.objective.term_names))
     return jax.tree.map(jnp.asarray, Lanes(instances, jax.vmap(start)(instances)))

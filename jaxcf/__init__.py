@@ -7,6 +7,7 @@ from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, 
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Candidate, Objective
 from jaxcf.prototypes import KDTree, KMeans, NearestMean
+from jaxcf.refinement import Refinement
 from jaxcf.search import SearchOptions
 from jaxcf.status import Status
 from jaxcf.version import __version__
@@ -24,6 +25,7 @@ __all__ = [
     "NearestMean",
     "Objective",
     "Progress",
+    "Refinement",
     "SearchOptions",
     "Status",
     "__version__",

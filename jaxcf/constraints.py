@@ -5,7 +5,7 @@ rows, and the search takes each row's feasible set as traced values: other rules
 anew. `snap` is the one place where a point is brought onto them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
@@ -175,6 +175,13 @@ class FeasibleSets:
     def num_levels(self) -> int | None:
         """The most values a feature is held to; None where no feature is held to a grid."""
         return None if self.levels is None else self.levels.shape[-1]
+
+    def repeat(self, rows: np.ndarray) -> "FeasibleSets":
+        """The rules of the given rows, any of them as often as it is named."""
+        arrays = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
+        return replace(self, **arrays)
 
     def of(self, rows: Any) -> Feasible:
         """Bounds and grids of the given rows."""

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxcf import prototypes, run
+from jaxcf.batches import plan
 from jaxcf.blocks import map_blocks
 from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
 from jaxcf.descriptions import describe_rows
@@ -18,6 +19,7 @@ from jaxcf.explanations import Explanations
 from jaxcf.model_functions import Model, ModelFunctions, check_models
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
 from jaxcf.prototypes import FittedPrototypes, PrototypeKind
+from jaxcf.refinement import Refinement
 from jaxcf.run import ExplanationInterrupted, Progress
 from jaxcf.search import SearchOptions
 from jaxcf.targets import Target
@@ -48,6 +50,7 @@ class Explainer:
         prototypes: "nearest", "kdtree", "kmeans" or a kind with its options; None takes "nearest"
             with an encoder and "kdtree" without.
         search: how one instance is searched.
+        refinement: what is tried after the search; nothing unless asked for.
         engine: how the work is laid out.
         feature_range: smallest and largest allowed value, scalars or arrays `*shape`. None takes
             what the training rows span (all features together for images, each by itself for
@@ -76,6 +79,7 @@ class Explainer:
     objective: str | Objective | None = None
     prototypes: str | PrototypeKind | None = None
     search: SearchOptions = field(default_factory=SearchOptions)
+    refinement: Refinement = field(default_factory=Refinement)
     engine: EngineOptions = field(default_factory=EngineOptions)
     feature_range: Range | None = None
 
@@ -103,6 +107,11 @@ class Explainer:
             raise ValueError(
                 f"prototypes of kind {kind.name!r} lie in input space but an encode function was "
                 "given; leave encode out, or choose 'nearest' or 'kmeans'"
+            )
+        if self.refinement.line_search and self.encode is not None:
+            raise ValueError(
+                "the line search goes to training rows in input space, but an encode function was "
+                "given; leave encode out, or pass Refinement(line_search=False)"
             )
 
     @property
@@ -232,8 +241,9 @@ class FittedExplainer:
         self,
         x: ArrayLike,
         *,
-        target: Target = None,
+        target: Target | Literal["each"] = None,
         constraints: Constraints | None = None,
+        num_alternatives: int = 1,
         on_progress: OnProgress | None = None,
     ) -> Explanations:
         """Explain every row.
@@ -242,14 +252,19 @@ class FittedExplainer:
             x: `[n, *shape]`, any n.
             target: None for any class but the original; a class for all rows; `[n]`, one per row;
                 a boolean mask `[n, classes]`; or a list with a collection of classes per row. The
-                prediction term, the prototype and the acceptance all keep to it.
+                prediction term, the prototype and the acceptance all keep to it. "each" gives
+                every row one counterfactual per class: n x classes rows, those of one row next to
+                each other, the one for its own class `ALREADY_IN_TARGET`.
             constraints: what the counterfactuals may be, for all rows or each its own. Traced:
                 other values compile nothing anew.
+            num_alternatives: counterfactuals per row and target, >= 1, each led by another
+                prototype: the usual one, then k-means centroids of the allowed classes that lie
+                near the row and far from those already taken. `source_row` says whose they are.
             on_progress: called now and then with a `Progress`.
 
         Returns:
-            One row per row of `x`, in its order; rows that can't be explained have a status that
-            says why and leave the others alone.
+            One row per row of `x` (and per class or alternative), in its order; rows that can't be
+            explained have a status that says why and leave the others alone.
 
         Raises:
             TypeError: if `x` or `target` is of a wrong type.
@@ -257,8 +272,16 @@ class FittedExplainer:
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
         x = self._check_rows(x)
-        batch = run.Batch(x, target, resolve(constraints, self.feature_range, x))
-        search = run.Run(self, on_progress, len(x), batch.feasible.num_levels)
+        if num_alternatives < 1:
+            raise ValueError(f"num_alternatives must be at least 1, got {num_alternatives}")
+        if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
+            raise ValueError(
+                "alternatives are led by different prototypes, but the objective has no prototype "
+                f"term: its terms are {', '.join(self.objective.terms)}; use C, D, E or F"
+            )
+        feasible = resolve(constraints, self.feature_range, x)
+        batch = plan(x, target, feasible, self.num_classes, num_alternatives)
+        search = run.Run(self, on_progress, len(batch.x), feasible.num_levels)
         try:
             return next(search.explain([batch]))
         except KeyboardInterrupt:
@@ -283,7 +306,7 @@ class FittedExplainer:
             batches cost nothing.
         """
         ready = (
-            run.Batch(x, target, resolve(None, self.feature_range, x))
+            plan(x, target, resolve(None, self.feature_range, x), self.num_classes)
             for x in map(self._check_rows, batches)
         )
         return run.Run(self, on_progress).explain(ready)

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _ARRAYS = (
     "original",
     "counterfactual",
     "status",
+    "source_row",
     "original_class",
     "original_probabilities",
     "counterfactual_class",
@@ -30,7 +31,14 @@ _ARRAYS = (
     "steps",
     "prediction_weight",
 )
-_WHOLE_NUMBERS = ("status", "original_class", "counterfactual_class", "target_class", "steps")
+_WHOLE_NUMBERS = (
+    "status",
+    "source_row",
+    "original_class",
+    "counterfactual_class",
+    "target_class",
+    "steps",
+)
 _TABLES = ("losses", "scores", "history")
 
 
@@ -45,6 +53,8 @@ class Explanations:
         original: `[n, *shape]`, the rows as they were given.
         counterfactual: `[n, *shape]`.
         status: `[n]`, `Status` codes.
+        source_row: `[n]`, the row asked about: 0 to n - 1 unless several counterfactuals were
+            asked for per row.
         original_class: `[n]`, what the model decides for `original`; -1 for invalid rows.
         original_probabilities: `[n, classes]`.
         counterfactual_class: `[n]`, what it decides for `counterfactual`; -1 for invalid rows.
@@ -66,6 +76,7 @@ class Explanations:
     original: Float[np.ndarray, "n *shape"]
     counterfactual: Float[np.ndarray, "n *shape"]
     status: Int[np.ndarray, " n"]
+    source_row: Int[np.ndarray, " n"]
     original_class: Int[np.ndarray, " n"]
     original_probabilities: Float[np.ndarray, "n classes"]
     counterfactual_class: Int[np.ndarray, " n"]

@@ -151,7 +151,7 @@ class KMeans:
     def __post_init__(self) -> None:
         _check_positive(self.k, "k")
 
-    def fit_class(self, rows: np.ndarray, class_index: int) -> ClassPrototypes:
+    def fit_class(self, rows: np.ndarray, class_index: int) -> "_Points":
         """Prototypes of one class from its flat rows."""
         from sklearn.cluster import KMeans as Clusters
 
@@ -218,11 +218,13 @@ class FittedPrototypes:
     Attributes:
         kind: how they were made.
         classes: one entry per class, None for a class without rows.
+        members: the flat encodings of each class's training rows.
         shape: `*latent`, of one encoding.
     """
 
     kind: PrototypeKind
     classes: tuple[ClassPrototypes | None, ...]
+    members: tuple[np.ndarray, ...]
     shape: tuple[int, ...]
 
     @property
@@ -231,7 +233,10 @@ class FittedPrototypes:
         return tuple(i for i, one in enumerate(self.classes) if one is None)
 
     def select(
-        self, encodings: Float[np.ndarray, "n *latent"], allowed: Bool[np.ndarray, "n classes"]
+        self,
+        encodings: Float[np.ndarray, "n *latent"],
+        allowed: Bool[np.ndarray, "n classes"],
+        alternative: Int[np.ndarray, " n"] | None = None,
     ) -> Selection:
         r"""Choose each row's target class and its prototype (eq. 2).
 
@@ -240,6 +245,8 @@ class FittedPrototypes:
         Args:
             encodings: `[n, *latent]`, of the rows to be explained.
             allowed: `[n, classes]`, which classes each row may go to.
+            alternative: `[n]`, 0 for the prototype of eq. 2, k > 0 for the k-th alternative to
+                it; None is 0 throughout.
 
         Returns:
             Prototype, class and the distance to every class; the first class wins a tie.
@@ -253,7 +260,59 @@ class FittedPrototypes:
             self._select_block(
                 flat[rows], allowed[rows], prototype[rows], target[rows], distances[rows]
             )
+        if alternative is not None and alternative.any():
+            self._select_alternatives(flat, allowed, alternative, prototype, target)
         return Selection(prototype.reshape(len(flat), *self.shape), target, distances)
+
+    def nearest_members(
+        self, encodings: Float[np.ndarray, "n *latent"], class_index: int, count: int
+    ) -> Float[np.ndarray, "n count *latent"]:
+        """The training rows of a class nearest to each encoding, nearest first.
+
+        Args:
+            encodings: `[n, *latent]`.
+            class_index: a class with training rows.
+            count: how many, >= 1; fewer where the class has fewer rows.
+
+        Returns:
+            `[n, count, *latent]`.
+        """
+        members = self.members[class_index]
+        flat = np.asarray(encodings, np.float32).reshape(len(encodings), -1)
+        index = _neighbours(members, min(count, len(members)), "auto")
+        neighbours = index.kneighbors(flat, return_distance=False)
+        return members[neighbours].reshape(*neighbours.shape, *self.shape)
+
+    def _select_alternatives(
+        self,
+        encodings: np.ndarray,
+        allowed: np.ndarray,
+        alternative: np.ndarray,
+        prototype: np.ndarray,
+        target: np.ndarray,
+    ) -> None:
+        """Replace prototypes by their alternatives: near the row, far from those before them."""
+        centroids, classes = self._centroids(int(alternative.max()) + 1)
+        for row in np.flatnonzero((alternative > 0) & (target >= 0)):
+            usable = np.flatnonzero(allowed[row, classes])
+            own = np.linalg.norm(centroids[usable] - encodings[row], axis=1)
+            apart = np.linalg.norm(centroids[usable] - prototype[row], axis=1)
+            for _ in range(alternative[row]):
+                chosen = int(np.argmax(apart / np.maximum(own, np.finfo(np.float32).tiny)))
+                position = usable[chosen]
+                taken = np.linalg.norm(centroids[usable] - centroids[position], axis=1)
+                apart = np.minimum(apart, taken)
+            prototype[row], target[row] = centroids[position], classes[position]
+
+    def _centroids(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """So many k-means centroids of every class (fewer of small ones), and their classes."""
+        found = [
+            KMeans(min(count, len(rows))).fit_class(rows, index).points
+            for index, rows in enumerate(self.members)
+            if len(rows)
+        ]
+        present = [index for index, rows in enumerate(self.members) if len(rows)]
+        return np.concatenate(found), np.repeat(present, [len(points) for points in found])
 
     def _select_block(
         self,
@@ -333,7 +392,7 @@ def fit(
     classes = tuple(
         kind.fit_class(rows, index) if len(rows) else None for index, rows in enumerate(members)
     )
-    return FittedPrototypes(kind, classes, encodings.shape[1:])
+    return FittedPrototypes(kind, classes, tuple(members), encodings.shape[1:])
 
 
 NAMED_KINDS: dict[str, type[NearestMean] | type[KDTree] | type[KMeans]] = {

@@ -1,43 +1,25 @@
-"""One run over batches of rows: prepare them, search them, describe what came out.
-
-Rows that can't be searched never reach the engine: they get a status and keep their place.
-"""
+"""One run over batches of rows on one engine: what is ready goes in, what has ended comes out."""
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxcf import search, storage
-from jaxcf.blocks import map_blocks
-from jaxcf.constraints import FeasibleSets, Grid
-from jaxcf.descriptions import describe_results, describe_rows
+from jaxcf.batches import Batch, OpenBatch
+from jaxcf.constraints import Grid
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
-from jaxcf.objective import Instance, traced
+from jaxcf.objective import Instance
 from jaxcf.status import Status
-from jaxcf.targets import Target, read_targets
 from jaxcf.version import __version__
 
 if TYPE_CHECKING:
     from jaxcf.explainer import FittedExplainer
-
-# Rows that are predicted, encoded and given prototypes together, ahead of their search.
-_PREPARED_TOGETHER = 4096
-
-
-class Batch(NamedTuple):
-    """Rows to be explained, with what is asked of them."""
-
-    x: np.ndarray
-    target: Target
-    feasible: FeasibleSets
 
 
 class Progress(NamedTuple):
@@ -68,188 +50,6 @@ class ExplanationInterrupted(KeyboardInterrupt):
         self.explanations = explanations
 
 
-class _OpenBatch:
-    """A batch whose rows are being searched: its arrays, filled row by row."""
-
-    def __init__(self, explainer: "FittedExplainer", batch: Batch, first_row: int) -> None:
-        self.first_row = first_row
-        self._explainer = explainer
-        self._confidence = float(explainer.objective.confidence)
-        self._x = batch.x
-        self._feasible = batch.feasible
-        n = len(batch.x)
-        self._asked = read_targets(batch.target, n, explainer.num_classes)
-        self._any_other = batch.target is None
-        self.counterfactual = batch.x.copy()
-        self.status = np.full(n, Status.IDLE, np.int8)
-        self.steps = np.zeros(n, np.int32)
-        self.prediction_weight = np.full(n, np.nan, np.float32)
-        self.original_class = np.full(n, -1, np.int32)
-        self.original_probabilities = np.full((n, explainer.num_classes), np.nan, np.float32)
-        self.target_class = np.full(n, -1, np.int32)
-        self.targets = self._asked.allowed
-        self.prototype = np.zeros((n, *explainer.latent_shape), np.float32)
-        self.history: np.ndarray | None = None
-        self.path: np.ndarray | None = None
-        self.refused = 0
-        self._prepared = False
-        self._searched = 0
-        self._mark_invalid_rows()
-
-    def _mark_invalid_rows(self) -> None:
-        flat_axes = tuple(range(1, self._x.ndim))
-        finite = np.isfinite(self._x).all(axis=flat_axes)
-        for start in range(0, len(self._x), _PREPARED_TOGETHER):
-            piece = slice(start, start + _PREPARED_TOGETHER)
-            feasible = self._feasible.of(piece)
-            self.status[piece][feasible.fixed] = Status.NOTHING_MAY_CHANGE
-            self.status[piece][feasible.outside] = Status.OUT_OF_RANGE
-        self.status[self._asked.unknown] = Status.UNKNOWN_TARGET
-        self.status[~finite] = Status.INVALID_INPUT
-
-    def prepare(self) -> Iterator[Block]:
-        """Predict, encode and choose prototypes, a piece at a time; yield what can be searched."""
-        for start in range(0, len(self._x), _PREPARED_TOGETHER):
-            piece = np.arange(start, min(start + _PREPARED_TOGETHER, len(self._x)))
-            rows = piece[self.status[piece] != Status.INVALID_INPUT]
-            if len(rows):
-                self._prepare_rows(rows)
-                rows = rows[self.status[rows] == Status.RUNNING]
-            self.refused += len(piece) - len(rows)
-            if len(rows):
-                self._searched += len(rows)
-                yield Block(rows + self.first_row, self._instances(rows))
-        self._prepared = True
-
-    @property
-    def complete(self) -> bool:
-        """Whether every row that can be searched has been."""
-        return self._prepared and not self._searched
-
-    def _prepare_rows(self, rows: np.ndarray) -> None:
-        explainer = self._explainer
-        describe = describe_rows(explainer.models)
-        probabilities, encodings = map_blocks(
-            lambda x: describe(explainer.options.params, x), self._x[rows]
-        )
-        finite = np.isfinite(probabilities).all(axis=1)
-        finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
-        encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
-        original_class = _argmax(probabilities)
-        if self._any_other:
-            self.targets[rows, original_class] = False
-        selection = explainer.prototypes.select(encodings, self.targets[rows])
-
-        status = np.full(len(rows), Status.RUNNING, np.int8)
-        status[selection.target_class < 0] = Status.NO_PROTOTYPE
-        sure = probabilities[np.arange(len(rows)), original_class] > self._confidence
-        status[self.targets[rows, original_class] & sure] = Status.ALREADY_IN_TARGET
-        status[~finite] = Status.MODEL_NOT_FINITE
-        self.status[rows] = np.where(self.status[rows] == Status.IDLE, status, self.status[rows])
-        self.original_probabilities[rows] = probabilities
-        self.original_class[rows] = np.where(finite, original_class, -1)
-        self.prototype[rows] = selection.prototype
-        self.target_class[rows] = selection.target_class
-
-    def _instances(self, rows: np.ndarray) -> Instance:
-        feasible: Any = self._feasible.of(rows)
-        original, original_class, targets, prototype = (
-            cast(Any, array[rows])
-            for array in (self._x, self.original_class, self.targets, self.prototype)
-        )
-        bounds = feasible.lower, feasible.upper, feasible.grid
-        return Instance(original, original_class, targets, prototype, *bounds)
-
-    def accept(self, finished: Finished) -> None:
-        """Take over rows that have ended."""
-        rows = finished.rows - self.first_row
-        self.counterfactual[rows] = finished.counterfactual
-        self.status[rows] = finished.status
-        self.steps[rows] = finished.steps
-        self.prediction_weight[rows] = finished.prediction_weight
-        self.history = self._record(self.history, rows, finished.history)
-        self.path = self._record(self.path, rows, finished.path)
-        self._searched -= len(rows)
-
-    def _record(
-        self, kept: np.ndarray | None, rows: np.ndarray, recorded: np.ndarray
-    ) -> np.ndarray | None:
-        """Take over what was recorded at each evaluation; nothing where nothing was asked for."""
-        if not recorded.shape[1]:
-            return None
-        if kept is None:
-            kept = np.full((len(self._x), *recorded.shape[1:]), np.nan, np.float32)
-        kept[rows] = recorded
-        return kept
-
-    def finish(self, settings: dict[str, Any]) -> Explanations:
-        """Ask the models once more what the counterfactuals are, and put it all together."""
-        self.status[np.isin(self.status, (Status.IDLE, Status.RUNNING))] = Status.INTERRUPTED
-        objective = traced(self._explainer.objective)
-        n = len(self._x)
-        probabilities = np.full_like(self.original_probabilities, np.nan)
-        losses = {name: np.full(n, np.nan, np.float32) for name in objective.term_names}
-        described = np.flatnonzero(self.original_class >= 0)
-        if len(described):
-            weight = self.prediction_weight[described]
-            first_weight = self._explainer.options.search.prediction_weight
-            weight[np.isnan(weight)] = np.float32(first_weight)
-            describe = partial(
-                describe_results,
-                self._explainer.models,
-                self._explainer.options.params,
-                objective,
-            )
-            *instances, _ = self._instances(described)  # no loss term looks at the grid
-            fresh, terms = map_blocks(
-                lambda counterfactual, weight, *rest: describe(
-                    Instance(*rest), counterfactual, weight
-                ),
-                self.counterfactual[described],
-                weight,
-                *instances,
-            )
-            probabilities[described] = fresh
-            for name, values in terms.items():
-                losses[name][described] = values
-        self._confirm(probabilities)
-        counterfactual_class = np.where(
-            np.isfinite(probabilities).all(axis=1), _argmax(probabilities), -1
-        ).astype(np.int32)
-        history = {
-            name: self.history[:, :, index]
-            for index, name in enumerate(objective.term_names)
-            if self.history is not None
-        }
-        return Explanations(
-            original=self._x,
-            counterfactual=self.counterfactual,
-            status=self.status,
-            original_class=self.original_class,
-            original_probabilities=self.original_probabilities,
-            counterfactual_class=counterfactual_class,
-            probabilities=probabilities,
-            target_class=self.target_class,
-            prototype=self.prototype,
-            steps=self.steps,
-            prediction_weight=self.prediction_weight,
-            losses=losses,
-            history=history,
-            path=self.path,
-            settings=settings,
-        )
-
-    def _confirm(self, probabilities: np.ndarray) -> None:
-        found = np.flatnonzero(self.status == Status.FOUND)
-        decided = _argmax(probabilities)[found]
-        kept = self.targets[found, decided] & (probabilities[found, decided] > self._confidence)
-        self.status[found[~kept]] = Status.NOT_CONFIRMED
-
-
-def _argmax(probabilities: np.ndarray) -> np.ndarray:
-    return np.argmax(np.nan_to_num(probabilities, nan=-1.0), axis=1)
-
-
 class Run:
     """Explains batches on one engine. Used once.
 
@@ -271,7 +71,7 @@ class Run:
         self._on_progress = on_progress
         self._num_rows = num_rows
         self._num_levels = num_levels
-        self._open: deque[_OpenBatch] = deque()
+        self._open: deque[OpenBatch] = deque()
         self._seconds = {"prototypes": explainer.seconds, "compile": 0.0, "search": 0.0}
         self._settings: dict[str, Any] = {}
         self._began = time.perf_counter()
@@ -310,7 +110,7 @@ class Run:
     def unfinished(self, batch: Batch) -> Explanations:
         """The only batch as it stands, its missing rows marked INTERRUPTED."""
         # The interrupt may have come before the batch was opened.
-        opened = self._open[0] if self._open else _OpenBatch(self._explainer, batch, 0)
+        opened = self._open[0] if self._open else OpenBatch(self._explainer, batch, 0)
         return self._finish(opened)
 
     def _template(self) -> Instance:
@@ -329,7 +129,7 @@ class Run:
     def _blocks(self, batches: Iterable[Batch]) -> Iterator[Block]:
         first_row = 0
         for batch in batches:
-            opened = _OpenBatch(self._explainer, batch, first_row)
+            opened = OpenBatch(self._explainer, batch, first_row)
             self._open.append(opened)
             first_row += len(batch.x)
             blocks = opened.prepare()
@@ -363,7 +163,7 @@ class Run:
         self._open.popleft()
         return finished
 
-    def _finish(self, batch: _OpenBatch) -> Explanations:
+    def _finish(self, batch: OpenBatch) -> Explanations:
         result = batch.finish(self._settings)
         self._seconds["total"] = self._explainer.seconds + time.perf_counter() - self._began
         return replace(result, seconds=dict(self._seconds))

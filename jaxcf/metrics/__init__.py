@@ -4,7 +4,7 @@ All functions take batches of numpy arrays.
 """
 
 from jaxcf.metrics.accidents import ACCIDENTS, survival
-from jaxcf.metrics.distances import elastic_net, l0, l1, l2, validity
+from jaxcf.metrics.distances import diversity, elastic_net, l0, l1, l2, validity
 from jaxcf.metrics.interpretability_scores import Interpretability, interpretability
 from jaxcf.metrics.intervals import Interval, mean_interval, mean_intervals
 from jaxcf.metrics.oracle import Verdicts, verdicts
@@ -21,6 +21,7 @@ __all__ = [
     "Interval",
     "Verdicts",
     "distance_to_class",
+    "diversity",
     "elastic_net",
     "frechet_distance",
     "frechet_to_class",

@@ -27,6 +27,32 @@ def l0(perturbation: Float[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
     return np.count_nonzero(flat(perturbation), axis=1)
 
 
+def diversity(points: Float[np.ndarray, "k *shape"]) -> float:
+    r"""How far several counterfactuals of one row lie apart: their mean pairwise L1 distance.
+
+    $$\frac{2}{k(k-1)} \sum_{i<j} |x_i - x_j|_1$$
+
+    Args:
+        points: `[k, *shape]`, k >= 2.
+
+    Returns:
+        At least 0; 0 where all are the same.
+
+    Raises:
+        ValueError: if there are fewer than two points.
+
+    Examples:
+        >>> import numpy as np
+        >>> diversity(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]]))
+        2.0
+    """
+    if len(points) < 2:
+        raise ValueError(f"diversity needs at least 2 points, got {len(points)}")
+    rows = flat(points)
+    first, second = np.triu_indices(len(rows), k=1)
+    return float(np.abs(rows[first] - rows[second]).sum(axis=1).mean())
+
+
 def l1(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
     r"""The sum of absolute changes, $|d|_1$.
 

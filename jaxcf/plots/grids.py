@@ -43,7 +43,7 @@ def grid(
         >>> import numpy as np
         >>> from jaxcf import Explanations
         >>> rows = np.zeros((2, 4, 4, 1), np.float32)
-        >>> explanations = Explanations(rows, rows + 0.5, *[np.zeros(2, np.int8)] * 2,
+        >>> explanations = Explanations(rows, rows + 0.5, *[np.zeros(2, np.int8)] * 3,
         ...     np.ones((2, 2)), np.ones(2, int), np.ones((2, 2)), *[np.ones(2, int)] * 4)
         >>> len(grid(explanations).axes)
         6

@@ -15,6 +15,7 @@ def explanations_of(shape, n=6, status=None):
         original=original,
         counterfactual=np.clip(original + 0.25, 0, 1),
         status=np.zeros(n, np.int8) if status is None else np.asarray(status, np.int8),
+        source_row=np.arange(n),
         original_class=classes,
         original_probabilities=probabilities,
         counterfactual_class=(classes + 1) % 3,

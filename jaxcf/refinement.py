@@ -1,0 +1,203 @@
+"""What is tried after the search: a way to rows it has missed, and fewer features changed.
+
+Both only ask the model for its decision, so they work where it has no gradient. A line search goes
+from the original towards training rows of a target class, which the model is known to decide for;
+the sparsity pass puts features back one by one while the decision holds.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxcf.blocks import map_blocks
+from jaxcf.constraints import FeasibleSets, snap
+from jaxcf.descriptions import describe_rows
+from jaxcf.model_functions import ModelFunctions
+from jaxcf.objective import Objective, class_margin
+from jaxcf.prototypes import FittedPrototypes
+
+# Where the rules keep a point from the training row itself, one beyond it may do.
+_FACTORS = (1.0, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What is tried after the search.
+
+    Args:
+        line_search: for rows whose search has found nothing: go from the original towards the
+            nearest training rows of its targets, stop at the first feasible point that is a
+            counterfactual, by bisection. Finds one for every row where the rules allow it, whatever
+            the model, decision trees included. Needs prototypes in input space.
+        sparsify: for every counterfactual: put features back to the original, the least changed
+            first, each for good where the decision holds.
+        neighbours: how many training rows per target class the line search tries, >= 1.
+        bisections: halvings of the way to one of them, >= 1.
+
+    Raises:
+        ValueError: if a number is below 1.
+
+    Examples:
+        >>> Refinement(sparsify=True).line_search
+        False
+    """
+
+    line_search: bool = False
+    sparsify: bool = False
+    neighbours: int = 8
+    bisections: int = 12
+
+    def __post_init__(self) -> None:
+        for name in ("neighbours", "bisections"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Decider:
+    """Whether points are counterfactuals, by the rule of the search."""
+
+    models: ModelFunctions
+    params: Any
+    objective: Objective
+
+    def __call__(
+        self, x: Float[np.ndarray, "n *shape"], targets: Bool[np.ndarray, "n classes"]
+    ) -> Bool[np.ndarray, " n"]:
+        """Which of the points the model decides a target class for, as surely as asked for."""
+        describe = describe_rows(self.models)
+        probabilities, _ = map_blocks(lambda rows: describe(self.params, rows), x)
+        margin = _margins(probabilities, targets, self.objective.confidence)
+        return np.asarray(margin < -np.float32(self.objective.margin))
+
+
+def _margins(probabilities: Any, targets: Any, confidence: Any) -> Any:
+    margin = partial(class_margin, confidence=jnp.float32(confidence))
+    return map_blocks(jax.vmap(margin), probabilities, targets)
+
+
+def sparsify(
+    decide: Decider,
+    original: Float[np.ndarray, "n *shape"],
+    counterfactual: Float[np.ndarray, "n *shape"],
+    targets: Bool[np.ndarray, "n classes"],
+) -> Float[np.ndarray, "n *shape"]:
+    """Put features back to the original, the least changed first, while the decision holds.
+
+    Args:
+        decide: whether points are counterfactuals.
+        original: `[n, *shape]`.
+        counterfactual: `[n, *shape]`, points that `decide` accepts.
+        targets: `[n, classes]`, the classes each may have.
+
+    Returns:
+        `[n, *shape]`, points that `decide` accepts and that change no more features. One
+        prediction per row and changed feature.
+    """
+    shape = original.shape
+    x, point = original.reshape(len(original), -1), counterfactual.reshape(len(original), -1).copy()
+    change = np.abs(point - x)
+    order = np.argsort(np.where(change > 0, change, np.inf), axis=1)
+    changed = np.count_nonzero(change, axis=1)
+    for turn in range(int(changed.max(initial=0))):
+        rows = np.flatnonzero(changed > turn)
+        feature = order[rows, turn]
+        tried = point[rows]
+        tried[np.arange(len(rows)), feature] = x[rows, feature]
+        # The last change left is what the decision hangs on, unless the row itself would do.
+        kept = decide(tried.reshape(len(rows), *shape[1:]), targets[rows])
+        kept &= (tried != x[rows]).any(axis=1)
+        point[rows[kept]] = tried[kept]
+    return point.reshape(shape)
+
+
+def line_search(
+    decide: Decider,
+    prototypes: FittedPrototypes,
+    feasible: FeasibleSets,
+    targets: Bool[np.ndarray, "m classes"],
+    rows: Int[np.ndarray, " m"],
+    options: Refinement,
+) -> tuple[Float[np.ndarray, "m *shape"], Bool[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """Go from each row towards training rows of its targets, to the first counterfactual.
+
+    Args:
+        decide: whether points are counterfactuals.
+        prototypes: whose training rows lie in input space.
+        feasible: the rules.
+        targets: `[m, classes]`, the classes each row may have.
+        rows: `[m]`, which rows of `feasible`.
+        options: how many neighbours and bisections.
+
+    Returns:
+        The points, `[m, *shape]`; whether each is a counterfactual; the class it was sought in.
+    """
+    x = feasible.x[rows]
+    sets = feasible.of(rows)
+    best, reached = x.copy(), np.zeros(len(x), bool)
+    length = np.full(len(x), np.inf)
+    target_class = np.full(len(x), -1, np.int32)
+    for index in range(targets.shape[1]):
+        wanted = np.flatnonzero(targets[:, index])
+        if not len(wanted) or not len(prototypes.members[index]):
+            continue
+        ends = prototypes.nearest_members(x[wanted], index, options.neighbours)
+        bounds = jax.tree.map(lambda leaf, w=wanted: leaf[w], sets[:3])
+        for neighbour, factor in product(range(ends.shape[1]), _FACTORS):
+            way = ends[:, neighbour] - x[wanted]
+            goal = _snap_rows(x[wanted] + np.float32(factor) * way, x[wanted], bounds)
+            distance = np.abs(goal - x[wanted]).reshape(len(wanted), -1).sum(axis=1)
+            nearer = distance < length[wanted]
+            arrived = np.zeros(len(wanted), bool)
+            if nearer.any():
+                arrived[nearer] = decide(goal[nearer], targets[wanted[nearer]])
+            better = wanted[arrived]
+            best[better], reached[better] = goal[arrived], True
+            length[better], target_class[better] = distance[arrived], index
+    there = np.flatnonzero(reached)
+    if len(there):
+        best[there] = _bisect(decide, sets, x, best, targets, there, options.bisections)
+    return best, reached, target_class
+
+
+def _bisect(
+    decide: Decider,
+    sets: Any,
+    x: np.ndarray,
+    end: np.ndarray,
+    targets: np.ndarray,
+    rows: np.ndarray,
+    bisections: int,
+) -> np.ndarray:
+    """The first counterfactual on the way from each row to its end, to a power of 1/2."""
+    bounds = jax.tree.map(lambda leaf: leaf[rows], sets[:3])
+    start, goal, kept = x[rows], end[rows], end[rows].copy()
+    low, high = np.zeros(len(rows), np.float32), np.ones(len(rows), np.float32)
+    for _ in range(bisections):
+        middle = (low + high) / 2
+        share = middle.reshape(-1, *[1] * (x.ndim - 1))
+        point = _snap_rows(start + share * (goal - start), start, bounds)
+        held = decide(point, targets[rows])
+        kept[held] = point[held]
+        high, low = np.where(held, middle, high), np.where(held, low, middle)
+    return kept
+
+
+def _snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any) -> np.ndarray:
+    lower, upper, grid = bounds
+    leaves, structure = jax.tree.flatten(grid)
+
+    def snapped(point: Any, original: Any, lower: Any, upper: Any, *leaves: Any) -> Any:
+        grid = jax.tree.unflatten(structure, leaves)
+        return _snap_block(point, original, lower, upper, grid)
+
+    return np.array(map_blocks(snapped, point, original, lower, upper, *leaves))
+
+
+_snap_block = jax.jit(jax.vmap(snap))

@@ -107,4 +107,4 @@ def test_an_encoder_and_a_line_search_are_refused_together():
 @pytest.mark.parametrize("name", ["neighbours", "bisections"])
 def test_refinement_refuses_numbers_below_one(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1"):
-        Refinement(**{name: 0})
+        Refinement(**{name: 0})  # type: ignore[arg-type]

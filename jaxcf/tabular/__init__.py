@@ -1,0 +1,25 @@
+"""Tables: what their columns hold, and a space in which categories can be searched.
+
+A `Schema` reads a table into values and encodes values for the model; `fit_category_values` learns
+how far apart categories lie; `TableCoding` is the search space that comes of both.
+"""
+
+from jaxcf.tabular.category_distances import abdm_distances, mvdm_distances
+from jaxcf.tabular.category_values import CategoryValues, fit_category_values
+from jaxcf.tabular.changes import changed_features
+from jaxcf.tabular.coding import TableCoding
+from jaxcf.tabular.columns import Categorical, Numeric, Ordinal
+from jaxcf.tabular.schema import Schema
+
+__all__ = [
+    "Categorical",
+    "CategoryValues",
+    "Numeric",
+    "Ordinal",
+    "Schema",
+    "TableCoding",
+    "abdm_distances",
+    "changed_features",
+    "fit_category_values",
+    "mvdm_distances",
+]

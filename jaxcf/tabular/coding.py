@@ -1,0 +1,260 @@
+"""The search space of a table, and the ways between it, the values and the model input.
+
+A coordinate is a number for each column, mostly in [0, 1]: a numeric column scaled over the span of
+the training rows, the rank of an ordinal category scaled likewise, the learnt number of a category.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from jaxcf.tabular.category_values import CategoryValues
+from jaxcf.tabular.columns import Categorical, Numeric
+from jaxcf.tabular.schema import Schema
+from jaxcf.tabular.straight_through import (
+    Tables,
+    code_values,
+    entry_values,
+    sort_levels,
+    tabulate,
+)
+
+
+@dataclass(frozen=True)
+class TableCoding:
+    """Between values, coordinates and the input of the explained model.
+
+    Args:
+        schema: Of the table.
+        category_values: The numbers of the categories of its categorical columns.
+
+    Raises:
+        ValueError: If the category values belong to other columns or categories.
+
+    Examples:
+        >>> from jaxcf.tabular.category_values import fit_category_values
+        >>> table = {"age": [20, 30, 60], "job": ["clerk", "sailor", "pilot"]}
+        >>> schema = Schema.infer(table)
+        >>> values = schema.read(table)
+        >>> coding = TableCoding(schema, fit_category_values(schema, values, method="index"))
+        >>> coding.coordinates(values).tolist()
+        [[0.0, 0.0], [0.25, 1.0], [1.0, 0.5]]
+        >>> coding.model_input(jnp.array([[0.25, 0.4]])).tolist()  # 0.4: pilot is the nearest
+        [[0.25, 0.0, 1.0, 0.0]]
+    """
+
+    schema: Schema
+    category_values: CategoryValues
+
+    def __post_init__(self) -> None:
+        expected = {
+            column.name: column.categories
+            for column in self.schema.columns
+            if isinstance(column, Categorical)
+        }
+        given = dict(zip(self.category_values.names, self.category_values.categories, strict=True))
+        if given != expected:
+            raise ValueError(
+                f"the category values are for the columns {sorted(given)}; expected the schema's "
+                f"categorical columns {sorted(expected)} with the same categories: fit them with "
+                "this schema"
+            )
+
+    @cached_property
+    def levels(self) -> Float32[np.ndarray, "columns most"]:
+        """The coordinate of each category, in the order of the schema, then infinity.
+
+        Numeric columns have no levels: all infinite.
+        """
+        most = max((len(one) for one in self._column_levels), default=0)
+        levels = np.full((len(self.schema.columns), most), np.inf, np.float32)
+        for place, one in enumerate(self._column_levels):
+            levels[place, : len(one)] = one
+        levels.flags.writeable = False
+        return levels
+
+    @cached_property
+    def steps(self) -> Float32[np.ndarray, " columns"]:
+        """The spacing of each column's grid in coordinates; 0 where there is none.
+
+        Only numeric columns with a step have one; ordinal columns have levels.
+        """
+        steps = np.array(
+            [
+                column.step / column.span if isinstance(column, Numeric) and column.span else 0.0
+                for column in self.schema.columns
+            ],
+            np.float32,
+        )
+        steps.flags.writeable = False
+        return steps
+
+    @property
+    def constant(self) -> Bool[np.ndarray, " columns"]:
+        """Which columns have one value only, and so can't change."""
+        return self.schema.constant
+
+    def coordinates(
+        self, values: Float[np.ndarray, "n columns"]
+    ) -> Float32[np.ndarray, "n columns"]:
+        """Where some values lie in the search space.
+
+        Args:
+            values: `[n, columns]`.
+
+        Returns:
+            Coordinates `[n, columns]`; NaN where a value is. Numbers beyond those of the training
+            rows lie outside [0, 1].
+
+        Raises:
+            ValueError: If the values don't fit the schema.
+        """
+        values = self.schema.checked(values)
+        coordinates = np.empty(values.shape, np.float32)
+        for place, column in enumerate(self.schema.columns):
+            given = values[:, place]
+            if isinstance(column, Numeric):
+                coordinates[:, place] = (given - column.lower) / column.scale
+            else:
+                known = np.where(np.isnan(given), 0, given).astype(np.intp)
+                level = self._column_levels[place][known]
+                coordinates[:, place] = np.where(np.isnan(given), np.nan, level)
+        return coordinates
+
+    def values(
+        self,
+        coordinates: Float[np.ndarray, "n columns"],
+        original_values: Float[np.ndarray, "n columns"],
+        original_coordinates: Float[np.ndarray, "n columns"],
+        lower: Float[np.ndarray, "... columns"] | None = None,
+        upper: Float[np.ndarray, "... columns"] | None = None,
+    ) -> Float[np.ndarray, "n columns"]:
+        """The exact way back from the search space.
+
+        Args:
+            coordinates: `[n, columns]`, wherever the search ended.
+            original_values: `[n, columns]`, of the rows it started from.
+            original_coordinates: `[n, columns]`, `coordinates(original_values)`.
+            lower: `[columns]` or `[n, columns]`, least value allowed, for numeric and ordinal
+                columns (the index of a category has no order); None for no limit.
+            upper: The same for the greatest.
+
+        Returns:
+            Values `[n, columns]`. A coordinate that is its original's to the bit gives the original
+            value to the bit, whatever the limits; so does one that rounds to the original's point
+            of the grid. Other numbers lie on the grid, within the limits; categories are the
+            nearest; NaN stays.
+
+        Raises:
+            ValueError: If the arrays don't fit the schema or each other, or a lower limit is above
+                an upper one.
+        """
+        originals = self.schema.checked(original_values)
+        ends = np.asarray(coordinates, np.float32)
+        starts = np.asarray(original_coordinates, np.float32)
+        if not ends.shape == starts.shape == originals.shape:
+            raise ValueError(
+                f"coordinates have shape {ends.shape}, the originals {starts.shape} and "
+                f"{originals.shape}; expected the same rows and {originals.shape[1]} columns"
+            )
+        low = self._limits(lower, -np.inf, originals.shape, "lower")
+        high = self._limits(upper, np.inf, originals.shape, "upper")
+        if (low > high).any():
+            row, place = np.argwhere(low > high)[0]
+            raise ValueError(
+                f"column {self.schema.names[place]!r} has lower={low[row, place]} above "
+                f"upper={high[row, place]} in row {row}; expected lower <= upper"
+            )
+        found = np.stack(
+            [
+                self._column_values(place, ends[:, place], low[:, place], high[:, place])
+                for place in range(originals.shape[1])
+            ],
+            axis=1,
+        ).reshape(originals.shape)
+        same = ends.view(np.int32) == starts.view(np.int32)
+        return np.where(same | self._on_the_same_point(found, originals), originals, found)
+
+    def _on_the_same_point(self, found: np.ndarray, originals: np.ndarray) -> np.ndarray:
+        # a point of a grid of 0.1 may differ in its last bit from the number that was read
+        steps = np.array(
+            [one.step if isinstance(one, Numeric) else 0.0 for one in self.schema.columns]
+        )
+        return np.abs(found - originals) <= steps * 1e-6
+
+    def _limits(
+        self, given: np.ndarray | None, default: float, shape: tuple[int, ...], what: str
+    ) -> np.ndarray:
+        array = np.asarray(default if given is None else given, np.float64)
+        if (given is not None and array.shape not in (shape, shape[1:])) or np.isnan(array).any():
+            raise ValueError(
+                f"{what} has shape {array.shape} or holds NaN; expected numbers {shape[1:]} or "
+                f"{shape}, in the units of the values"
+            )
+        return np.broadcast_to(array, shape)
+
+    def _column_values(
+        self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> np.ndarray:
+        column = self.schema.columns[place]
+        if isinstance(column, Numeric):
+            numbers = column.on_grid(column.lower + ends.astype(np.float64) * column.scale)
+            return column.within(numbers, low, high)
+        order, middles = sort_levels(self._column_levels[place])
+        nearest = order[np.searchsorted(middles, ends, side="left")].astype(np.float64)
+        if not isinstance(column, Categorical):
+            nearest = np.clip(nearest, np.ceil(low), np.floor(high))
+        return np.where(np.isnan(ends), np.nan, nearest)
+
+    def model_input(
+        self, coordinates: Float[jax.Array | np.ndarray, "*n columns"]
+    ) -> Float[jax.Array, "*n width"]:
+        """What the explained model takes at some point of the search space, in JAX.
+
+        A category is the nearest one, exactly: one 1 in its block, or its code. The gradient passes
+        nonetheless, as if the entries were interpolated linearly between the two neighbouring
+        categories: from one category towards the next its own entry falls and the other rises, at
+        a rate of 1 / gap. On a category it is the mean of the slopes on both sides; at an end, and
+        beyond it, the one there is. Numbers are affine, and their gradient exact.
+
+        Args:
+            coordinates: `[*n, columns]`; one row too, and under `jit`, `vmap` and `grad`.
+
+        Returns:
+            `[*n, width]`; a row with NaN is NaN throughout.
+        """
+        tables = self._tables
+        coordinates = jnp.asarray(coordinates)
+        fixed = jax.lax.stop_gradient(coordinates)
+        entries = entry_values(tables.entries, fixed[..., tables.entries.column])
+        codes = code_values(tables.codes, fixed[..., tables.codes.column])
+        value, slope = (
+            jnp.concatenate(pair, axis=-1)[..., tables.source]
+            for pair in zip(entries, codes, strict=True)
+        )
+        # The difference is zero, and carries the derivative. Columns are spread over their entries
+        # by a product with a 0/1 matrix, since the transpose of a gather is a scatter: serial on a
+        # CPU, and summed in no fixed order on a GPU.
+        change = jnp.matmul(coordinates - fixed, tables.spread, precision=jax.lax.Precision.HIGHEST)
+        return value + slope * change
+
+    @cached_property
+    def _column_levels(self) -> tuple[np.ndarray, ...]:
+        levels = []
+        for column in self.schema.columns:
+            if isinstance(column, Numeric):
+                levels.append(np.empty(0, np.float32))
+            elif isinstance(column, Categorical):
+                levels.append(np.array(self.category_values.of(column.name), np.float32))
+            else:
+                count = len(column.categories)
+                levels.append((np.arange(count) / max(count - 1, 1)).astype(np.float32))
+        return tuple(levels)
+
+    @cached_property
+    def _tables(self) -> Tables:
+        return tabulate(self.schema, self._column_levels)

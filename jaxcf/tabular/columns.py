@@ -1,0 +1,254 @@
+"""What one column of a table holds: numbers, ordered categories or unordered categories."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+Category = str | int | float | bool
+Scaling = Literal["unit", "standard", "original"]
+CategoricalEncoding = Literal["one-hot", "label"]
+OrdinalEncoding = Literal["rank", "unit"]
+
+# Relative to the step: what float64 arithmetic leaves of a number that is a multiple of it.
+_GRID_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A column of numbers.
+
+    Args:
+        name: Of the column.
+        lower: Least value among the training rows.
+        upper: Greatest value among the training rows.
+        step: Values are multiples of it (1.0 for integers); 0 for a continuous column. `lower` is
+            moved down and `upper` up to a multiple, so that the grid starts at `lower`; a constant
+            column keeps its value.
+        mean: Over the training rows; needed where a model takes z-scores.
+        deviation: Standard deviation over the training rows; needed where a model takes z-scores.
+
+    Raises:
+        ValueError: If the limits aren't finite or in order, or the step or deviation is negative.
+
+    Examples:
+        >>> Numeric("hours", 0.5, 39.2, step=1.0)
+        Numeric(name='hours', lower=0.0, upper=40.0, step=1.0, mean=None, deviation=None)
+    """
+
+    name: str
+    lower: float
+    upper: float
+    step: float = 0.0
+    mean: float | None = None
+    deviation: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if not (math.isfinite(self.lower) and math.isfinite(self.upper)):
+            raise ValueError(
+                f"column {self.name!r} runs from {self.lower} to {self.upper}; expected finite "
+                "limits"
+            )
+        if self.lower > self.upper:
+            raise ValueError(
+                f"column {self.name!r} has lower={self.lower} above upper={self.upper}; expected "
+                "lower <= upper"
+            )
+        if not (math.isfinite(self.step) and self.step >= 0):
+            raise ValueError(
+                f"column {self.name!r} has step={self.step}; expected 0 for a continuous column or "
+                "a positive step"
+            )
+        if self.mean is not None and not math.isfinite(self.mean):
+            raise ValueError(f"column {self.name!r} has mean={self.mean}; expected a finite mean")
+        if self.deviation is not None and not (
+            math.isfinite(self.deviation) and self.deviation >= 0
+        ):
+            raise ValueError(
+                f"column {self.name!r} has deviation={self.deviation}; expected 0 or more"
+            )
+        lower, upper = float(self.lower), float(self.upper)
+        if self.step and lower < upper:
+            lower = self.step * math.floor(lower / self.step + _GRID_TOLERANCE)
+            upper = self.step * math.ceil(upper / self.step - _GRID_TOLERANCE)
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    @property
+    def span(self) -> float:
+        """The distance from `lower` to `upper`; 0 for a constant column."""
+        return self.upper - self.lower
+
+    @property
+    def scale(self) -> float:
+        """What one unit of coordinate is worth: the span, or 1 for a constant column.
+
+        The training rows of a constant column have coordinate 0 either way; with 1, a later row
+        that holds another number still reaches the model with that number.
+        """
+        return self.span or 1.0
+
+    def shift_and_scale(self, scaling: Scaling) -> tuple[float, float]:
+        """The model takes (value - shift) / scale.
+
+        Args:
+            scaling: "unit", "standard" or "original".
+
+        Returns:
+            Shift and scale.
+
+        Raises:
+            ValueError: If z-scores are asked for without `mean` and `deviation`.
+        """
+        if scaling == "unit":
+            return self.lower, self.scale
+        if scaling == "original":
+            return 0.0, 1.0
+        if self.mean is None or self.deviation is None:
+            raise ValueError(
+                f"column {self.name!r} has no mean or no deviation; scaling='standard' needs both"
+            )
+        return self.mean, self.deviation or 1.0
+
+    def on_grid(self, values: np.ndarray) -> np.ndarray:
+        """The nearest point of the grid for each value; the values themselves without a step."""
+        if not self.step:
+            return values
+        return self.lower + self.step * np.round((values - self.lower) / self.step)
+
+    def within(self, values: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """Clip to limits, staying on the grid where a point of it lies between them."""
+        if self.step:
+            first = np.ceil((lower - self.lower) / self.step - _GRID_TOLERANCE)
+            last = np.floor((upper - self.lower) / self.step + _GRID_TOLERANCE)
+            between = first <= last
+            lower = np.where(between, self.lower + self.step * first, lower)
+            upper = np.where(between, self.lower + self.step * last, upper)
+        return np.clip(values, lower, upper)
+
+
+@dataclass(frozen=True)
+class Ordinal:
+    """A column of categories in an order: they lie equally far apart.
+
+    Args:
+        name: Of the column.
+        categories: In order, each once.
+        encoding: What the model takes: "rank" (0, 1, 2, ...) or "unit" (the rank scaled to 0..1).
+
+    Raises:
+        ValueError: If there is no category, one is repeated or missing, or the encoding is unknown.
+
+    Examples:
+        >>> Ordinal("size", ("small", "medium", "large")).codes
+        (0.0, 1.0, 2.0)
+    """
+
+    name: str
+    categories: tuple[Category, ...]
+    encoding: OrdinalEncoding = "rank"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "categories", _categories(self.name, self.categories))
+        _check_choice(self.name, "encoding", self.encoding, get_args(OrdinalEncoding))
+
+    @property
+    def codes(self) -> tuple[float, ...]:
+        """What the model takes for each category."""
+        most = max(len(self.categories) - 1, 1) if self.encoding == "unit" else 1
+        return tuple(rank / most for rank in range(len(self.categories)))
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of categories without an order: the data decide how far apart they lie.
+
+    Args:
+        name: Of the column.
+        categories: Each once; a value is an index into them.
+        encoding: What the model takes: "one-hot" (a block of one entry per category) or "label"
+            (the index).
+
+    Raises:
+        ValueError: If there is no category, one is repeated or missing, or the encoding is unknown.
+
+    Examples:
+        >>> Categorical("job", ("clerk", "sailor"), encoding="label").codes
+        (0.0, 1.0)
+    """
+
+    name: str
+    categories: tuple[Category, ...]
+    encoding: CategoricalEncoding = "one-hot"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "categories", _categories(self.name, self.categories))
+        _check_choice(self.name, "encoding", self.encoding, get_args(CategoricalEncoding))
+
+    @property
+    def codes(self) -> tuple[float, ...]:
+        """The label of each category."""
+        return tuple(float(index) for index in range(len(self.categories)))
+
+
+Column = Numeric | Ordinal | Categorical
+
+
+def is_block(column: Column) -> bool:
+    """Whether the model takes the column as a one-hot block."""
+    return isinstance(column, Categorical) and column.encoding == "one-hot"
+
+
+def input_width(column: Column) -> int:
+    """How many entries of the model input the column takes."""
+    return len(column.categories) if isinstance(column, Categorical) and is_block(column) else 1
+
+
+def is_constant(column: Column) -> bool:
+    """Whether the column has one value only, and so can't change."""
+    return column.span == 0 if isinstance(column, Numeric) else len(column.categories) == 1
+
+
+def is_missing(entry: object) -> bool:
+    """Whether an entry stands for nothing: None, NaN, pandas' NA or NaT."""
+    if isinstance(entry, (float, np.floating)):
+        return bool(np.isnan(entry))
+    # by name: pandas may not be there, and NA can't be compared
+    return entry is None or type(entry).__name__ in ("NAType", "NaTType")
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a column is named {name!r}; expected a string that isn't empty")
+
+
+def _check_choice(name: str, what: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(
+            f"column {name!r} has {what}={value!r}; expected one of {', '.join(choices)}"
+        )
+
+
+def _categories(name: str, given: tuple[Category, ...]) -> tuple[Category, ...]:
+    _check_name(name)
+    if isinstance(given, str):
+        raise ValueError(
+            f"column {name!r} has one string, {given!r}, for categories; expected a tuple of them"
+        )
+    categories = tuple(one.item() if isinstance(one, np.generic) else one for one in given)
+    if not categories:
+        raise ValueError(f"column {name!r} has no categories; expected one or more")
+    if any(is_missing(one) for one in categories):
+        raise ValueError(
+            f"column {name!r} has a missing entry among its categories; give it a name such as "
+            "'missing'"
+        )
+    # 1, 1.0 and True are one key to Python, and so could not be told apart when a table is read
+    if len(set(categories)) < len(categories):
+        repeated = next(one for one in categories if categories.count(one) > 1)
+        raise ValueError(
+            f"column {name!r} has the category {repeated!r} more than once; expected each once"
+        )
+    return categories

@@ -1,0 +1,157 @@
+"""The columns of a table found from its training rows, by rules that are stated."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxcf.tabular.columns import (
+    Categorical,
+    CategoricalEncoding,
+    Category,
+    Column,
+    Numeric,
+    Ordinal,
+    is_missing,
+)
+from jaxcf.tabular.tables import Entries, Table, as_indices, as_numbers, read_columns
+
+# More than this is free text or an identifier, and the distances of categories would not fit.
+MOST_CATEGORIES = 1000
+
+
+def infer_columns(
+    table: Table,
+    *,
+    ordinal: Mapping[str, Sequence[Category]],
+    categorical: Iterable[str],
+    encoding: CategoricalEncoding,
+) -> tuple[Column, ...]:
+    """One description per column of a table; `Schema.infer` states the rules.
+
+    Args:
+        table: The training rows.
+        ordinal: Names of ordinal columns, with their categories in order.
+        categorical: Names of columns that are categorical whatever they hold.
+        encoding: What the model takes for categorical columns.
+
+    Returns:
+        The columns, in the order of the table.
+
+    Raises:
+        ValueError: If the table is empty, an entry is missing or none of the categories, or a
+            name isn't a column's.
+        TypeError: If a column holds neither numbers nor names.
+    """
+    if isinstance(categorical, str):
+        raise TypeError(f"categorical is one string, {categorical!r}; expected several names")
+    forced = set(categorical)
+    columns = read_columns(table)
+    _check_names(columns, ordinal, forced)
+    if not columns or not len(next(iter(columns.values())).entries):
+        raise ValueError("the table holds no rows or no columns; pass the training rows")
+    return tuple(
+        _infer_column(name, entries, ordinal.get(name), name in forced, encoding)
+        for name, entries in columns.items()
+    )
+
+
+def describe_numbers(name: str, numbers: np.ndarray, step: float) -> Numeric:
+    """A numeric column from its training values.
+
+    Args:
+        name: Of the column.
+        numbers: `[n]`; NaN or infinite where missing.
+        step: Of its grid, 0 for none.
+
+    Returns:
+        The column, with limits, mean and deviation.
+
+    Raises:
+        ValueError: If numbers are missing.
+    """
+    missing = int((~np.isfinite(numbers)).sum())
+    if missing:
+        raise ValueError(
+            f"column {name!r} has {missing} missing or infinite numbers among {len(numbers)} "
+            "training rows; expected numbers: fill them in or drop those rows"
+        )
+    lower, upper = float(numbers.min()), float(numbers.max())
+    # the deviation of equal numbers is not exactly 0 in floating point
+    deviation = float(numbers.std()) if lower < upper else 0.0
+    return Numeric(name, lower, upper, step, float(numbers.mean()), deviation)
+
+
+def _check_names(
+    columns: Mapping[str, Any], ordinal: Mapping[str, Any], forced: Iterable[str]
+) -> None:
+    for names, argument in ((ordinal, "ordinal"), (forced, "categorical")):
+        unknown = sorted(set(names) - set(columns))
+        if unknown:
+            raise ValueError(
+                f"{argument} names {', '.join(map(repr, unknown))}, which the table lacks; it has "
+                f"{', '.join(map(repr, columns))}"
+            )
+    both = sorted(set(ordinal) & set(forced))
+    if both:
+        raise ValueError(
+            f"{', '.join(map(repr, both))} is named both ordinal and categorical; expected one"
+        )
+
+
+def _infer_column(
+    name: str,
+    entries: Entries,
+    order: Sequence[Category] | None,
+    forced: bool,
+    encoding: CategoricalEncoding,
+) -> Column:
+    if order is None and not forced and entries.is_number:
+        return describe_numbers(name, as_numbers(entries), 1.0 if entries.is_integer else 0.0)
+    _check_entries(name, entries)
+    if order is not None:
+        column = Ordinal(name, tuple(order))
+        _check_known(name, entries, column.categories)
+        return column
+    if entries.ordered and entries.categories is not None and not forced:
+        return Ordinal(name, entries.categories)
+    categories = entries.categories or _sorted(set(entries.as_list()))
+    if len(categories) > MOST_CATEGORIES:
+        raise ValueError(
+            f"column {name!r} holds {len(categories)} different entries such as {categories[0]!r}; "
+            f"expected at most {MOST_CATEGORIES} categories: leave it out, group it, or convert "
+            "it to numbers"
+        )
+    return Categorical(name, categories, encoding)
+
+
+def _check_entries(name: str, entries: Entries) -> None:
+    listed = entries.as_list()
+    missing = sum(is_missing(one) for one in listed)
+    if missing:
+        raise ValueError(
+            f"column {name!r} has {missing} missing entries among {len(listed)} training rows; "
+            "name them as a category of their own, such as 'missing', or drop those rows"
+        )
+    wrong = [one for one in listed if not isinstance(one, (str, int, float, bool))]
+    if wrong:
+        raise TypeError(
+            f"column {name!r} holds {wrong[0]!r}, a {type(wrong[0]).__name__}; expected numbers, "
+            "booleans or names of categories: convert it first"
+        )
+
+
+def _check_known(name: str, entries: Entries, categories: tuple[Category, ...]) -> None:
+    unknown = np.flatnonzero(np.isnan(as_indices(entries, categories)))
+    if unknown.size:
+        raise ValueError(
+            f"column {name!r} holds {entries.as_list()[unknown[0]]!r}, which is none of the "
+            f"categories given for it, {categories}; give all of them in order"
+        )
+
+
+def _sorted(categories: set[Category]) -> tuple[Category, ...]:
+    try:
+        return tuple(sorted(categories))  # pyright: ignore[reportArgumentType]
+    except TypeError:  # numbers beside strings
+        return tuple(sorted(categories, key=lambda one: (type(one).__name__, str(one))))

@@ -1,0 +1,351 @@
+"""The description of a table, and the ways between the table, its values and the model input.
+
+A table holds original units and category names. Its values are float64 `[n, columns]`: the number
+of a numeric column, the index of the category of any other; NaN where an entry is missing or
+unseen. The model input is float32 `[n, width]`, as the explained model takes it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import get_args
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Shaped
+
+from jaxcf.tabular.columns import (
+    Categorical,
+    CategoricalEncoding,
+    Category,
+    Column,
+    Numeric,
+    Scaling,
+    input_width,
+    is_block,
+    is_constant,
+)
+from jaxcf.tabular.encoded import Categories, Positions, describe_encoded
+from jaxcf.tabular.inference import infer_columns
+from jaxcf.tabular.tables import Table, as_indices, as_numbers, read_columns, write_columns
+from jaxcf.tabular.values import (
+    check_values,
+    decode_input,
+    describe_problem,
+    encode_values,
+    entries_of,
+)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table and how the explained model takes them.
+
+    Build one from training rows with `Schema.infer`, from an encoded array with
+    `Schema.from_encoded`, or by hand.
+
+    Args:
+        columns: `Numeric`, `Ordinal` or `Categorical`, in the order of the values.
+        scaling: What the model takes for numeric columns: "unit" (0 to 1 over the training rows),
+            "standard" (z-scores) or "original" units.
+        layout: For each column the positions of its entries in the model input; None for one
+            column after the other.
+
+    Raises:
+        ValueError: If there is no column, a name is repeated, the scaling is unknown or lacks the
+            mean and deviation it needs, or the layout doesn't give every position once.
+
+    Examples:
+        >>> schema = Schema((Numeric("age", 20, 60, 1.0), Categorical("job", ("clerk", "sailor"))))
+        >>> values = schema.read({"age": [30, 60], "job": ["sailor", "clerk"]})
+        >>> schema.input_names
+        ('age', 'job=clerk', 'job=sailor')
+        >>> schema.encode(values).tolist()
+        [[0.25, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    """
+
+    columns: tuple[Column, ...]
+    scaling: Scaling = "unit"
+    layout: tuple[tuple[int, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if not self.columns or repeated:
+            raise ValueError(
+                f"the schema has {len(self.columns)} columns and repeats the names {repeated}; "
+                "expected one or more columns, each name once"
+            )
+        if self.scaling not in get_args(Scaling):
+            raise ValueError(
+                f"scaling={self.scaling!r} is unknown; expected one of "
+                f"{', '.join(get_args(Scaling))}"
+            )
+        for column in self.columns:
+            if isinstance(column, Numeric):
+                column.shift_and_scale(self.scaling)
+        self._check_layout()
+
+    def _check_layout(self) -> None:
+        if self.layout is None:
+            return
+        layout = tuple(tuple(int(place) for place in places) for places in self.layout)
+        object.__setattr__(self, "layout", layout)
+        widths = [input_width(column) for column in self.columns]
+        given = [len(places) for places in layout]
+        places = sorted(place for one in layout for place in one)
+        if given != widths or places != list(range(sum(widths))):
+            raise ValueError(
+                f"the layout gives the columns {given} positions, {places}; expected {widths}, "
+                f"each of 0 to {sum(widths) - 1} once"
+            )
+
+    @classmethod
+    def infer(
+        cls,
+        table: Table,
+        *,
+        ordinal: Mapping[str, Sequence[Category]] | None = None,
+        categorical: Iterable[str] = (),
+        encoding: CategoricalEncoding = "one-hot",
+        scaling: Scaling = "unit",
+    ) -> "Schema":
+        """Find the columns from the training rows.
+
+        The rules: integers are numeric with step 1; floats are numeric and continuous; strings,
+        objects and booleans are categorical, their categories sorted; a pandas categorical column
+        is categorical with the categories it declares, and ordinal where it declares an order.
+        A constant column stays, with coordinate 0, and can't change (`constant`).
+
+        Args:
+            table: A pandas DataFrame or a mapping from names to columns, without the label.
+            ordinal: Names of ordinal columns, with their categories in order.
+            categorical: Names of columns that are categorical whatever they hold.
+            encoding: What the model takes for categorical columns, "one-hot" or "label".
+            scaling: What it takes for numeric ones, "unit", "standard" or "original".
+
+        Returns:
+            The schema, in the column order of the table.
+
+        Raises:
+            ValueError: If a column name is repeated, numbers or categories are missing (missing
+                categories must be named, as a category of their own), a column has over 1000
+                categories, or `ordinal` or `categorical` doesn't fit the table.
+            TypeError: If the table is of another kind, or a column holds neither numbers nor names.
+
+        Examples:
+            >>> schema = Schema.infer({"age": [20, 60], "pay": [1.5, 2.0], "job": ["b", "a"]})
+            >>> [type(column).__name__ for column in schema.columns]
+            ['Numeric', 'Numeric', 'Categorical']
+        """
+        columns = infer_columns(
+            table, ordinal=ordinal or {}, categorical=categorical, encoding=encoding
+        )
+        return cls(columns, scaling)
+
+    @classmethod
+    def from_encoded(
+        cls,
+        x: Shaped[np.ndarray, "n width"],
+        names: Sequence[str] | None = None,
+        *,
+        one_hot: Mapping[str, Positions] | None = None,
+        label_encoded: Mapping[str, Categories] | None = None,
+        ordinal: Mapping[str, Categories] | None = None,
+        integer: Iterable[str] = (),
+    ) -> "Schema":
+        """Describe an array that is encoded already, as the model takes it.
+
+        `encode` gives the same layout back, numbers in the units of the array. The categories of a
+        block are named after its positions, without the block's name if they all start with it.
+
+        Args:
+            x: Training rows `[n, width]`.
+            names: One name per position; None for column_0, column_1, ...
+            one_hot: The name of each one-hot block and its positions, a slice or indices.
+            label_encoded: The name of each column of labels 0, 1, 2, ... and how many there are, or
+                the names of the categories.
+            ordinal: The same for columns of ranks 0, 1, 2, ..., whose categories have an order.
+            integer: Names of columns that hold whole numbers.
+
+        Returns:
+            The schema; its columns are in the order of their first positions.
+
+        Raises:
+            ValueError: If a training row's block isn't one-hot, a code is none of the categories, a
+                number is missing, or names or positions don't fit the array.
+
+        Examples:
+            >>> x = np.array([[30.0, 1, 0], [40.0, 0, 1]])
+            >>> schema = Schema.from_encoded(x, ["age", "job_a", "job_b"], one_hot={"job": [1, 2]})
+            >>> schema.read(x).tolist()
+            [[30.0, 0.0], [40.0, 1.0]]
+        """
+        columns, layout = describe_encoded(
+            x, names, one_hot or {}, label_encoded or {}, ordinal or {}, integer
+        )
+        schema = cls(columns, "original", layout)
+        bad = np.isnan(schema.read(np.asarray(x))).sum(axis=0)
+        for column, count in zip(columns, bad, strict=True):
+            if count:
+                what = "a block that is exactly one-hot" if is_block(column) else "a known code"
+                raise ValueError(
+                    f"column {column.name!r} holds something else in {count} of {len(x)} training "
+                    f"rows; expected {what}: correct or drop those rows"
+                )
+        return schema
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each column."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def positions(self) -> tuple[tuple[int, ...], ...]:
+        """For each column the positions of its entries in the model input."""
+        if self.layout is not None:
+            return self.layout
+        ends = np.cumsum([input_width(column) for column in self.columns])
+        return tuple(
+            tuple(range(int(end) - input_width(column), int(end)))
+            for column, end in zip(self.columns, ends, strict=True)
+        )
+
+    @property
+    def width(self) -> int:
+        """The number of entries in one row of model input."""
+        return sum(input_width(column) for column in self.columns)
+
+    @cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """The name of each entry of the model input: the column's, or "column=category"."""
+        names = [""] * self.width
+        for column, places in zip(self.columns, self.positions, strict=True):
+            if isinstance(column, Categorical) and is_block(column):
+                for category, place in zip(column.categories, places, strict=True):
+                    names[place] = f"{column.name}={category}"
+            else:
+                names[places[0]] = column.name
+        return tuple(names)
+
+    @property
+    def constant(self) -> Bool[np.ndarray, " columns"]:
+        """Which columns have one value only, and so can't change."""
+        return np.array([is_constant(column) for column in self.columns])
+
+    def index(self, name: str) -> int:
+        """The place of a column among the values.
+
+        Raises:
+            ValueError: If there is no column of that name.
+        """
+        if name not in self.names:
+            raise ValueError(
+                f"there is no column {name!r}; there are {', '.join(map(repr, self.names))}"
+            )
+        return self.names.index(name)
+
+    def read(self, table: Table) -> Float[np.ndarray, "n columns"]:
+        """The values of a table.
+
+        Args:
+            table: A DataFrame or mapping, which may hold other columns too, or an array
+                `[n, width]` of model input as `encode` makes it.
+
+        Returns:
+            Values `[n, columns]`, float64: NaN where an entry is missing, infinite, none of the
+            categories, or a block that isn't exactly one-hot; the other entries are unaffected.
+            `problems` says why. Numbers may lie outside the range of the training rows.
+
+        Raises:
+            ValueError: If a column is lacking or repeated, or the array has another width.
+            TypeError: If the table is of another kind.
+        """
+        if isinstance(table, np.ndarray):
+            return decode_input(self.columns, self.positions, self.scaling, table)
+        entries = read_columns(table, self.names)
+        columns = [
+            as_numbers(entries[column.name])
+            if isinstance(column, Numeric)
+            else as_indices(entries[column.name], column.categories)
+            for column in self.columns
+        ]
+        return np.stack(columns, axis=1)
+
+    def write(self, values: Float[np.ndarray, "n columns"], like: Table | None = None) -> Table:
+        """The table of some values, in original units and with category names.
+
+        Args:
+            values: `[n, columns]`.
+            like: What kind of table, with what column types: a DataFrame (whose index is kept if it
+                has as many rows), a mapping or an array of model input; None for a dictionary.
+
+        Returns:
+            The table, with the schema's columns only. Integer columns come as integers where every
+            entry is whole; NaN becomes NaN in numeric columns and None in others.
+
+        Raises:
+            ValueError: If the values don't fit the schema.
+            TypeError: If `like` is of another kind.
+        """
+        values = self.checked(values)
+        if isinstance(like, np.ndarray):
+            encoded = encode_values(self.columns, self.positions, self.scaling, values)
+            whole = like.dtype.kind in "iu" and np.array_equal(encoded, np.round(encoded))
+            return encoded.astype(like.dtype if whole or like.dtype.kind == "f" else np.float64)
+        written = {
+            column.name: entries_of(column, values[:, place])
+            for place, column in enumerate(self.columns)
+        }
+        return write_columns(written, like)
+
+    def encode(self, values: Float[np.ndarray, "n columns"]) -> Float32[np.ndarray, "n width"]:
+        """The model input of some values.
+
+        Args:
+            values: `[n, columns]`.
+
+        Returns:
+            Model input `[n, width]`; all entries of a NaN value are NaN.
+
+        Raises:
+            ValueError: If the values don't fit the schema.
+        """
+        values = self.checked(values)
+        encoded = encode_values(self.columns, self.positions, self.scaling, values)
+        return encoded.astype(np.float32)
+
+    def problems(
+        self, values: Float[np.ndarray, "n columns"], table: Table | None = None
+    ) -> dict[int, str]:
+        """What is wrong with each row that can't be used.
+
+        Args:
+            values: `[n, columns]`, as `read` gave them.
+            table: The table they were read from, so that the entries can be named.
+
+        Returns:
+            A message per bad row, by row number; rows without a problem aren't in it.
+
+        Examples:
+            >>> schema = Schema((Numeric("age", 20, 60), Categorical("job", ("clerk", "sailor"))))
+            >>> table = {"age": [30, 40], "job": ["clerk", "pilot"]}
+            >>> schema.problems(schema.read(table), table)
+            {1: "column 'job' holds 'pilot', which is none of its 2 categories"}
+        """
+        bad = np.isnan(self.checked(values))
+        named = table is not None and not isinstance(table, np.ndarray)
+        entries = read_columns(table, self.names) if named else {}
+        messages: dict[int, list[str]] = {}
+        for row, place in np.argwhere(bad).tolist():
+            column = self.columns[place]
+            entry = entries[column.name].entries[row] if named else None
+            messages.setdefault(row, []).append(describe_problem(column, entry, named))
+        return {row: "; ".join(several) for row, several in messages.items()}
+
+    def checked(self, values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+        """The values as float64, if they fit the schema.
+
+        Raises:
+            ValueError: If the shape is wrong or a value is no index of a category.
+        """
+        return check_values(self.columns, values)

@@ -1,0 +1,256 @@
+"""Tables as people have them: pandas DataFrames, or a mapping from names to columns.
+
+pandas is never imported here: where it isn't loaded, no table can be a DataFrame.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxcf.tabular.columns import Category, is_missing
+
+# A pandas DataFrame (not named, for pandas is an extra), a mapping, or an array of model input.
+Table = Any
+
+_NUMBERS = "iuf"
+_NAMES = "bUO"
+
+
+class Entries(NamedTuple):
+    """One column as it was given.
+
+    Attributes:
+        entries: `[n]`, of numbers, booleans, strings or objects.
+        categories: Those a pandas categorical column declares, else None.
+        ordered: Whether it declares an order.
+    """
+
+    entries: np.ndarray
+    categories: tuple[Category, ...] | None = None
+    ordered: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the column holds numbers by its type."""
+        return self.categories is None and self.entries.dtype.kind in _NUMBERS
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the column holds integers by its type."""
+        return self.is_number and self.entries.dtype.kind != "f"
+
+    def as_list(self) -> list[Any]:
+        """The entries as Python objects."""
+        return [one.item() if isinstance(one, np.generic) else one for one in self.entries.tolist()]
+
+
+def is_frame(table: Table) -> bool:
+    """Whether a table is a pandas DataFrame."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(table, pandas.DataFrame)
+
+
+def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, Entries]:
+    """The columns of a table by name.
+
+    Args:
+        table: A DataFrame or a mapping from names to columns.
+        names: Those wanted, all of them if None; a table may hold others too.
+
+    Returns:
+        One entry per column, in the order of `names` or of the table.
+
+    Raises:
+        TypeError: If the table is of another kind or a column holds neither numbers nor names.
+        ValueError: If names are repeated or missing, or columns differ in length.
+
+    Examples:
+        >>> read_columns({"age": [30, 40]})["age"].is_integer
+        True
+    """
+    if is_frame(table):
+        given = [(str(name), table.iloc[:, place]) for place, name in enumerate(table.columns)]
+    elif isinstance(table, Mapping):
+        given = [(str(name), column) for name, column in table.items()]
+    else:
+        raise TypeError(
+            f"the table is a {type(table).__name__}; expected a pandas DataFrame or a mapping from "
+            "column names to columns"
+        )
+    all_names = [name for name, _ in given]
+    repeated = sorted({name for name in all_names if all_names.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"the table has more than one column named {', '.join(map(repr, repeated))}; expected "
+            "each name once: rename or drop the others"
+        )
+    wanted = all_names if names is None else list(names)
+    lacking = [name for name in wanted if name not in all_names]
+    if lacking:
+        raise ValueError(
+            f"the table lacks the columns {', '.join(map(repr, lacking))}; it has "
+            f"{', '.join(map(repr, all_names))}"
+        )
+    columns = dict(given)
+    read = {name: _entries(name, columns[name]) for name in wanted}
+    lengths = {name: len(one.entries) for name, one in read.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
+        raise ValueError(f"the columns differ in length ({shown}); expected one entry per row")
+    return read
+
+
+def _entries(name: str, column: Any) -> Entries:
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(column, (pandas.Categorical, pandas.CategoricalIndex)):
+        column = pandas.Series(column)
+    if pandas is not None and isinstance(column, pandas.Series):
+        entries = _from_series(pandas, column)
+    else:
+        entries = Entries(_from_sequence(column))
+    array = entries.entries
+    if array.ndim != 1:
+        raise ValueError(
+            f"column {name!r} has shape {array.shape}; expected one entry per row, [n]"
+        )
+    if array.dtype.kind not in _NUMBERS + _NAMES:
+        raise TypeError(
+            f"column {name!r} has dtype {array.dtype}; expected numbers, booleans or names of "
+            "categories: convert it first"
+        )
+    return entries
+
+
+def _from_series(pandas: Any, column: Any) -> Entries:
+    if isinstance(column.dtype, pandas.CategoricalDtype):
+        categories = tuple(column.dtype.categories.tolist())
+        return Entries(column.to_numpy(object), categories, bool(column.dtype.ordered))
+    if isinstance(column.dtype, np.dtype):
+        return Entries(column.to_numpy())
+    types = pandas.api.types
+    if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
+        if column.isna().any() or not types.is_integer_dtype(column.dtype):
+            return Entries(column.to_numpy(np.float64, na_value=np.nan))
+        return Entries(column.to_numpy(np.int64))
+    if types.is_bool_dtype(column.dtype) and not column.isna().any():
+        return Entries(column.to_numpy(bool))
+    return Entries(column.to_numpy(object))
+
+
+def _from_sequence(column: Any) -> np.ndarray:
+    array = np.asarray(column)
+    # numpy writes the NaN of ["a", nan] and the 1 of ["a", 1] as strings
+    if array.dtype.kind == "U" and not isinstance(column, np.ndarray):
+        entries = list(column)
+        if not all(isinstance(one, str) for one in entries):
+            array = np.empty(len(entries), object)
+            array[:] = entries
+    return array
+
+
+def as_numbers(entries: Entries) -> np.ndarray:
+    """A column's entries as float64; NaN where one is no finite number."""
+    if entries.entries.dtype.kind in _NUMBERS + "b":
+        numbers = entries.entries.astype(np.float64)
+    else:
+        numbers = np.array([_as_number(one) for one in entries.as_list()], np.float64)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _as_number(entry: Any) -> float:
+    try:
+        return float(entry)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def as_indices(entries: Entries, categories: tuple[Category, ...]) -> np.ndarray:
+    """The index of each entry among the categories as float64; NaN where it is none of them."""
+    index: dict[Any, float] = {one: float(place) for place, one in enumerate(categories)}
+    return np.array([_look_up(index, one) for one in entries.as_list()], np.float64)
+
+
+def _look_up(index: dict[Any, float], entry: Any) -> float:
+    try:
+        return index.get(entry, np.nan)
+    except TypeError:  # what can't be hashed, such as a list, is no category
+        return np.nan
+
+
+def write_columns(columns: Mapping[str, np.ndarray], like: Table) -> Table:
+    """A table of the same kind as another.
+
+    Args:
+        columns: Numbers, or objects with None where there is no category.
+        like: A DataFrame or a mapping, whose column types are kept where the entries allow it; None
+            for a mapping.
+
+    Returns:
+        A DataFrame (with the index of `like` where that has as many rows) or a dictionary.
+
+    Raises:
+        TypeError: If `like` is neither.
+    """
+    if is_frame(like):
+        pandas = sys.modules["pandas"]
+        rows = len(next(iter(columns.values())))
+        index = like.index if len(like) == rows else pandas.RangeIndex(rows)
+        types = {str(name): like.dtypes.iloc[place] for place, name in enumerate(like.columns)}
+        names = {str(name): name for name in like.columns}
+        return pandas.DataFrame(
+            {
+                names.get(name, name): _to_series(pandas, column, types.get(name), index)
+                for name, column in columns.items()
+            },
+            index=index,
+        )
+    if like is None:
+        return {name: _to_array(column, None) for name, column in columns.items()}
+    if not isinstance(like, Mapping):
+        raise TypeError(
+            f"like is a {type(like).__name__}; expected a pandas DataFrame, a mapping from names "
+            "to columns, an array of model input or None"
+        )
+    given = {str(name): column for name, column in like.items()}
+    return {
+        name: _to_array(
+            column, _entries(name, given[name]).entries.dtype if name in given else None
+        )
+        for name, column in columns.items()
+    }
+
+
+def _to_series(pandas: Any, column: np.ndarray, wanted: Any, index: Any) -> Any:
+    if wanted is None or isinstance(wanted, np.dtype):
+        return pandas.Series(_to_array(column, wanted), index=index)
+    # pandas' own types hold missing entries; what doesn't fit one, such as half an integer, is
+    # written as it is
+    try:
+        return pandas.Series(column, index=index).astype(wanted)
+    except (TypeError, ValueError):
+        return pandas.Series(column, index=index)
+
+
+def _to_array(column: np.ndarray, wanted: np.dtype | None) -> np.ndarray:
+    if column.dtype.kind == "O":
+        entries = column.tolist()
+        if any(is_missing(one) for one in entries) or (wanted is not None and wanted.kind == "O"):
+            return column
+        natural = np.array(entries)
+        # numpy would write mixed categories as strings
+        if natural.dtype.kind == "U" and not all(isinstance(one, str) for one in entries):
+            return column
+        return natural.astype(wanted) if _holds(natural, wanted) else natural
+    return column.astype(wanted) if _holds(column, wanted) else column
+
+
+def _holds(column: np.ndarray, wanted: np.dtype | None) -> bool:
+    if wanted is None or wanted.kind not in _NUMBERS or column.dtype.kind not in _NUMBERS:
+        return False
+    if wanted.kind == "f":
+        return True
+    limits = np.iinfo(wanted)
+    whole = np.isfinite(column).all() and (column == np.round(column)).all()
+    return bool(whole and ((column >= limits.min) & (column <= limits.max)).all())

@@ -1,0 +1,167 @@
+"""Values column by column: checked, encoded for the model, decoded, and as entries of a table."""
+
+import numpy as np
+
+from jaxcf.tabular.columns import Column, Numeric, Scaling, input_width, is_block, is_missing
+
+Columns = tuple[Column, ...]
+Positions = tuple[tuple[int, ...], ...]
+
+
+def check_values(columns: Columns, values: np.ndarray) -> np.ndarray:
+    """Values as float64, if they fit the columns.
+
+    Args:
+        columns: One per column of the values.
+        values: `[n, columns]`.
+
+    Returns:
+        The values.
+
+    Raises:
+        ValueError: If the shape is wrong or a value is no index of a category.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 2 or array.shape[1] != len(columns):
+        raise ValueError(
+            f"values have shape {array.shape}; expected [n, {len(columns)}], one per column of "
+            "the schema"
+        )
+    for place, column in enumerate(columns):
+        if isinstance(column, Numeric):
+            continue
+        given = array[:, place]
+        most = len(column.categories)
+        known = np.isnan(given) | ((given >= 0) & (given < most) & (given == np.floor(given)))
+        if not known.all():
+            raise ValueError(
+                f"column {column.name!r} has the value {given[~known][0]}; expected the index of "
+                f"one of its categories, 0 to {most - 1}, or NaN"
+            )
+    return array
+
+
+def encode_values(
+    columns: Columns, positions: Positions, scaling: Scaling, values: np.ndarray
+) -> np.ndarray:
+    """Model input in float64.
+
+    Args:
+        columns: One per column of the values.
+        positions: Of each column in the model input.
+        scaling: Of numeric columns.
+        values: `[n, columns]`, checked.
+
+    Returns:
+        `[n, width]`; all entries of a NaN value are NaN.
+    """
+    encoded = np.empty((len(values), sum(input_width(column) for column in columns)))
+    for place, (column, places) in enumerate(zip(columns, positions, strict=True)):
+        given = values[:, place]
+        if isinstance(column, Numeric):
+            shift, scale = column.shift_and_scale(scaling)
+            encoded[:, places[0]] = (given - shift) / scale
+            continue
+        missing = np.isnan(given)
+        known = np.where(missing, 0, given).astype(np.intp)
+        if is_block(column):
+            block = np.eye(len(places))[known]
+        else:
+            block = np.array(column.codes)[known][:, None]
+        encoded[:, places] = np.where(missing[:, None], np.nan, block)
+    return encoded
+
+
+def decode_input(
+    columns: Columns, positions: Positions, scaling: Scaling, x: np.ndarray
+) -> np.ndarray:
+    """The values of some model input: the way back from `encode_values`.
+
+    Args:
+        columns: One per column of the values.
+        positions: Of each column in the model input.
+        scaling: Of numeric columns.
+        x: `[n, width]`.
+
+    Returns:
+        Values `[n, columns]`; NaN where a number isn't finite, a block isn't one-hot or a code is
+        none.
+
+    Raises:
+        ValueError: If the array has another width or holds no numbers.
+    """
+    width = sum(input_width(column) for column in columns)
+    if x.ndim != 2 or x.shape[1] != width or x.dtype.kind not in "biuf":
+        raise ValueError(
+            f"the array has shape {x.shape} and dtype {x.dtype}; expected numbers [n, {width}], "
+            "model input as encode makes it: pass other tables as a DataFrame or a mapping from "
+            "names to columns"
+        )
+    x = x.astype(np.float64)
+    return np.stack(
+        [
+            _decode_column(column, scaling, x[:, list(places)])
+            for column, places in zip(columns, positions, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _decode_column(column: Column, scaling: Scaling, x: np.ndarray) -> np.ndarray:
+    if isinstance(column, Numeric):
+        shift, scale = column.shift_and_scale(scaling)
+        numbers = np.where(np.isfinite(x[:, 0]), x[:, 0], np.nan) * scale + shift
+        # scaling may have been done in float32; original units are left as they are
+        return numbers if scaling == "original" else column.on_grid(numbers)
+    if is_block(column):
+        exact = np.isin(x, (0.0, 1.0)).all(axis=1) & (x.sum(axis=1) == 1)
+        return np.where(exact, x.argmax(axis=1), np.nan)
+    codes = np.array(column.codes)
+    nearest = np.abs(x - codes).argmin(axis=1)
+    # codes such as 1/3 come back from float32
+    return np.where(np.isclose(x[:, 0], codes[nearest], 0, 1e-6), nearest, np.nan)
+
+
+def entries_of(column: Column, values: np.ndarray) -> np.ndarray:
+    """A column of a table from its values.
+
+    Args:
+        column: Its description.
+        values: `[n]`.
+
+    Returns:
+        Numbers, integers where all lie on a grid of whole numbers; or categories as objects, None
+        for NaN.
+    """
+    if isinstance(column, Numeric):
+        whole = bool(column.step) and column.step == round(column.step)
+        whole = whole and bool(np.isfinite(values).all() and (values == np.round(values)).all())
+        return values.astype(np.int64) if whole else values
+    entries = np.empty(len(values), object)
+    entries[:] = [None if np.isnan(one) else column.categories[int(one)] for one in values]
+    return entries
+
+
+def describe_problem(column: Column, entry: object, named: bool) -> str:
+    """Why an entry has no value.
+
+    Args:
+        column: Its description.
+        entry: What the table holds.
+        named: Whether the table was given, and so the entry is known.
+
+    Returns:
+        One clause.
+    """
+    if named and not is_missing(entry):
+        shown = entry.item() if isinstance(entry, np.generic) else entry
+        if isinstance(column, Numeric):
+            return f"column {column.name!r} holds {shown!r}, which is no finite number"
+        return (
+            f"column {column.name!r} holds {shown!r}, which is none of its "
+            f"{len(column.categories)} categories"
+        )
+    if named:
+        return f"column {column.name!r} is missing"
+    what = "a finite number" if isinstance(column, Numeric) else "one of its categories"
+    return f"column {column.name!r} is missing or isn't {what}"

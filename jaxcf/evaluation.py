@@ -162,7 +162,7 @@ def evaluate(
         COUNTERFACTUAL: chosen.counterfactual,
         UNCHANGED: chosen.original,
         NOISE: _as_long_noise(chosen, seed),
-        REAL: _real_targets(chosen, real.x_test[control], real.test_class[control], seed),
+        REAL: _real_targets(chosen, real, control, seed),
     }
     beta = explanations.settings.get("objective", {}).get("weights", {}).get("l1", 0.1)
     values, frechet = {}, {}
@@ -254,19 +254,25 @@ def _as_long_noise(chosen: Explanations, seed: int) -> np.ndarray:
 
 
 def _real_targets(
-    chosen: Explanations, x: np.ndarray, classes: np.ndarray, seed: int
+    chosen: Explanations, real: RealImages, control: np.ndarray, seed: int
 ) -> np.ndarray:
-    """A real image of each row's new class; all of a class are used before one is used again."""
+    """A real image of each row's new class; all of a class are used before one is used again.
+
+    Of the control half, or of all test images for a class of so few that that half has none (the
+    Fréchet distance, for which the halves are kept apart, needs more of them anyway).
+    """
     generator = np.random.default_rng(seed)
     images = np.full(chosen.original.shape, np.nan, np.float32)
     for label in np.unique(chosen.counterfactual_class):
         rows = np.flatnonzero(chosen.counterfactual_class == label)
-        members = np.flatnonzero(classes == label)
+        members = control[real.test_class[control] == label]
+        if not len(members):
+            members = np.flatnonzero(real.test_class == label)
         if not len(members):
             raise ValueError(
                 f"class {label} has no test image to stand as control; pass more test rows"
             )
         turns = -(-len(rows) // len(members))
         order = np.concatenate([generator.permutation(members) for _ in range(turns)])
-        images[rows] = x[order[: len(rows)]]
+        images[rows] = real.x_test[order[: len(rows)]]
     return images

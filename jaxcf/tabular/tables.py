@@ -140,13 +140,20 @@ def _from_series(pandas: Any, column: Any) -> Entries:
 
 
 def _from_sequence(column: Any) -> np.ndarray:
-    array = np.asarray(column)
+    try:
+        array = np.asarray(column)
+    except ValueError:  # a sequence among the entries
+        return _as_objects(column)
     # numpy writes the NaN of ["a", nan] and the 1 of ["a", 1] as strings
-    if array.dtype.kind == "U" and not isinstance(column, np.ndarray):
-        entries = list(column)
-        if not all(isinstance(one, str) for one in entries):
-            array = np.empty(len(entries), object)
-            array[:] = entries
+    mixed = array.dtype.kind == "U" and not all(isinstance(one, str) for one in column)
+    return _as_objects(column) if mixed else array
+
+
+def _as_objects(column: Any) -> np.ndarray:
+    entries = list(column)
+    array = np.empty(len(entries), object)
+    for place, entry in enumerate(entries):
+        array[place] = entry
     return array
 
 

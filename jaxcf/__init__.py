@@ -1,7 +1,9 @@
 """Counterfactual explanations guided by class prototypes, for a whole test set in one call."""
 
 from jaxcf import attributions, data, metrics, presets, prototypes, solvers
+from jaxcf.blackbox import BlackBox
 from jaxcf.engine import EngineOptions
+from jaxcf.estimators import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Candidate, Objective
@@ -11,8 +13,11 @@ from jaxcf.status import Status
 from jaxcf.version import __version__
 
 __all__ = [
+    "BlackBox",
     "Candidate",
+    "CentralDifferences",
     "EngineOptions",
+    "ExactJacobian",
     "Explainer",
     "ExplanationInterrupted",
     "Explanations",
@@ -22,6 +27,7 @@ __all__ = [
     "NearestMean",
     "Objective",
     "Progress",
+    "RandomDirections",
     "SearchOptions",
     "Status",
     "__version__",

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -15,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcf import search, storage
-from jaxcf.blocks import map_blocks
-from jaxcf.descriptions import describe_results, describe_rows
+from jaxcf.blackbox import Failures
+from jaxcf.descriptions import describe_all, describe_all_results
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Instance, traced
@@ -84,9 +83,12 @@ class ExplanationInterrupted(KeyboardInterrupt):
 class _OpenBatch:
     """A batch whose rows are being searched: its arrays, filled row by row."""
 
-    def __init__(self, explainer: "FittedExplainer", batch: Batch, first_row: int) -> None:
+    def __init__(
+        self, explainer: "FittedExplainer", batch: Batch, first_row: int, failures: Failures
+    ) -> None:
         self.first_row = first_row
         self._explainer = explainer
+        self._failures = failures
         self._x = batch.x
         self._range = batch.feature_range
         n = len(batch.x)
@@ -95,6 +97,7 @@ class _OpenBatch:
         self.counterfactual = batch.x.copy()
         self.status = np.full(n, Status.IDLE, np.int8)
         self.steps = np.zeros(n, np.int32)
+        self.predictions = np.zeros(n, np.int64)
         self.prediction_weight = np.full(n, np.nan, np.float32)
         self.original_class = np.full(n, -1, np.int32)
         self.original_probabilities = np.full((n, explainer.num_classes), np.nan, np.float32)
@@ -139,10 +142,10 @@ class _OpenBatch:
 
     def _prepare_rows(self, rows: np.ndarray) -> None:
         explainer = self._explainer
-        describe = describe_rows(explainer.models)
-        probabilities, encodings = map_blocks(
-            lambda x: describe(explainer.options.params, x), self._x[rows]
+        probabilities, encodings = describe_all(
+            explainer.models, explainer.options.params, self._x[rows], self._failures
         )
+        self.predictions[rows] += 1
         finite = np.isfinite(probabilities).all(axis=1)
         finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
         encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
@@ -178,6 +181,7 @@ class _OpenBatch:
         self.counterfactual[rows] = finished.counterfactual
         self.status[rows] = finished.status
         self.steps[rows] = finished.steps
+        self.predictions[rows] += finished.predictions
         self.prediction_weight[rows] = finished.prediction_weight
         self.history = self._record(self.history, rows, finished.history)
         self.path = self._record(self.path, rows, finished.path)
@@ -206,21 +210,16 @@ class _OpenBatch:
             weight = self.prediction_weight[described]
             first_weight = self._explainer.options.search.prediction_weight
             weight[np.isnan(weight)] = np.float32(first_weight)
-            describe = partial(
-                describe_results,
+            fresh, terms = describe_all_results(
                 self._explainer.models,
                 self._explainer.options.params,
                 objective,
-            )
-            instances = self._instances(described)
-            fresh, terms = map_blocks(
-                lambda counterfactual, weight, *rest: describe(
-                    Instance(*rest), counterfactual, weight
-                ),
+                self._instances(described),
                 self.counterfactual[described],
                 weight,
-                *instances,
+                self._failures,
             )
+            self.predictions[described] += 1
             probabilities[described] = fresh
             for name, values in terms.items():
                 losses[name][described] = values
@@ -233,6 +232,9 @@ class _OpenBatch:
             for index, name in enumerate(objective.term_names)
             if self.history is not None
         }
+        scores = {}
+        if self._explainer.models.black_box is not None:
+            scores["predictions"] = self.predictions.astype(np.float64)
         return Explanations(
             original=self._x,
             counterfactual=self.counterfactual,
@@ -246,6 +248,7 @@ class _OpenBatch:
             steps=self.steps,
             prediction_weight=self.prediction_weight,
             losses=losses,
+            scores=scores,
             history=history,
             path=self.path,
             settings=settings,
@@ -282,6 +285,7 @@ class Run:
         self._open: deque[_OpenBatch] = deque()
         self._seconds = {"prototypes": explainer.seconds, "compile": 0.0, "search": 0.0}
         self._settings: dict[str, Any] = {}
+        self._failures = Failures()
         self._began = time.perf_counter()
         self._done = 0
         self._found = 0
@@ -299,6 +303,7 @@ class Run:
             explainer.options.engine,
             self._template(),
             self._num_rows,
+            self._failures,
         )
         self._settings = self._describe_settings(engine)
         self._seconds["compile"] = engine.compile()
@@ -318,7 +323,9 @@ class Run:
     def unfinished(self, batch: Batch) -> Explanations:
         """The only batch as it stands, its missing rows marked INTERRUPTED."""
         # The interrupt may have come before the batch was opened.
-        opened = self._open[0] if self._open else _OpenBatch(self._explainer, batch, 0)
+        opened = (
+            self._open[0] if self._open else _OpenBatch(self._explainer, batch, 0, self._failures)
+        )
         return self._finish(opened)
 
     def _template(self) -> Instance:
@@ -332,7 +339,7 @@ class Run:
     def _blocks(self, batches: Iterable[Batch]) -> Iterator[Block]:
         first_row = 0
         for batch in batches:
-            opened = _OpenBatch(self._explainer, batch, first_row)
+            opened = _OpenBatch(self._explainer, batch, first_row, self._failures)
             self._open.append(opened)
             first_row += len(batch.x)
             blocks = opened.prepare()
@@ -382,4 +389,6 @@ class Run:
             "device": jax.devices()[0].device_kind,
             "versions": {"jaxcf": __version__, "jax": jax.__version__},
         }
+        if explainer.models.black_box is not None:
+            settings["black_box"] = explainer.models.black_box.settings()
         return storage.plain(settings)

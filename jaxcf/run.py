@@ -257,7 +257,9 @@ class _OpenBatch:
     def _confirm(self, probabilities: np.ndarray) -> None:
         found = np.flatnonzero(self.status == Status.FOUND)
         decided = _argmax(probabilities)[found]
-        self.status[found[~self.targets[found, decided]]] = Status.NOT_CONFIRMED
+        # A service may have failed meanwhile: no answer confirms nothing.
+        confirmed = np.isfinite(probabilities[found]).all(axis=1) & self.targets[found, decided]
+        self.status[found[~confirmed]] = Status.NOT_CONFIRMED
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Counterfactual explanations guided by class prototypes, for a whole test set in one call."""
 
 from jaxcf import attributions, data, metrics, presets, prototypes, solvers
+from jaxcf.blackbox import BlackBox
 from jaxcf.constraints import Constraints
 from jaxcf.engine import EngineOptions
+from jaxcf.estimators import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Candidate, Objective
@@ -13,9 +15,12 @@ from jaxcf.status import Status
 from jaxcf.version import __version__
 
 __all__ = [
+    "BlackBox",
     "Candidate",
+    "CentralDifferences",
     "Constraints",
     "EngineOptions",
+    "ExactJacobian",
     "Explainer",
     "ExplanationInterrupted",
     "Explanations",
@@ -25,6 +30,7 @@ __all__ = [
     "NearestMean",
     "Objective",
     "Progress",
+    "RandomDirections",
     "Refinement",
     "SearchOptions",
     "Status",

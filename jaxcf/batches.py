@@ -4,15 +4,14 @@ Rows that can't be searched never reach the engine: they get a status and keep t
 """
 
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
 from jaxcf import metrics
-from jaxcf.blocks import map_blocks
+from jaxcf.blackbox import Failures
 from jaxcf.constraints import FeasibleSets
-from jaxcf.descriptions import describe_results, describe_rows
+from jaxcf.descriptions import describe_all, describe_all_results
 from jaxcf.engine import Block, Finished
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Instance, traced
@@ -84,9 +83,12 @@ def plan(
 class OpenBatch:
     """A batch whose rows are being searched: its arrays, filled row by row."""
 
-    def __init__(self, explainer: "FittedExplainer", batch: Batch, first_row: int) -> None:
+    def __init__(
+        self, explainer: "FittedExplainer", batch: Batch, first_row: int, failures: Failures
+    ) -> None:
         self.first_row = first_row
         self._explainer = explainer
+        self._failures = failures
         self._confidence = float(explainer.objective.confidence)
         self._x = batch.x
         self._feasible = batch.feasible
@@ -95,6 +97,7 @@ class OpenBatch:
         self.counterfactual = batch.x.copy()
         self.status = np.full(n, Status.IDLE, np.int8)
         self.steps = np.zeros(n, np.int32)
+        self.predictions = np.zeros(n, np.int64)
         self.prediction_weight = np.full(n, np.nan, np.float32)
         self.original_class = np.full(n, -1, np.int32)
         self.original_probabilities = np.full((n, explainer.num_classes), np.nan, np.float32)
@@ -141,10 +144,10 @@ class OpenBatch:
 
     def _prepare_rows(self, rows: np.ndarray) -> None:
         explainer = self._explainer
-        describe = describe_rows(explainer.models)
-        probabilities, encodings = map_blocks(
-            lambda x: describe(explainer.options.params, x), self._x[rows]
+        probabilities, encodings = describe_all(
+            explainer.models, explainer.options.params, self._x[rows], self._failures
         )
+        self.predictions[rows] += 1
         finite = np.isfinite(probabilities).all(axis=1)
         finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
         encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
@@ -181,6 +184,7 @@ class OpenBatch:
         self.counterfactual[rows] = finished.counterfactual
         self.status[rows] = finished.status
         self.steps[rows] = finished.steps
+        self.predictions[rows] += finished.predictions
         self.prediction_weight[rows] = finished.prediction_weight
         self.history = self._record(self.history, rows, finished.history)
         self.path = self._record(self.path, rows, finished.path)
@@ -210,27 +214,24 @@ class OpenBatch:
             weight = self.prediction_weight[described]
             first_weight = self._explainer.options.search.prediction_weight
             weight[np.isnan(weight)] = np.float32(first_weight)
-            describe = partial(
-                describe_results,
+            fresh, terms = describe_all_results(
                 self._explainer.models,
                 self._explainer.options.params,
                 objective,
-            )
-            *instances, _ = self._instances(described)  # no loss term looks at the grid
-            fresh, terms = map_blocks(
-                lambda counterfactual, weight, *rest: describe(
-                    Instance(*rest), counterfactual, weight
-                ),
+                self._instances(described)._replace(grid=None),  # no loss term looks at it
                 self.counterfactual[described],
                 weight,
-                *instances,
+                self._failures,
             )
+            self.predictions[described] += 1
             probabilities[described] = fresh
             for name, values in terms.items():
                 losses[name][described] = values
         self._confirm(probabilities)
         if len(np.unique(self._batch.source_row)) < n:
             self.scores["diversity"] = self._diversity()
+        if self._explainer.models.black_box is not None:
+            self.scores["predictions"] = self.predictions.astype(np.float64)
         counterfactual_class = np.where(
             np.isfinite(probabilities).all(axis=1), _argmax(probabilities), -1
         ).astype(np.int32)
@@ -262,7 +263,13 @@ class OpenBatch:
     def _refine(self) -> None:
         """Look for what the search has missed, and reset what the decision doesn't need."""
         options = self._explainer.options
-        decide = Decider(self._explainer.models, options.params, self._explainer.objective)
+        decide = Decider(
+            self._explainer.models,
+            options.params,
+            self._explainer.objective,
+            self._failures,
+            self.predictions,
+        )
         if options.refinement.line_search:
             missed = (Status.NOT_FOUND, Status.NEVER_MOVED)
             rows = np.flatnonzero(np.isin(self.status, missed))
@@ -285,7 +292,7 @@ class OpenBatch:
             rows = np.flatnonzero(self.status == Status.FOUND)
             if len(rows):
                 before = self.counterfactual[rows]
-                sparse = sparsify(decide, self._x[rows], before, self.targets[rows])
+                sparse = sparsify(decide, self._x[rows], before, self.targets[rows], rows)
                 reset = metrics.l0(before - self._x[rows]) - metrics.l0(sparse - self._x[rows])
                 self.counterfactual[rows] = sparse
                 self.scores["reset_features"][rows] = reset
@@ -303,7 +310,9 @@ class OpenBatch:
     def _confirm(self, probabilities: np.ndarray) -> None:
         found = np.flatnonzero(self.status == Status.FOUND)
         decided = _argmax(probabilities)[found]
-        kept = self.targets[found, decided] & (probabilities[found, decided] > self._confidence)
+        # A service may have failed meanwhile: no answer confirms nothing.
+        kept = np.isfinite(probabilities[found]).all(axis=1) & self.targets[found, decided]
+        kept &= probabilities[found, decided] > self._confidence
         self.status[found[~kept]] = Status.NOT_CONFIRMED
 
 

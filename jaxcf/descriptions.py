@@ -5,7 +5,10 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
+import numpy as np
 
+from jaxcf.blackbox import Failures
+from jaxcf.blocks import map_blocks
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import Instance, Objective, Outputs, loss_terms
 
@@ -16,6 +19,41 @@ def describe_rows(models: ModelFunctions) -> Callable[[Any, Any], tuple[Any, Any
     return jax.jit(lambda params, x: (models.probabilities(params, x), models.encoding(params, x)))
 
 
+def describe_all(
+    models: ModelFunctions, params: Any, x: np.ndarray, failures: Failures
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and encodings of any number of rows, at least one."""
+    if models.black_box is not None:
+        # These rows and no others: a block is filled up with copies, which would be asked, too.
+        probabilities = models.black_box.ask(x, failures).astype(np.float32)
+        return probabilities, map_blocks(partial(_encode, models, params), x)
+    describe = describe_rows(models)
+    return map_blocks(lambda x: describe(params, x), x)
+
+
+def describe_all_results(
+    models: ModelFunctions,
+    params: Any,
+    objective: Objective,
+    instances: Instance,
+    counterfactual: np.ndarray,
+    prediction_weight: np.ndarray,
+    failures: Failures,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Probabilities and weighted loss terms of any number of counterfactuals, at least one."""
+    leaves, structure = jax.tree.flatten(instances)
+    known = []
+    if models.black_box is not None:
+        known.append(models.black_box.ask(counterfactual, failures).astype(np.float32))
+
+    def describe(x: Any, weight: Any, *rest: Any) -> tuple[Any, dict[str, Any]]:
+        block = jax.tree.unflatten(structure, rest[: len(leaves)])
+        probabilities = rest[len(leaves) :]
+        return describe_results(models, params, objective, block, x, weight, *probabilities)
+
+    return map_blocks(describe, counterfactual, prediction_weight, *leaves, *known)
+
+
 def describe_results(
     models: ModelFunctions,
     params: Any,
@@ -23,11 +61,15 @@ def describe_results(
     instances: Instance,
     counterfactual: Any,
     prediction_weight: Any,
+    probabilities: Any = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Probabilities and weighted loss terms of a block of counterfactuals."""
     # Three programs, the first of which is compiled already: one for all takes longer to compile
     # than it ever runs.
-    probabilities, encodings = describe_rows(models)(params, counterfactual)
+    if probabilities is None:
+        probabilities, encodings = describe_rows(models)(params, counterfactual)
+    else:
+        encodings = _encode(models, params, counterfactual)
     reconstruction = None
     if objective.needs_reconstruction:
         reconstruction = _reconstruct(models, params, counterfactual, encodings)
@@ -35,6 +77,11 @@ def describe_results(
     return probabilities, _weighted_terms(
         objective, instances, counterfactual, prediction_weight, outputs
     )
+
+
+@partial(jax.jit, static_argnames="models")
+def _encode(models: ModelFunctions, params: Any, x: jax.Array) -> jax.Array:
+    return models.encoding(params, x)
 
 
 @partial(jax.jit, static_argnames="models")

@@ -20,7 +20,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxcf import lanes, search
+from jaxcf import blackbox, lanes, search
+from jaxcf.blackbox import BlackBox, Failures
 from jaxcf.lanes import LANE_AXIS, Inputs, Lanes, Problem, slow_in_a_loop
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import Instance, Objective, traced
@@ -37,7 +38,8 @@ class EngineOptions:
             with it.
         lanes_per_group: how many lanes one compiled call advances, >= 1; None chooses by device:
             few on a CPU, whose caches are small, half of all on an accelerator. Two groups or more
-            keep the device busy while the host looks after one.
+            keep the device busy while the host looks after one. A black box is always asked for
+            all lanes at once: they are one group.
         steps_per_chunk: updates between two looks at which lanes have ended, >= 1.
         devices: the jax devices to spread each group over; None uses the default device only.
 
@@ -68,6 +70,7 @@ class Finished(NamedTuple):
         prediction_weight: `[k]`, c when the counterfactual was seen.
         history: `[k, history_length, terms]`.
         path: `[k, path_length, *shape]`.
+        predictions: `[k]`, the rows that a black box was asked for; 0 for a JAX model.
     """
 
     rows: np.ndarray
@@ -77,6 +80,7 @@ class Finished(NamedTuple):
     prediction_weight: np.ndarray
     history: np.ndarray
     path: np.ndarray
+    predictions: np.ndarray
 
 
 class Block(NamedTuple):
@@ -153,7 +157,9 @@ class _Group:
         ended = self.occupied & ~self.running
         state = self.lanes.state
         fields = (state.best, state.status, state.total_steps, state.best_weight)
-        fields += (state.history, state.path)
+        heard = self.lanes.heard
+        predictions = np.zeros_like(self.rows) if heard is None else heard.predictions
+        fields += (state.history, state.path, predictions)
         finished = Finished(self.rows[ended], *(np.asarray(array)[ended] for array in fields))
         self.rows[ended] = -1
         return finished
@@ -171,6 +177,7 @@ class Engine:
         options: the layout.
         instance: one instance of shape-and-dtype structs or arrays, to know the shapes.
         num_rows: how many rows will come, if known; fewer rows than lanes make fewer lanes.
+        failures: told of what goes wrong when a black box is asked.
     """
 
     def __init__(
@@ -183,19 +190,25 @@ class Engine:
         options: EngineOptions,
         instance: Instance,
         num_rows: int | None = None,
+        failures: Failures | None = None,
     ) -> None:
         devices = options.devices or ()
         mesh = Mesh(np.array(devices), (LANE_AXIS,)) if len(devices) > 1 else None
         self._sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(LANE_AXIS))
         self._device = devices[0] if len(devices) == 1 else None
-        self._num_groups, self._group_size = _choose_layout(options, num_rows)
+        self._box, self._failures = models.black_box, failures or Failures()
+        self._num_groups, self._group_size = _choose_layout(
+            options, num_rows, self._box and self._box.lanes(instance.original.shape)
+        )
         self._steps_per_chunk = options.steps_per_chunk
         self._inputs = Inputs(params, traced(objective), limits)
         if devices:  # where the lanes are; the caller's params may live anywhere
             everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
             self._inputs = jax.device_put(self._inputs, everywhere)
         self._template = instance
-        in_loop = not slow_in_a_loop(models, params, self._blank_instances().original)
+        # A black box is asked between the steps.
+        blank = self._blank_instances().original
+        in_loop = self._box is None and not slow_in_a_loop(models, params, blank)
         self._problem = Problem(models, rule, mesh, device_loop=in_loop)
 
     @property
@@ -215,7 +228,10 @@ class Engine:
             lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), shapes
         )
         idle = np.full(self._group_size, Status.IDLE, np.int32)
-        return self._place(Lanes(self._blank_instances(), states._replace(status=idle)))
+        heard = None
+        if self._box is not None:
+            heard = lanes.nothing_heard(self._template, self._inputs.objective, self._group_size)
+        return self._place(Lanes(self._blank_instances(), states._replace(status=idle), heard))
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._sharding or self._device)
@@ -228,7 +244,10 @@ class Engine:
         self._fill(group, nobody)
         if self._num_groups > 1:
             self._take_over(group, self._empty_lanes(), np.zeros(self._group_size, int), nobody)
-        jax.block_until_ready(lanes.advance(self._problem, self._inputs, group.lanes, 0))
+        if self._box is None:
+            jax.block_until_ready(lanes.advance(self._problem, self._inputs, group.lanes, 0))
+        else:  # no lane runs, so nothing is asked
+            jax.block_until_ready(self._run_chunk_with(self._box, group.lanes, 1))
         return time.perf_counter() - began
 
     def search(self, blocks: Iterable[Block]) -> Iterator[Finished]:
@@ -266,7 +285,10 @@ class Engine:
                     # The last group has nothing to be refilled from and nobody to merge with.
                     last = queue.empty and len(groups) == 1 and self._problem.device_loop
                     steps = self._steps_per_chunk * (_LAST_CHUNK if last else 1)
-                    group.chunk = pool.submit(self._run_chunk, group.lanes, steps, settings)
+                    if self._box is None:
+                        group.chunk = pool.submit(self._run_chunk, group.lanes, steps, settings)
+                    else:  # in the caller's thread: there Ctrl-C reaches the model
+                        group.lanes = self._run_chunk_with(self._box, group.lanes, steps)
                 else:
                     groups.remove(group)
 
@@ -321,6 +343,15 @@ class Engine:
                 group = lanes.advance(self._problem, self._inputs, group, steps if in_one else 1)
             return jax.block_until_ready(group)
 
+    def _run_chunk_with(self, box: BlackBox, group: Lanes, steps: int) -> Lanes:
+        for _ in range(steps):
+            asked = jax.device_get(lanes.questions(self._problem, self._inputs, group))
+            answers = self._place(blackbox.answer(box, asked, self._failures))
+            group = lanes.advance_with(self._problem, self._inputs, group, answers)
+            if not (np.asarray(group.state.status) == Status.RUNNING).any():
+                break
+        return group
+
 
 # Chunks are this much longer where there is nothing to do between them but to report.
 _LAST_CHUNK = 8
@@ -344,16 +375,22 @@ def _state_shapes(rule: Rule, num_terms: int, instance: Instance) -> SearchState
     return jax.eval_shape(partial(search.init, rule, limits, num_terms), instance)
 
 
-def _choose_layout(options: EngineOptions, num_rows: int | None) -> tuple[int, int]:
-    """The number of groups and the lanes of each."""
+def _choose_layout(
+    options: EngineOptions, num_rows: int | None, in_one_group: int | None = None
+) -> tuple[int, int]:
+    """The number of groups and the lanes of each; or one group, of so many lanes by default."""
     devices = options.devices or (jax.devices()[0],)
     on_cpu = devices[0].platform == "cpu"
     cores = os.cpu_count() or 1
     # As many lanes in a group as a core's caches hold, and groups for every core and to spare.
     most = options.lanes or (32 * max(4, cores) if on_cpu else 4096) * len(devices)
+    if in_one_group is not None:
+        most = options.lanes or in_one_group
     if num_rows is not None and options.lanes is None:
         # A power of two, so that calls with other numbers of rows meet compiled programs.
         most = min(most, 1 << max(0, num_rows - 1).bit_length())
+    if in_one_group is not None:
+        return 1, most
     default = min(32 * len(devices), max(4, most // cores)) if on_cpu else -(-most // 2)
     size = min(options.lanes_per_group or default, most)
     size = -(-size // len(devices)) * len(devices)

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from jaxcf import prototypes, run
 from jaxcf.batches import plan
-from jaxcf.blocks import map_blocks
+from jaxcf.blackbox import BlackBox, Failures
 from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
-from jaxcf.descriptions import describe_rows
+from jaxcf.descriptions import describe_all
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
 from jaxcf.model_functions import Model, ModelFunctions, check_models
@@ -36,7 +36,7 @@ class Explainer:
 
     Args:
         predict: `[n, *shape]` to class probabilities `[n, classes]`, in JAX. With `params`, all
-            functions are called `f(params, x)`.
+            functions are called `f(params, x)`. A `BlackBox` brings in a model outside JAX.
         encode: `[n, *shape]` to `[n, *latent]`; the prototypes live there. None leaves them in
             input space.
         reconstruct: `[n, *shape]` to `[n, *shape]`, an autoencoder; needed by B, D and F unless
@@ -95,6 +95,8 @@ class Explainer:
                 "decode needs an encode function and stands in for reconstruct; pass encode= and "
                 "decode=, or reconstruct="
             )
+        if isinstance(self.predict, BlackBox):
+            self._check_black_box()
         objective = self._objective()
         if RECONSTRUCTION in objective.terms and not self._has_autoencoder:
             raise ValueError(
@@ -112,6 +114,19 @@ class Explainer:
             raise ValueError(
                 "the line search goes to training rows in input space, but an encode function was "
                 "given; leave encode out, or pass Refinement(line_search=False)"
+            )
+
+    def _check_black_box(self) -> None:
+        if self.output != "probabilities":
+            raise ValueError(
+                f"a BlackBox must return probabilities, but output is {self.output!r}; take the "
+                "softmax of the logits in its function"
+            )
+        devices = self.engine.devices or ()
+        if len(devices) > 1:
+            raise ValueError(
+                f"a BlackBox is asked from one place, but the engine has {len(devices)} devices; "
+                "pass EngineOptions(devices=None) or one device"
             )
 
     @property
@@ -193,8 +208,16 @@ class Explainer:
     def _describe_training(
         self, models: ModelFunctions, x_train: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        describe = describe_rows(models)
-        probabilities, encodings = map_blocks(lambda x: describe(self.params, x), x_train)
+        failures = Failures(warn=False)
+        if isinstance(self.predict, BlackBox):
+            self.predict.check_answer(x_train[:2])
+        probabilities, encodings = describe_all(models, self.params, x_train, failures)
+        if failures.first is not None:
+            raise ValueError(
+                f"{int(np.isnan(probabilities).any(axis=1).sum())} of {len(x_train)} training "
+                f"rows got no probabilities; the first error: {failures.first}; mend the model or "
+                "leave these rows out"
+            )
         if not np.isfinite(probabilities).all():
             raise ValueError(
                 "predict returned NaN or infinite values for "

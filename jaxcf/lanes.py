@@ -6,15 +6,17 @@ over the lanes. Each function here is compiled once per problem and number of la
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcf import loops, search
+from jaxcf.blackbox import Answers, BlackBox, Questions
 from jaxcf.model_functions import ModelFunctions
-from jaxcf.objective import L1, Instance, Objective, Outputs, loss_terms
+from jaxcf.objective import L1, PREDICTION, Instance, Objective, Outputs, loss_terms
 from jaxcf.search import Limits, Rule, SearchState
 from jaxcf.status import Status
 
@@ -46,17 +48,47 @@ class Inputs(NamedTuple):
     limits: Limits
 
 
+class Heard(NamedTuple):
+    """What a lane remembers of a black box's answers.
+
+    Attributes:
+        jacobian: `[lanes, classes, *shape]`, the last one; without classes where the objective
+            needs no gradient of the probabilities.
+        predictions: `[lanes]`, how many rows the lane's search has cost so far.
+    """
+
+    jacobian: Any
+    predictions: Any
+
+
 class Lanes(NamedTuple):
-    """One instance and its search per lane."""
+    """One instance and its search per lane; what was heard only where the model is a black box."""
 
     instance: Instance
     state: SearchState
+    heard: Heard | None = None
 
 
-def _evaluate_and_step(problem: Problem, inputs: Inputs, lanes: Lanes) -> Lanes:
+def differentiates_predictions(objective: Objective) -> bool:
+    """Whether any term needs the gradient of the probabilities; extra terms may."""
+    return PREDICTION in objective.terms or bool(objective.extra_terms)
+
+
+def nothing_heard(template: Instance, objective: Objective, num_lanes: int) -> Heard:
+    """The memory of lanes that have asked nothing yet, in numpy."""
+    classes = template.targets.shape[0] if differentiates_predictions(objective) else 0
+    shape = (num_lanes, classes, *template.original.shape)
+    return Heard(np.zeros(shape, np.float32), np.zeros(num_lanes, np.int32))
+
+
+def _evaluate_and_step(
+    problem: Problem, inputs: Inputs, lanes: Lanes, answers: Answers | None = None
+) -> Lanes:
     models, rule = problem.models, problem.rule
     objective = inputs.objective
-    instances, states = lanes
+    instances, states, heard = lanes
+    if answers is not None and heard is not None:
+        heard = _remember(heard, answers)
 
     def smooth_objective(queries: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         points, perturbations = jax.vmap(search.view)(instances, queries)
@@ -65,6 +97,7 @@ def _evaluate_and_step(problem: Problem, inputs: Inputs, lanes: Lanes) -> Lanes:
             points,
             encoding=objective.needs_encoding,
             reconstruction=objective.needs_reconstruction,
+            probabilities=None if answers is None else _surrogate(answers, heard, points),
         )
         terms = jax.vmap(partial(loss_terms, objective))(
             states.prediction_weight, instances, points, perturbations, outputs
@@ -77,11 +110,64 @@ def _evaluate_and_step(problem: Problem, inputs: Inputs, lanes: Lanes) -> Lanes:
 
     gradient_of = jax.grad(smooth_objective, has_aux=True)
     gradients, (probabilities, terms) = gradient_of(states.solver.query)
-    if rule.solver.looks_ahead:
+    if answers is not None:
+        probabilities = answers.judged
+    elif rule.solver.looks_ahead:
         candidates = jax.vmap(search.candidate)(instances, states)
         probabilities = models.probabilities(inputs.params, candidates)
     step = partial(search.step, rule, inputs.limits, objective)
-    return Lanes(instances, jax.vmap(step)(instances, states, probabilities, terms, gradients))
+    moved = jax.vmap(step)(instances, states, probabilities, terms, gradients)
+    return Lanes(instances, moved, heard)
+
+
+def _remember(heard: Heard, answers: Answers) -> Heard:
+    jacobian = heard.jacobian
+    if answers.due is not None:
+        due = answers.due.reshape(-1, *[1] * (jacobian.ndim - 1))
+        jacobian = jnp.where(due, answers.jacobian, jacobian)
+    return Heard(jacobian, heard.predictions + answers.predictions)
+
+
+def _surrogate(answers: Answers, heard: Heard | None, points: jax.Array) -> jax.Array:
+    """The probabilities that a black box gave for the points, with the gradient last heard."""
+    probabilities = answers.judged if answers.queried is None else answers.queried
+    if answers.due is None or heard is None:
+        return probabilities
+    offset = points - jax.lax.stop_gradient(points)
+    flat = heard.jacobian.reshape(*probabilities.shape, -1)
+    return probabilities + jnp.einsum("lcf,lf->lc", flat, offset.reshape(len(offset), -1))
+
+
+@partial(jax.jit, static_argnames="problem")
+def questions(problem: Problem, inputs: Inputs, lanes: Lanes) -> Questions:
+    """What the next step of every lane asks of a black box; answered on the host."""
+    instances, states, _ = lanes
+    box, looks_ahead = problem.models.black_box, problem.rule.solver.looks_ahead
+    running = states.status == Status.RUNNING
+    points, _ = jax.vmap(search.view)(instances, states.solver.query)
+    candidates = jax.vmap(search.candidate)(instances, states) if looks_ahead else None
+    due, queried = None, None
+    if differentiates_predictions(inputs.objective):
+        # The last evaluation of a round is followed by no update.
+        due = running & (states.step < inputs.limits.max_steps)
+        due = due & (states.step % cast(BlackBox, box).gradient.every == 0)
+        queried = points if looks_ahead else None
+    return Questions(
+        judged=points if candidates is None else candidates,
+        queried=queried,
+        running=running,
+        due=due,
+        # Copies: the lanes' own memory is given away with the next step.
+        lower=jnp.copy(instances.lower),
+        upper=jnp.copy(instances.upper),
+        evaluation=states.total_steps + states.round,
+    )
+
+
+@partial(jax.jit, static_argnames="problem", donate_argnames="lanes")
+def advance_with(problem: Problem, inputs: Inputs, lanes: Lanes, answers: Answers) -> Lanes:
+    """Move every running lane on by one evaluation, with what a black box said of it."""
+    return _evaluate_and_step(problem, inputs, lanes, answers)
 
 
 @partial(jax.jit, static_argnames="problem", donate_argnames="lanes")
@@ -121,7 +207,8 @@ def refill(
 ) -> Lanes:
     """Start new searches in the taken lanes: lane i takes instance i of `incoming`."""
     start = partial(search.init, problem.rule, inputs.limits, len(inputs.objective.term_names))
-    return _choose(taken, Lanes(incoming, jax.vmap(start)(incoming)), lanes)
+    nothing = jax.tree.map(jnp.zeros_like, lanes.heard)
+    return _choose(taken, Lanes(incoming, jax.vmap(start)(incoming), nothing), lanes)
 
 
 @partial(jax.jit, static_argnames="problem", donate_argnames="lanes")

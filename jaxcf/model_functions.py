@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcf.blackbox import BlackBox
 from jaxcf.objective import Outputs
 
 Model = Callable[..., Array]
@@ -23,12 +24,13 @@ class ModelFunctions:
     """The functions of a batch that the search may call. Static: compared by identity.
 
     Args:
-        predict: `[n, *shape]` to probabilities (or logits) `[n, classes]`.
+        predict: `[n, *shape]` to probabilities (or logits) `[n, classes]`, or a `BlackBox`.
         encode: `[n, *shape]` to `[n, *latent]`; None leaves the prototypes in input space.
         reconstruct: `[n, *shape]` to `[n, *shape]`; None where no objective needs it.
         decode: `[n, *latent]` to `[n, *shape]`; takes the place of `reconstruct` where given.
         output: what `predict` returns, "probabilities" or "logits".
-        takes_params: whether the functions are called `f(params, x)` instead of `f(x)`.
+        takes_params: whether the functions are called `f(params, x)` instead of `f(x)`; a
+            `BlackBox` never is.
     """
 
     predict: Model
@@ -38,8 +40,15 @@ class ModelFunctions:
     output: str = "probabilities"
     takes_params: bool = False
 
+    @property
+    def black_box(self) -> BlackBox | None:
+        """The classifier, if it is a model outside JAX."""
+        return self.predict if isinstance(self.predict, BlackBox) else None
+
     def _call(self, function: Model, params: Any, x: Array) -> Array:
-        return function(params, x) if self.takes_params else function(x)
+        if isinstance(function, BlackBox) or not self.takes_params:
+            return function(x)
+        return function(params, x)
 
     def probabilities(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n classes"]:
         """Class probabilities of a batch."""
@@ -57,9 +66,14 @@ class ModelFunctions:
         *,
         encoding: bool,
         reconstruction: bool,
+        probabilities: Float[Array, "n classes"] | None = None,
     ) -> Outputs:
-        """All that the loss terms may ask about a batch; what isn't asked for is None."""
-        probabilities = self.probabilities(params, x)
+        """All that the loss terms may ask about a batch; what isn't asked for is None.
+
+        Probabilities that are known already aren't computed again.
+        """
+        if probabilities is None:
+            probabilities = self.probabilities(params, x)
         encoded = self.encoding(params, x) if encoding else None
         if not reconstruction:
             return Outputs(probabilities, encoded, None)
@@ -105,6 +119,8 @@ def check_models(
             f"expected ({rows}, classes) with at least 2 classes: a batch [n, *shape] must give "
             "one row of class probabilities (or logits, with output='logits') per instance"
         )
+    if models.black_box is not None:
+        models.black_box.check(shape)
     encoded = abstract_call("encode", models.encoding, params, batch)
     if len(encoded.shape) < 2 or encoded.shape[0] != rows:
         raise ValueError(

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxcf.blackbox import Failures
 from jaxcf.blocks import map_blocks
 from jaxcf.constraints import FeasibleSets, snap
-from jaxcf.descriptions import describe_rows
+from jaxcf.descriptions import describe_all
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import Objective, class_margin
 from jaxcf.prototypes import FittedPrototypes
@@ -59,20 +60,39 @@ class Refinement:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decider:
-    """Whether points are counterfactuals, by the rule of the search."""
+    """Whether points are counterfactuals, by the rule of the search.
+
+    Args:
+        models: the functions.
+        params: what they take first, if they do.
+        objective: for its margin and confidence.
+        failures: told of what goes wrong when a black box is asked.
+        predictions: `[n]`, counts what each row of the batch has been asked for.
+    """
 
     models: ModelFunctions
     params: Any
     objective: Objective
+    failures: Failures
+    predictions: Int[np.ndarray, " n"]
 
     def __call__(
-        self, x: Float[np.ndarray, "n *shape"], targets: Bool[np.ndarray, "n classes"]
-    ) -> Bool[np.ndarray, " n"]:
-        """Which of the points the model decides a target class for, as surely as asked for."""
-        describe = describe_rows(self.models)
-        probabilities, _ = map_blocks(lambda rows: describe(self.params, rows), x)
+        self,
+        x: Float[np.ndarray, "m *shape"],
+        targets: Bool[np.ndarray, "m classes"],
+        rows: Int[np.ndarray, " m"],
+    ) -> Bool[np.ndarray, " m"]:
+        """Which of the points the model decides a target class for, as surely as asked for.
+
+        Args:
+            x: `[m, *shape]`.
+            targets: `[m, classes]`.
+            rows: `[m]`, which rows of the batch the points belong to, each at most once.
+        """
+        probabilities, _ = describe_all(self.models, self.params, x, self.failures)
+        self.predictions[rows] += 1
         margin = _margins(probabilities, targets, self.objective.confidence)
         return np.asarray(margin < -np.float32(self.objective.margin))
 
@@ -87,6 +107,7 @@ def sparsify(
     original: Float[np.ndarray, "n *shape"],
     counterfactual: Float[np.ndarray, "n *shape"],
     targets: Bool[np.ndarray, "n classes"],
+    rows: Int[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n *shape"]:
     """Put features back to the original, the least changed first, while the decision holds.
 
@@ -95,6 +116,7 @@ def sparsify(
         original: `[n, *shape]`.
         counterfactual: `[n, *shape]`, points that `decide` accepts.
         targets: `[n, classes]`, the classes each may have.
+        rows: `[n]`, which rows of the batch they are.
 
     Returns:
         `[n, *shape]`, points that `decide` accepts and that change no more features. One
@@ -106,14 +128,14 @@ def sparsify(
     order = np.argsort(np.where(change > 0, change, np.inf), axis=1)
     changed = np.count_nonzero(change, axis=1)
     for turn in range(int(changed.max(initial=0))):
-        rows = np.flatnonzero(changed > turn)
-        feature = order[rows, turn]
-        tried = point[rows]
-        tried[np.arange(len(rows)), feature] = x[rows, feature]
-        # The last change left is what the decision hangs on, unless the row itself would do.
-        kept = decide(tried.reshape(len(rows), *shape[1:]), targets[rows])
-        kept &= (tried != x[rows]).any(axis=1)
-        point[rows[kept]] = tried[kept]
+        left = np.flatnonzero(changed > turn)
+        feature = order[left, turn]
+        tried = point[left]
+        tried[np.arange(len(left)), feature] = x[left, feature]
+        kept = decide(tried.reshape(len(left), *shape[1:]), targets[left], rows[left])
+        # The row itself is no counterfactual, not even where more confidence was asked for.
+        kept &= (tried != x[left]).any(axis=1)
+        point[left[kept]] = tried[kept]
     return point.reshape(shape)
 
 
@@ -156,13 +178,15 @@ def line_search(
             nearer = distance < length[wanted]
             arrived = np.zeros(len(wanted), bool)
             if nearer.any():
-                arrived[nearer] = decide(goal[nearer], targets[wanted[nearer]])
+                arrived[nearer] = decide(
+                    goal[nearer], targets[wanted[nearer]], rows[wanted[nearer]]
+                )
             better = wanted[arrived]
             best[better], reached[better] = goal[arrived], True
             length[better], target_class[better] = distance[arrived], index
     there = np.flatnonzero(reached)
     if len(there):
-        best[there] = _bisect(decide, sets, x, best, targets, there, options.bisections)
+        best[there] = _bisect(decide, sets, x, best, targets, there, rows[there], options)
     return best, reached, target_class
 
 
@@ -172,18 +196,19 @@ def _bisect(
     x: np.ndarray,
     end: np.ndarray,
     targets: np.ndarray,
+    chosen: np.ndarray,
     rows: np.ndarray,
-    bisections: int,
+    options: Refinement,
 ) -> np.ndarray:
     """The first counterfactual on the way from each row to its end, to a power of 1/2."""
-    bounds = jax.tree.map(lambda leaf: leaf[rows], sets[:3])
-    start, goal, kept = x[rows], end[rows], end[rows].copy()
-    low, high = np.zeros(len(rows), np.float32), np.ones(len(rows), np.float32)
-    for _ in range(bisections):
+    bounds = jax.tree.map(lambda leaf: leaf[chosen], sets[:3])
+    start, goal, kept = x[chosen], end[chosen], end[chosen].copy()
+    low, high = np.zeros(len(chosen), np.float32), np.ones(len(chosen), np.float32)
+    for _ in range(options.bisections):
         middle = (low + high) / 2
         share = middle.reshape(-1, *[1] * (x.ndim - 1))
         point = _snap_rows(start + share * (goal - start), start, bounds)
-        held = decide(point, targets[rows])
+        held = decide(point, targets[chosen], rows)
         kept[held] = point[held]
         high, low = np.where(held, middle, high), np.where(held, low, middle)
     return kept

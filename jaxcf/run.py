@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxcf import search, storage
 from jaxcf.batches import Batch, OpenBatch
+from jaxcf.blackbox import Failures
 from jaxcf.constraints import Grid
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
@@ -74,6 +75,7 @@ class Run:
         self._open: deque[OpenBatch] = deque()
         self._seconds = {"prototypes": explainer.seconds, "compile": 0.0, "search": 0.0}
         self._settings: dict[str, Any] = {}
+        self._failures = Failures()
         self._began = time.perf_counter()
         self._done = 0
         self._found = 0
@@ -91,6 +93,7 @@ class Run:
             explainer.options.engine,
             self._template(),
             self._num_rows,
+            self._failures,
         )
         self._settings = self._describe_settings(engine)
         self._seconds["compile"] = engine.compile()
@@ -110,7 +113,9 @@ class Run:
     def unfinished(self, batch: Batch) -> Explanations:
         """The only batch as it stands, its missing rows marked INTERRUPTED."""
         # The interrupt may have come before the batch was opened.
-        opened = self._open[0] if self._open else OpenBatch(self._explainer, batch, 0)
+        opened = (
+            self._open[0] if self._open else OpenBatch(self._explainer, batch, 0, self._failures)
+        )
         return self._finish(opened)
 
     def _template(self) -> Instance:
@@ -129,7 +134,7 @@ class Run:
     def _blocks(self, batches: Iterable[Batch]) -> Iterator[Block]:
         first_row = 0
         for batch in batches:
-            opened = OpenBatch(self._explainer, batch, first_row)
+            opened = OpenBatch(self._explainer, batch, first_row, self._failures)
             self._open.append(opened)
             first_row += len(batch.x)
             blocks = opened.prepare()
@@ -179,4 +184,6 @@ class Run:
             "device": jax.devices()[0].device_kind,
             "versions": {"jaxcf": __version__, "jax": jax.__version__},
         }
+        if explainer.models.black_box is not None:
+            settings["black_box"] = explainer.models.black_box.settings()
         return storage.plain(settings)

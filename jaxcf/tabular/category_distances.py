@@ -22,6 +22,9 @@ _EPSILON = 1e-12
 _MDS_STARTS: Any = 4
 _MDS_STEPS = 5000
 _MDS_TOLERANCE = 1e-9
+# Steps cost the square of the categories: with many, minutes would go into the last digits.
+_MANY_CATEGORIES = 100
+_COARSE_TOLERANCE = 1e-6
 
 
 def column_codes(
@@ -155,7 +158,7 @@ def embed_distances(distances: Float[np.ndarray, "k k"]) -> Float[np.ndarray, " 
         n_components=2,
         n_init=_MDS_STARTS,
         max_iter=_MDS_STEPS,
-        eps=_MDS_TOLERANCE,
+        eps=_MDS_TOLERANCE if len(distances) <= _MANY_CATEGORIES else _COARSE_TOLERANCE,
         random_state=0,
     )
     points = result[0]

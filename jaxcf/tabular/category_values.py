@@ -21,7 +21,9 @@ Method = Literal["abdm", "mvdm", "abdm-mvdm", "index"]
 # Two categories are kept apart by this share of the gap that equal spacing would give them: far
 # more than float32 needs, and small beside a learnt gap.
 _LEAST_GAP = 0.01
-# Below this, relative to the range, positions are the same but for rounding.
+# The search works in float32, and the middle between two categories must differ from both.
+_CLOSEST = 1e-6
+# Positions that agree to so many digits are the same but for rounding.
 _DIGITS = 6
 
 
@@ -32,11 +34,11 @@ class CategoryValues:
     Args:
         names: Of the categorical columns.
         categories: Those of each column.
-        numbers: In [0, 1], one per category and no two of a column the same.
+        numbers: In [0, 1], one per category, no two of a column closer than 1e-6.
         method: How they were found, for records.
 
     Raises:
-        ValueError: If the lengths differ, or numbers aren't distinct or outside [0, 1].
+        ValueError: If the lengths differ, or numbers are too close or outside [0, 1].
 
     Examples:
         >>> values = CategoryValues(("job",), (("clerk", "sailor", "pilot"),), ((0.0, 1.0, 0.8),))
@@ -63,11 +65,12 @@ class CategoryValues:
                     f"column {name!r} has {len(categories)} categories and {len(numbers)} numbers; "
                     "expected one number per category"
                 )
-            # the search works in float32: what is one number there is one category
-            exact = np.array(numbers, np.float32)
-            if not ((exact >= 0) & (exact <= 1)).all() or len(np.unique(exact)) < len(exact):
+            exact = np.sort(numbers)
+            inside = bool(((exact >= 0) & (exact <= 1)).all())
+            if not inside or (np.diff(exact) < _CLOSEST).any():
                 raise ValueError(
-                    f"column {name!r} has the numbers {numbers}; expected different ones in [0, 1]"
+                    f"column {name!r} has the numbers {numbers}; expected numbers in [0, 1] that "
+                    f"lie {_CLOSEST} or more apart"
                 )
 
     def of(self, column: str) -> tuple[float, ...]:

@@ -16,8 +16,8 @@ from jaxcf.tabular.columns import (
 )
 from jaxcf.tabular.tables import Entries, Table, as_indices, as_numbers, read_columns
 
-# More than this is free text or an identifier, and the distances of categories would not fit.
-MOST_CATEGORIES = 1000
+# More than this is free text or an identifier, and putting them on a line would take minutes.
+MOST_CATEGORIES = 500
 
 
 def infer_columns(

@@ -128,7 +128,7 @@ class Schema:
 
         Raises:
             ValueError: If a column name is repeated, numbers or categories are missing (missing
-                categories must be named, as a category of their own), a column has over 1000
+                categories must be named, as a category of their own), a column has over 500
                 categories, or `ordinal` or `categorical` doesn't fit the table.
             TypeError: If the table is of another kind, or a column holds neither numbers nor names.
 

@@ -202,8 +202,10 @@ def test_incomplete_and_absent_rows_are_turned_away():
 
 
 def test_numbers_given_by_hand_are_checked():
-    with pytest.raises(ValueError, match="expected different ones in"):
-        CategoryValues(("job",), (("a", "b"),), ((0.5, 0.5),))
+    with pytest.raises(ValueError, match=r"expected numbers in \[0, 1\] that lie 1e-06 or"):
+        CategoryValues(("job",), (("a", "b"),), ((0.5, 0.5 + 1e-8),))
+    with pytest.raises(ValueError, match=r"expected numbers in \[0, 1\]"):
+        CategoryValues(("job",), (("a", "b"),), ((0.5, 1.5),))
     with pytest.raises(ValueError, match="2 categories and 1 numbers"):
         CategoryValues(("job",), (("a", "b"),), ((0.5,),))
     with pytest.raises(ValueError, match="1 names, 0 lists of categories"):

@@ -103,7 +103,9 @@ def test_central_differences_find_what_jax_finds(name, rule):
 def test_an_exact_jacobian_is_the_search_in_jax(stop):
     rule = "fista" if stop == "budget" else "adam"
     rounds = 2 if stop == "budget" else 1
-    options = {"search": search(rule, stop=stop, weight_rounds=rounds, record_history=True)}
+    options = {
+        "search": search(rule, stop=stop, weight_rounds=rounds, max_steps=10, record_history=True)
+    }
 
     def function(x):
         jacobian = jax.vmap(jax.jacrev(lambda row: mlp().predict(row[None])[0]))

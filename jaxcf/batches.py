@@ -3,7 +3,7 @@
 Rows that can't be searched never reach the engine: they get a status and keep their place.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _PREPARED_TOGETHER = 4096
 
 
+Restore = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
 class Batch(NamedTuple):
     """Searches to be made, with what is asked of each.
 
@@ -36,6 +39,7 @@ class Batch(NamedTuple):
         feasible: the rules of each.
         source_row: `[n]`, the row of the caller's that each belongs to.
         alternative: `[n]`, 0 for a row's first search; others are led to other prototypes.
+        restore: brings counterfactuals into their final form, before they are confirmed.
     """
 
     x: np.ndarray
@@ -44,6 +48,7 @@ class Batch(NamedTuple):
     feasible: FeasibleSets
     source_row: np.ndarray
     alternative: np.ndarray
+    restore: Restore | None = None
 
 
 def plan(
@@ -52,6 +57,7 @@ def plan(
     feasible: FeasibleSets,
     num_classes: int,
     num_alternatives: int = 1,
+    restore: Restore | None = None,
 ) -> Batch:
     """The searches that rows ask for: one each, or one per class, or several alternatives.
 
@@ -61,6 +67,7 @@ def plan(
         feasible: the rules of the rows.
         num_classes: of the model.
         num_alternatives: searches per row and target, led by different prototypes, >= 1.
+        restore: from points and the rows they belong to, to their final form.
 
     Returns:
         The searches, those of one row next to each other.
@@ -77,7 +84,7 @@ def plan(
         targets = Targets(*(a[source_row] for a in read_targets(target, n, num_classes)))
     if per_row > 1:
         x, feasible = x[source_row], feasible.repeat(source_row)
-    return Batch(x, targets, target is None, feasible, source_row, alternative)
+    return Batch(x, targets, target is None, feasible, source_row, alternative, restore)
 
 
 class OpenBatch:
@@ -205,6 +212,8 @@ class OpenBatch:
         """Ask the models once more what the counterfactuals are, and put it all together."""
         self.status[np.isin(self.status, (Status.IDLE, Status.RUNNING))] = Status.INTERRUPTED
         self._refine()
+        if self._batch.restore is not None:
+            self.counterfactual = self._batch.restore(self.counterfactual, self._batch.source_row)
         objective = traced(self._explainer.objective)
         n = len(self._x)
         probabilities = np.full_like(self.original_probabilities, np.nan)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxcf import prototypes, run
-from jaxcf.batches import plan
+from jaxcf.batches import Restore, plan
 from jaxcf.blackbox import BlackBox, Failures
 from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
 from jaxcf.descriptions import describe_all
@@ -268,6 +268,7 @@ class FittedExplainer:
         constraints: Constraints | None = None,
         num_alternatives: int = 1,
         on_progress: OnProgress | None = None,
+        restore: Restore | None = None,
     ) -> Explanations:
         """Explain every row.
 
@@ -284,6 +285,9 @@ class FittedExplainer:
                 prototype: the usual one, then k-means centroids of the allowed classes that lie
                 near the row and far from those already taken. `source_row` says whose they are.
             on_progress: called now and then with a `Progress`.
+            restore: brings counterfactuals into a final form before the model confirms them, such
+                as the exact values of a table: from points `[m, *shape]` and the rows of `x` they
+                belong to, `[m]`, to points.
 
         Returns:
             One row per row of `x` (and per class or alternative), in its order; rows that can't be
@@ -303,7 +307,7 @@ class FittedExplainer:
                 f"term: its terms are {', '.join(self.objective.terms)}; use C, D, E or F"
             )
         feasible = resolve(constraints, self.feature_range, x)
-        batch = plan(x, target, feasible, self.num_classes, num_alternatives)
+        batch = plan(x, target, feasible, self.num_classes, num_alternatives, restore)
         search = run.Run(self, on_progress, len(batch.x), feasible.num_levels)
         try:
             return next(search.explain([batch]))

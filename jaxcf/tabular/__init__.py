@@ -9,15 +9,23 @@ from jaxcf.tabular.category_values import CategoryValues, fit_category_values
 from jaxcf.tabular.changes import changed_features
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Numeric, Ordinal
+from jaxcf.tabular.explainer import FittedTableExplainer, TableExplainer
+from jaxcf.tabular.explanations import Change, TableExplanations
+from jaxcf.tabular.rules import Rule
 from jaxcf.tabular.schema import Schema
 
 __all__ = [
     "Categorical",
     "CategoryValues",
+    "Change",
+    "FittedTableExplainer",
     "Numeric",
     "Ordinal",
+    "Rule",
     "Schema",
     "TableCoding",
+    "TableExplainer",
+    "TableExplanations",
     "abdm_distances",
     "changed_features",
     "fit_category_values",

@@ -1,0 +1,236 @@
+"""Counterfactuals for the rows of a table: in original units, under rules, by name."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxcf.blackbox import BlackBox
+from jaxcf.engine import EngineOptions
+from jaxcf.explainer import Explainer, FittedExplainer, OnProgress
+from jaxcf.model_functions import Model
+from jaxcf.objective import RECONSTRUCTION, Objective
+from jaxcf.prototypes import PrototypeKind
+from jaxcf.refinement import Refinement
+from jaxcf.search import SearchOptions
+from jaxcf.tabular.category_values import Method, fit_category_values
+from jaxcf.tabular.coding import TableCoding
+from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.tabular.models import Takes, of_coordinates, predict_values
+from jaxcf.tabular.rules import Rules, read_rules
+from jaxcf.tabular.schema import Schema
+from jaxcf.tabular.tables import Table
+from jaxcf.targets import Target
+
+
+@dataclass(frozen=True)
+class TableExplainer:
+    """Counterfactuals for a model of a table, as options; `fit` makes it ready.
+
+    The search moves in coordinates, one per column: numbers scaled to [0, 1], each category of a
+    column a learnt number in [0, 1], so that similar categories lie near each other. The model is
+    asked only about real rows of a table, each category exactly one.
+
+    Args:
+        predict: the model of the encoded table `[n, width]` (see `Schema.encode`) to class
+            probabilities, in JAX or as a `BlackBox`. With `params`, it is called `f(params, x)`.
+        schema: what the columns hold; None infers it from the training rows.
+        params: a pytree passed through untouched, traced.
+        output: "probabilities" or "logits", what `predict` returns.
+        takes: "input", the encoded table, or "table", for a `BlackBox` that takes the table as it
+            was given to `fit`, such as a scikit-learn pipeline of a DataFrame.
+        class_names: one per class, so that targets may be given by name.
+        objective: "A", "C" or "E" or an `Objective` without a reconstruction term; None is "C".
+        prototypes: None takes "kdtree", the nearest training row of the class.
+        categories: how the numbers of categories are learnt: "abdm" (from the other columns),
+            "mvdm" (from the model's predictions), "abdm-mvdm" (both) or "index" (not at all).
+        category_weight: the share of ABDM in "abdm-mvdm", in [0, 1].
+        search: how one row is searched.
+        refinement: what is tried after the search; None is both a line search and a sparsity pass.
+        engine: how the work is laid out.
+
+    Raises:
+        TypeError: if `predict` isn't a function.
+        ValueError: if an option is unknown or doesn't go with another.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> def predict(x):  # declines the young, and sailors
+        ...     return jax.nn.softmax(6 * jnp.stack([1 - x[:, 0] - x[:, 2], x[:, 0] + x[:, 1]], 1))
+        >>> table = {"age": [20, 30, 50, 60], "job": ["clerk", "sailor", "clerk", "sailor"]}
+        >>> explainer = TableExplainer(predict, class_names=("declined", "granted"))
+        >>> explanations = explainer.fit(table).explain(table, target="granted")
+        >>> [str(change) for change in explanations.changes(0)]
+        []
+
+    Source:
+        Van Looveren & Klaise, arXiv 1907.02584, section 3.3 (categorical variables).
+    """
+
+    predict: Model | BlackBox
+    schema: Schema | None = None
+    params: Any = None
+    output: str = "probabilities"
+    takes: Takes = "input"
+    class_names: tuple[str, ...] | None = None
+    objective: str | Objective | None = None
+    prototypes: str | PrototypeKind | None = None
+    categories: Method = "abdm"
+    category_weight: float = 0.5
+    search: SearchOptions = field(default_factory=SearchOptions)
+    refinement: Refinement | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
+
+    def __post_init__(self) -> None:
+        if not callable(self.predict):
+            raise TypeError(f"predict must be a function, got {type(self.predict).__name__}")
+        if self.takes == "table" and not isinstance(self.predict, BlackBox):
+            raise ValueError(
+                "takes='table' is for models outside JAX; wrap the model in a BlackBox, or let it "
+                "take the encoded table"
+            )
+        if RECONSTRUCTION in self._objective().terms:
+            raise ValueError(
+                "the objective has a reconstruction term (B, D, F), which tables have no "
+                "autoencoder for; use A, C or E"
+            )
+
+    def _objective(self) -> Objective:
+        return (
+            self.objective
+            if isinstance(self.objective, Objective)
+            else Objective.named(self.objective or "C")
+        )
+
+    def fit(self, table: Table) -> "FittedTableExplainer":
+        """Learn the numbers of the categories and build the class prototypes.
+
+        Args:
+            table: training rows, without the label: a DataFrame, a mapping from names to columns,
+                or an array that the schema's `read` takes.
+
+        Returns:
+            An explainer that can explain.
+
+        Raises:
+            TypeError: if the table is of another kind, or the model can't be called.
+            ValueError: if rows can't be read or the prototypes can't be built.
+        """
+        schema = self.schema or Schema.infer(table)
+        values = schema.read(table)
+        problems = schema.problems(values, table)
+        if problems:
+            row, message = next(iter(problems.items()))
+            raise ValueError(
+                f"{len(problems)} of {len(values)} training rows can't be read, the first is row "
+                f"{row}: {message}; remove or mend them"
+            )
+        like = table if self.takes == "table" else None
+        classes = None
+        if self.categories in ("mvdm", "abdm-mvdm"):
+            probabilities = predict_values(self.predict, self.params, schema, values, like)
+            classes = probabilities.argmax(axis=1)
+        numbers = fit_category_values(
+            schema, values, classes, method=self.categories, weight=self.category_weight
+        )
+        coding = TableCoding(schema, numbers)
+        explainer = Explainer(
+            of_coordinates(self.predict, coding, like),
+            params=self.params,
+            output=self.output,
+            objective=self._objective(),
+            prototypes=self.prototypes,
+            search=self.search,
+            refinement=self.refinement or Refinement(line_search=True, sparsify=True),
+            engine=self.engine,
+        )
+        return FittedTableExplainer(self, coding, explainer.fit(coding.coordinates(values)))
+
+
+@dataclass(frozen=True)
+class FittedTableExplainer:
+    """An explainer of a table that is ready: made by `TableExplainer.fit`, never by hand.
+
+    Attributes:
+        options: the explainer it was fitted from.
+        coding: between the table and the coordinates; `coding.category_values.order(column)`
+            gives the learnt order of a column's categories.
+        of_coordinates: the explainer of the coordinates.
+    """
+
+    options: TableExplainer
+    coding: TableCoding
+    of_coordinates: FittedExplainer
+
+    def explain(
+        self,
+        table: Table,
+        *,
+        target: Target | str | Literal["each"] = None,
+        rules: Rules | None = None,
+        num_alternatives: int = 1,
+        on_progress: OnProgress | None = None,
+    ) -> TableExplanations:
+        """Explain every row.
+
+        Args:
+            table: of the columns of the training rows; others are ignored.
+            target: as for `FittedExplainer.explain`, or the name of a class.
+            rules: what columns may become, by name, in original units. Other rules compile
+                nothing anew.
+            num_alternatives: counterfactuals per row and target.
+            on_progress: called now and then with a `Progress`.
+
+        Returns:
+            One row per row of the table (and per class or alternative), in its order; every
+            counterfactual obeys every rule. Rows that can't be read or start outside the rules
+            have a status that says so.
+
+        Raises:
+            TypeError: if the table or target is of a wrong kind.
+            ValueError: if a column is lacking, or a rule or target doesn't fit.
+            ExplanationInterrupted: on Ctrl-C.
+        """
+        schema = self.coding.schema
+        values = schema.read(table)
+        coordinates = self.coding.coordinates(values)
+        read = read_rules(rules or {}, self.coding, values)
+
+        def restore(
+            found: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
+        ) -> tuple[np.ndarray, np.ndarray]:
+            """The exact values that coordinates stand for, and where those lie."""
+            originals, starts = values[source_row], coordinates[source_row]
+            limits = read.lower[source_row], read.upper[source_row]
+            exact = self.coding.values(found, originals, starts, *limits)
+            same = (exact == originals) | np.isnan(originals)
+            return exact, np.where(same, starts, self.coding.coordinates(exact))
+
+        explanations = self.of_coordinates.explain(
+            coordinates,
+            target=self._target(target),
+            constraints=read.constraints,
+            num_alternatives=num_alternatives,
+            on_progress=on_progress,
+            restore=lambda found, source_row: restore(found, source_row)[1],
+        )
+        exact, _ = restore(explanations.counterfactual, explanations.source_row)
+        return TableExplanations(
+            explanations=explanations,
+            coding=self.coding,
+            original_values=values[explanations.source_row],
+            values=exact,
+            like=table,
+            problems=schema.problems(values, table),
+            class_names=self.options.class_names,
+        )
+
+    def _target(self, target: Any) -> Any:
+        names = self.options.class_names
+        if not isinstance(target, str) or target == "each":
+            return target
+        if names is None or target not in names:
+            known = "none are given" if names is None else ", ".join(map(repr, names))
+            raise ValueError(f"there is no class named {target!r}; class_names: {known}")
+        return names.index(target)

@@ -1,0 +1,167 @@
+"""The counterfactuals of a table, in original units and names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxcf.explanations import Explanations
+from jaxcf.status import Status
+from jaxcf.tabular.changes import changed_features
+from jaxcf.tabular.coding import TableCoding
+from jaxcf.tabular.columns import Numeric
+from jaxcf.tabular.tables import Table, read_columns
+
+
+class Change(NamedTuple):
+    """One column of one row that differs.
+
+    Attributes:
+        column: its name.
+        old: in the original.
+        new: in the counterfactual.
+    """
+
+    column: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.column}: {self.old} -> {self.new}"
+
+
+@dataclass(frozen=True)
+class TableExplanations:
+    """The counterfactuals of the rows of a table and everything known about them.
+
+    Attributes:
+        explanations: in coordinates, with status, classes, probabilities and all the rest.
+        coding: between the table and the coordinates.
+        original_values: `[n, columns]`, see `Schema.read`; NaN where an entry can't be read.
+        values: `[n, columns]`, of the counterfactuals; they obey the rules exactly.
+        like: the table that was given, whose kind `original` and `counterfactual` have.
+        problems: why rows couldn't be read, by row of the table.
+        class_names: one per class, if known.
+    """
+
+    explanations: Explanations
+    coding: TableCoding
+    original_values: Float[np.ndarray, "n columns"]
+    values: Float[np.ndarray, "n columns"]
+    like: Table
+    problems: Mapping[int, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.explanations)
+
+    def __repr__(self) -> str:
+        return f"TableExplanations(n={len(self)}, found={int(self.found.sum())})"
+
+    def __getitem__(self, rows: Any) -> "TableExplanations":
+        """The chosen rows: a slice, a mask, row numbers or one row number."""
+        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        return replace(
+            self,
+            explanations=self.explanations[chosen],
+            original_values=self.original_values[chosen],
+            values=self.values[chosen],
+        )
+
+    @property
+    def found(self) -> Bool[np.ndarray, " n"]:
+        """Whether each row has a counterfactual that the model confirmed."""
+        return self.explanations.found
+
+    @property
+    def messages(self) -> list[str]:
+        """Each row's status in words; for rows that can't be read, what is wrong with them."""
+        rows = self.explanations.source_row.tolist()
+        return [
+            self.problems.get(row, message)
+            for row, message in zip(rows, self.explanations.messages, strict=True)
+        ]
+
+    @cached_property
+    def original(self) -> Table:
+        """The rows as they were read, in original units and category names."""
+        return self.coding.schema.write(self.original_values, like=self.like)
+
+    @cached_property
+    def counterfactual(self) -> Table:
+        """The counterfactuals, in original units and category names; else the best effort."""
+        return self.coding.schema.write(self.values, like=self.like)
+
+    @property
+    def changed(self) -> Bool[np.ndarray, "n columns"]:
+        """Which columns differ from the original."""
+        return changed_features(self.coding.schema, self.original_values, self.values)
+
+    def changes(self, row: int) -> list[Change]:
+        """What is different in one row's counterfactual, column by column."""
+        schema = self.coding.schema
+        before, after = (
+            schema.write(array[[row]], like={}) for array in (self.original_values, self.values)
+        )
+        return [
+            Change(name, before[name][0], after[name][0])
+            for name, differs in zip(schema.names, self.changed[row], strict=True)
+            if differs
+        ]
+
+    @property
+    def distance(self) -> Float[np.ndarray, "n columns"]:
+        """How far each column moved: numbers in original units, categories 1 where they differ.
+
+        0 where an entry can't be read; ordinal columns count ranks.
+        """
+        moved = np.abs(np.nan_to_num(self.values - self.original_values))
+        numbers = [isinstance(one, Numeric) for one in self.coding.schema.columns]
+        ordered = np.isinf(self.coding.levels).all(axis=1) | np.array(numbers)
+        return np.where(ordered, moved, moved > 0)
+
+    def summary(self) -> dict[str, Any]:
+        """As `Explanations.summary`, with the means of each column's moves over the found rows.
+
+        Returns:
+            What `Explanations.summary` gives, with "changed" counted in columns of the table,
+            "changed_share" (how often each column changed) and "moved" (how far it moved where it
+            did), both by name.
+        """
+        changed, moved = self.changed[self.found], self.distance[self.found]
+        names = self.coding.schema.names
+        counts = changed.sum(axis=0)
+        means = moved.sum(axis=0) / np.maximum(counts, 1)
+        return self.explanations.summary() | {
+            "changed": float(changed.sum(axis=1).mean()) if len(changed) else None,
+            "changed_share": {
+                name: float(count / max(len(changed), 1))
+                for name, count in zip(names, counts, strict=True)
+            },
+            "moved": {
+                name: float(mean) if count else None
+                for name, mean, count in zip(names, means, counts, strict=True)
+            },
+        }
+
+    def to_pandas(self) -> Any:
+        """The counterfactuals with their status and classes beside them (needs pandas).
+
+        Raises:
+            ImportError: if pandas is not installed.
+        """
+        facts = self.explanations.to_pandas()
+        facts["status"] = [Status(code).name.lower() for code in self.explanations.status]
+        facts["changed"] = self.changed.sum(axis=1)
+        if self.class_names is not None:
+            names = np.array([*self.class_names, None], object)
+            for column in ("original_class", "counterfactual_class", "target_class"):
+                facts[column] = names[facts[column].to_numpy()]
+        facts.insert(0, "row", self.explanations.source_row)
+        columns = self.coding.schema.write(self.values, like={})
+        for place, (name, entries) in enumerate(read_columns(columns).items()):
+            facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
+        return facts

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 
 from jaxcf import metrics
+from jaxcf.alternatives import with_alternatives
 from jaxcf.blackbox import Failures
 from jaxcf.constraints import FeasibleSets
-from jaxcf.descriptions import describe_all, describe_all_results
+from jaxcf.descriptions import describe_all, describe_all_results, encode_all
 from jaxcf.engine import Block, Finished
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Instance, traced
 from jaxcf.refinement import Decider, line_search, sparsify
 from jaxcf.status import Status
 from jaxcf.targets import Target, Targets, read_targets
+from jaxcf.trust import Trust, scores_of
 
 if TYPE_CHECKING:
     from jaxcf.explainer import FittedExplainer
@@ -161,9 +163,12 @@ class OpenBatch:
         original_class = _argmax(probabilities)
         if self._batch.any_other:
             self.targets[rows, original_class] = False
-        selection = explainer.prototypes.select(
-            encodings, self.targets[rows], self._batch.alternative[rows]
-        )
+        allowed, alternative = self.targets[rows], self._batch.alternative[rows]
+        selection = explainer.prototypes.select(encodings, allowed)
+        if alternative.any():
+            selection = with_alternatives(
+                selection, explainer.prototypes, encodings, allowed, alternative
+            )
 
         status = np.full(len(rows), Status.RUNNING, np.int8)
         status[selection.target_class < 0] = Status.NO_PROTOTYPE
@@ -237,6 +242,8 @@ class OpenBatch:
             for name, values in terms.items():
                 losses[name][described] = values
         self._confirm(probabilities)
+        if self._explainer.trust is not None:
+            self._confirm_trust(self._explainer.trust, described, probabilities)
         if len(np.unique(self._batch.source_row)) < n:
             self.scores["diversity"] = self._diversity()
         if self._explainer.models.black_box is not None:
@@ -278,6 +285,8 @@ class OpenBatch:
             self._explainer.objective,
             self._failures,
             self.predictions,
+            self.original_class,
+            self._explainer.trust,
         )
         if options.refinement.line_search:
             missed = (Status.NOT_FOUND, Status.NEVER_MOVED)
@@ -323,6 +332,22 @@ class OpenBatch:
         kept = np.isfinite(probabilities[found]).all(axis=1) & self.targets[found, decided]
         kept &= probabilities[found, decided] > self._confidence
         self.status[found[~kept]] = Status.NOT_CONFIRMED
+
+    def _confirm_trust(
+        self, trust: Trust, described: np.ndarray, probabilities: np.ndarray
+    ) -> None:
+        """Score the counterfactuals as they stand, and take back those that fall short."""
+        scores = np.full(len(self._x), np.nan, np.float32)
+        if len(described):
+            options, new_class = self._explainer.options, _argmax(probabilities[described])
+            encodings = encode_all(
+                self._explainer.models, options.params, self.counterfactual[described]
+            )
+            originals = self.original_class[described]
+            scores[described] = scores_of(trust, encodings, originals, new_class)
+        self.scores["trust"] = scores
+        short = (self.status == Status.FOUND) & ~(scores > np.float32(trust.threshold))
+        self.status[short] = Status.NOT_CONFIRMED
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

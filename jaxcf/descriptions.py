@@ -26,9 +26,14 @@ def describe_all(
     if models.black_box is not None:
         # These rows and no others: a block is filled up with copies, which would be asked, too.
         probabilities = models.black_box.ask(x, failures).astype(np.float32)
-        return probabilities, map_blocks(partial(_encode, models, params), x)
+        return probabilities, encode_all(models, params, x)
     describe = describe_rows(models)
     return map_blocks(lambda x: describe(params, x), x)
+
+
+def encode_all(models: ModelFunctions, params: Any, x: np.ndarray) -> np.ndarray:
+    """Encodings of any number of rows, at least one."""
+    return map_blocks(partial(_encode, models, params), x)
 
 
 def describe_all_results(

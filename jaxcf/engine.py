@@ -27,6 +27,7 @@ from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import Instance, Objective, traced
 from jaxcf.search import Limits, Rule, SearchState
 from jaxcf.status import Status
+from jaxcf.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class Engine:
         instance: one instance of shape-and-dtype structs or arrays, to know the shapes.
         num_rows: how many rows will come, if known; fewer rows than lanes make fewer lanes.
         failures: told of what goes wrong when a black box is asked.
+        trust: what a counterfactual's trust score is measured against, if it must have one.
     """
 
     def __init__(
@@ -191,6 +193,7 @@ class Engine:
         instance: Instance,
         num_rows: int | None = None,
         failures: Failures | None = None,
+        trust: Trust | None = None,
     ) -> None:
         devices = options.devices or ()
         mesh = Mesh(np.array(devices), (LANE_AXIS,)) if len(devices) > 1 else None
@@ -201,7 +204,7 @@ class Engine:
             options, num_rows, self._box and self._box.lanes(instance.original.shape)
         )
         self._steps_per_chunk = options.steps_per_chunk
-        self._inputs = Inputs(params, traced(objective), limits)
+        self._inputs = Inputs(params, traced(objective), limits, trust)
         if devices:  # where the lanes are; the caller's params may live anywhere
             everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
             self._inputs = jax.device_put(self._inputs, everywhere)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import jax
@@ -23,6 +24,7 @@ from jaxcf.refinement import Refinement
 from jaxcf.run import ExplanationInterrupted, Progress
 from jaxcf.search import SearchOptions
 from jaxcf.targets import Target
+from jaxcf.trust import Trust, trust_of
 
 __all__ = ["Explainer", "ExplanationInterrupted", "FittedExplainer", "Progress"]
 
@@ -50,6 +52,11 @@ class Explainer:
         prototypes: "nearest", "kdtree", "kmeans" or a kind with its options; None takes "nearest"
             with an encoder and "kdtree" without.
         search: how one instance is searched.
+        trust_threshold: what the trust score of a counterfactual must exceed, >= 0: how far it
+            lies from its original class over how far from its new one, by the training rows of
+            each (by their mean encodings where there is an encoder). Then `scores["trust"]` holds
+            it; 0 asks for no more than that, None leaves it out. Without an encoder every step
+            looks at every training row.
         refinement: what is tried after the search; nothing unless asked for.
         engine: how the work is laid out.
         feature_range: smallest and largest allowed value, scalars or arrays `*shape`. None takes
@@ -79,6 +86,7 @@ class Explainer:
     objective: str | Objective | None = None
     prototypes: str | PrototypeKind | None = None
     search: SearchOptions = field(default_factory=SearchOptions)
+    trust_threshold: float | None = None
     refinement: Refinement = field(default_factory=Refinement)
     engine: EngineOptions = field(default_factory=EngineOptions)
     feature_range: Range | None = None
@@ -97,6 +105,8 @@ class Explainer:
             )
         if isinstance(self.predict, BlackBox):
             self._check_black_box()
+        if self.trust_threshold is not None and not self.trust_threshold >= 0:
+            raise ValueError(f"trust_threshold must be >= 0 or None, got {self.trust_threshold}")
         objective = self._objective()
         if RECONSTRUCTION in objective.terms and not self._has_autoencoder:
             raise ValueError(
@@ -259,6 +269,12 @@ class FittedExplainer:
     latent_shape: tuple[int, ...]
     feature_range: FeatureRange
     seconds: float
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """What trust scores are measured against, if they are asked for."""
+        threshold = self.options.trust_threshold
+        return None if threshold is None else trust_of(self.prototypes, threshold)
 
     def explain(
         self,

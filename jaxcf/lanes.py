@@ -19,6 +19,7 @@ from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import L1, PREDICTION, Instance, Objective, Outputs, loss_terms
 from jaxcf.search import Limits, Rule, SearchState
 from jaxcf.status import Status
+from jaxcf.trust import Trust, trust_scores
 
 LANE_AXIS = "lanes"
 
@@ -46,6 +47,7 @@ class Inputs(NamedTuple):
     params: Any
     objective: Objective
     limits: Limits
+    trust: Trust | None = None
 
 
 class Heard(NamedTuple):
@@ -115,8 +117,15 @@ def _evaluate_and_step(
     elif rule.solver.looks_ahead:
         candidates = jax.vmap(search.candidate)(instances, states)
         probabilities = models.probabilities(inputs.params, candidates)
+    trusted = None
+    if inputs.trust is not None:
+        candidates = jax.vmap(search.candidate)(instances, states)
+        encodings = models.encoding(inputs.params, candidates)
+        new_class = jnp.argmax(probabilities, axis=1)
+        scores = trust_scores(inputs.trust, encodings, instances.original_class, new_class)
+        trusted = scores > inputs.trust.threshold
     step = partial(search.step, rule, inputs.limits, objective)
-    moved = jax.vmap(step)(instances, states, probabilities, terms, gradients)
+    moved = jax.vmap(step)(instances, states, probabilities, terms, gradients, trusted)
     return Lanes(instances, moved, heard)
 
 

@@ -233,10 +233,7 @@ class FittedPrototypes:
         return tuple(i for i, one in enumerate(self.classes) if one is None)
 
     def select(
-        self,
-        encodings: Float[np.ndarray, "n *latent"],
-        allowed: Bool[np.ndarray, "n classes"],
-        alternative: Int[np.ndarray, " n"] | None = None,
+        self, encodings: Float[np.ndarray, "n *latent"], allowed: Bool[np.ndarray, "n classes"]
     ) -> Selection:
         r"""Choose each row's target class and its prototype (eq. 2).
 
@@ -245,8 +242,6 @@ class FittedPrototypes:
         Args:
             encodings: `[n, *latent]`, of the rows to be explained.
             allowed: `[n, classes]`, which classes each row may go to.
-            alternative: `[n]`, 0 for the prototype of eq. 2, k > 0 for the k-th alternative to
-                it; None is 0 throughout.
 
         Returns:
             Prototype, class and the distance to every class; the first class wins a tie.
@@ -260,8 +255,6 @@ class FittedPrototypes:
             self._select_block(
                 flat[rows], allowed[rows], prototype[rows], target[rows], distances[rows]
             )
-        if alternative is not None and alternative.any():
-            self._select_alternatives(flat, allowed, alternative, prototype, target)
         return Selection(prototype.reshape(len(flat), *self.shape), target, distances)
 
     def nearest_members(
@@ -282,37 +275,6 @@ class FittedPrototypes:
         index = _neighbours(members, min(count, len(members)), "auto")
         neighbours = index.kneighbors(flat, return_distance=False)
         return members[neighbours].reshape(*neighbours.shape, *self.shape)
-
-    def _select_alternatives(
-        self,
-        encodings: np.ndarray,
-        allowed: np.ndarray,
-        alternative: np.ndarray,
-        prototype: np.ndarray,
-        target: np.ndarray,
-    ) -> None:
-        """Replace prototypes by their alternatives: near the row, far from those before them."""
-        centroids, classes = self._centroids(int(alternative.max()) + 1)
-        for row in np.flatnonzero((alternative > 0) & (target >= 0)):
-            usable = np.flatnonzero(allowed[row, classes])
-            own = np.linalg.norm(centroids[usable] - encodings[row], axis=1)
-            apart = np.linalg.norm(centroids[usable] - prototype[row], axis=1)
-            for _ in range(alternative[row]):
-                chosen = int(np.argmax(apart / np.maximum(own, np.finfo(np.float32).tiny)))
-                position = usable[chosen]
-                taken = np.linalg.norm(centroids[usable] - centroids[position], axis=1)
-                apart = np.minimum(apart, taken)
-            prototype[row], target[row] = centroids[position], classes[position]
-
-    def _centroids(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """So many k-means centroids of every class (fewer of small ones), and their classes."""
-        found = [
-            KMeans(min(count, len(rows))).fit_class(rows, index).points
-            for index, rows in enumerate(self.members)
-            if len(rows)
-        ]
-        present = [index for index, rows in enumerate(self.members) if len(rows)]
-        return np.concatenate(found), np.repeat(present, [len(points) for points in found])
 
     def _select_block(
         self,

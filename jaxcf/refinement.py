@@ -22,6 +22,7 @@ from jaxcf.descriptions import describe_all
 from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import Objective, class_margin
 from jaxcf.prototypes import FittedPrototypes
+from jaxcf.trust import Trust, scores_of
 
 # Where the rules keep a point from the training row itself, one beyond it may do.
 _FACTORS = (1.0, 1.5, 2.0)
@@ -70,6 +71,8 @@ class Decider:
         objective: for its margin and confidence.
         failures: told of what goes wrong when a black box is asked.
         predictions: `[n]`, counts what each row of the batch has been asked for.
+        original_class: `[n]`, of each row of the batch.
+        trust: what trust scores are measured against, if they count.
     """
 
     models: ModelFunctions
@@ -77,6 +80,8 @@ class Decider:
     objective: Objective
     failures: Failures
     predictions: Int[np.ndarray, " n"]
+    original_class: Int[np.ndarray, " n"]
+    trust: Trust | None
 
     def __call__(
         self,
@@ -91,10 +96,15 @@ class Decider:
             targets: `[m, classes]`.
             rows: `[m]`, which rows of the batch the points belong to, each at most once.
         """
-        probabilities, _ = describe_all(self.models, self.params, x, self.failures)
+        probabilities, encodings = describe_all(self.models, self.params, x, self.failures)
         self.predictions[rows] += 1
         margin = _margins(probabilities, targets, self.objective.confidence)
-        return np.asarray(margin < -np.float32(self.objective.margin))
+        decided = np.asarray(margin < -np.float32(self.objective.margin))
+        if self.trust is None:
+            return decided
+        new_class = probabilities.argmax(axis=1)
+        scores = scores_of(self.trust, encodings, self.original_class[rows], new_class)
+        return decided & (scores > np.float32(self.trust.threshold))
 
 
 def _margins(probabilities: Any, targets: Any, confidence: Any) -> Any:

@@ -16,6 +16,7 @@ from jaxcf.constraints import Grid
 from jaxcf.engine import Block, Engine, Finished
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Instance
+from jaxcf.refinement import Refinement
 from jaxcf.status import Status
 from jaxcf.version import __version__
 
@@ -94,6 +95,7 @@ class Run:
             self._template(),
             self._num_rows,
             self._failures,
+            explainer.trust,
         )
         self._settings = self._describe_settings(engine)
         self._seconds["compile"] = engine.compile()
@@ -184,6 +186,10 @@ class Run:
             "device": jax.devices()[0].device_kind,
             "versions": {"jaxcf": __version__, "jax": jax.__version__},
         }
+        if explainer.options.trust_threshold is not None:
+            settings["trust_threshold"] = explainer.options.trust_threshold
+        if explainer.options.refinement != Refinement():
+            settings["refinement"] = vars(explainer.options.refinement)
         if explainer.models.black_box is not None:
             settings["black_box"] = explainer.models.black_box.settings()
         return storage.plain(settings)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcf import solvers
 from jaxcf.constraints import snap
@@ -250,6 +250,7 @@ def step(
     probabilities: Float[Array, " classes"],
     terms: Float[Array, " terms"],
     gradient: Float[Array, "*shape"],
+    trusted: Bool[Array, ""] | None = None,
 ) -> SearchState:
     """One evaluation and, unless it ends the round, one update.
 
@@ -262,12 +263,13 @@ def step(
         probabilities: `[classes]` at the candidate.
         terms: `[terms]`, the weighted loss terms at the solver's query.
         gradient: `[*shape]` of the objective (without L1 for a proximal solver) at the query.
+        trusted: whether the candidate's trust score is high enough; None where nobody asks.
 
     Returns:
         The state after it. A state that isn't RUNNING comes back unchanged.
     """
     judged, flipped, finite = _accept(
-        rule, objective, instance, state, probabilities, terms, gradient
+        rule, objective, instance, state, probabilities, terms, gradient, trusted
     )
     over = judged.step >= limits.max_steps
     last_round = judged.round + 1 >= limits.weight_rounds
@@ -302,6 +304,7 @@ def _accept(
     probabilities: Array,
     terms: Array,
     gradient: Array,
+    trusted: Array | None,
 ) -> tuple[SearchState, Array, Array]:
     """Judge the candidate, and keep it if it is the best yet.
 
@@ -312,6 +315,8 @@ def _accept(
     margin = class_margin(probabilities, instance.targets, objective.confidence)
     finite = jnp.isfinite(margin) & jnp.all(jnp.isfinite(gradient))
     flipped = margin < -jnp.asarray(objective.margin)
+    if trusted is not None:
+        flipped = flipped & trusted
     distance = elastic_net(objective.l1_weight, point - instance.original)
     nearer = ~state.found | (distance < state.best_score)
     closer = ~state.found & (margin < state.best_score)

@@ -47,6 +47,7 @@ class TableExplainer:
             "mvdm" (from the model's predictions), "abdm-mvdm" (both) or "index" (not at all).
         category_weight: the share of ABDM in "abdm-mvdm", in [0, 1].
         search: how one row is searched.
+        trust_threshold: what the trust score of a counterfactual must exceed; None asks for none.
         refinement: what is tried after the search; None is both a line search and a sparsity pass.
         engine: how the work is laid out.
 
@@ -79,6 +80,7 @@ class TableExplainer:
     categories: Method = "abdm"
     category_weight: float = 0.5
     search: SearchOptions = field(default_factory=SearchOptions)
+    trust_threshold: float | None = None
     refinement: Refinement | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
 
@@ -142,6 +144,7 @@ class TableExplainer:
             objective=self._objective(),
             prototypes=self.prototypes,
             search=self.search,
+            trust_threshold=self.trust_threshold,
             refinement=self.refinement or Refinement(line_search=True, sparsify=True),
             engine=self.engine,
         )

@@ -1,0 +1,356 @@
+"""Tables from end to end: every row answered, in original units, under every rule."""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxcf import BlackBox, KDTree, NearestMean, Objective, Refinement, SearchOptions, Status
+from jaxcf.tabular import (
+    Categorical,
+    FittedTableExplainer,
+    Numeric,
+    Ordinal,
+    Rule,
+    Schema,
+    TableExplainer,
+)
+
+JOBS = ("clerk", "pilot", "sailor", "smith")
+SIZES = ("small", "medium", "large")
+CLASSES = ("declined", "granted")
+
+
+@lru_cache
+def frame(n: int = 400, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, n),
+            "income": rng.gamma(2.0, 900.0, n).round(2),
+            "job": rng.choice(JOBS, n),
+            "size": rng.choice(SIZES, n),
+            "sex": rng.choice(["f", "m"], n),
+            "branch": np.full(n, 7),
+        }
+    )
+
+
+@lru_cache
+def schema() -> Schema:
+    return Schema.infer(frame(), ordinal={"size": SIZES})
+
+
+WEIGHTS = np.array([2.5, 6.0, -1.2, 1.5, -0.5, 0.2, 0.8, 0.1, -0.1, 0.0], np.float32)
+
+
+def predict(x: jax.Array) -> jax.Array:
+    score = x @ jnp.asarray(WEIGHTS) - 3.0
+    return jnp.stack([jax.nn.sigmoid(-score), jax.nn.sigmoid(score)], axis=1)
+
+
+def predict_numpy(x: np.ndarray) -> np.ndarray:
+    score = 1 / (1 + np.exp(-(x @ WEIGHTS - 3.0)))
+    return np.stack([1 - score, score], axis=1)
+
+
+def granted(values: np.ndarray) -> np.ndarray:
+    return predict_numpy(schema().encode(values))[:, 1] > 0.5
+
+
+@lru_cache
+def fitted(**options: Any) -> FittedTableExplainer:
+    return TableExplainer(predict, schema(), class_names=CLASSES, **options).fit(frame())
+
+
+def rules_of(rng: np.random.Generator, n: int) -> dict[str, Rule]:
+    """Rules for every column, each row its own."""
+    lower_age, upper_age = np.sort(rng.integers(10, 90, (2, n)), axis=0)
+    masks = rng.random((12, n)) < 0.25
+    sizes = np.sort(rng.integers(0, 3, (2, n)), axis=0)
+    names = np.array(SIZES, object)
+    return {
+        "age": Rule(lower_age, upper_age, masks[0], masks[1], masks[2]),
+        "income": Rule(
+            np.where(masks[3], 500.0, -np.inf), np.where(masks[4], 2500.0, np.inf), masks[5]
+        ),
+        "job": Rule(frozen=masks[6], allowed=rng.random((n, len(JOBS))) < 0.7),
+        "size": Rule(
+            names[sizes[0]], names[sizes[1]], increase_only=masks[7], decrease_only=masks[8]
+        ),
+        "sex": Rule(frozen=masks[9]),
+    }
+
+
+def violations(rules: dict[str, Rule], before: pd.DataFrame, after: pd.DataFrame) -> np.ndarray:
+    """Which rows break a rule, said independently of the code under test."""
+    broken = np.array(after["branch"] != before["branch"])
+    ranks = {name: rank for rank, name in enumerate(SIZES)}
+    for name in ("age", "income", "size"):
+        rule = rules[name]
+        old, new = before[name], after[name]
+        lower, upper = rule.lower, rule.upper
+        if name == "size":
+            old, new = old.map(ranks), new.map(ranks)
+            lower, upper = (pd.Series(end).map(ranks).to_numpy() for end in (lower, upper))
+        old, new = old.to_numpy(), new.to_numpy()
+        broken |= (new < lower) | (new > upper)
+        broken |= np.asarray(rule.frozen) & (old != new)
+        broken |= np.asarray(rule.increase_only) & (new < old)
+        broken |= np.asarray(rule.decrease_only) & (new > old)
+    broken |= (after["age"] != after["age"].round()).to_numpy()
+    places = after["job"].map({name: place for place, name in enumerate(JOBS)}).to_numpy()
+    broken |= ~np.asarray(rules["job"].allowed)[np.arange(len(after)), places]
+    for name in ("job", "sex"):
+        broken |= np.asarray(rules[name].frozen) & (after[name] != before[name]).to_numpy()
+    return broken
+
+
+def test_every_row_gets_a_counterfactual_that_the_model_confirms_when_asked_directly():
+    result = fitted().explain(frame())
+    assert result.found.all()
+    np.testing.assert_array_equal(
+        granted(schema().read(result.counterfactual)), ~granted(schema().read(frame()))
+    )
+    assert result.counterfactual.dtypes.equals(frame().dtypes)
+
+
+def test_ten_thousand_random_sets_of_rules_hold_exactly_in_original_units():
+    many = frame(10_000, 1)
+    rules = rules_of(np.random.default_rng(2), len(many))
+    result = fitted().explain(many, rules=rules)
+    outside = result.explanations.status == Status.OUT_OF_RANGE
+    fixed = result.explanations.status == Status.NOTHING_MAY_CHANGE
+    searched = ~outside & ~fixed
+    assert not violations(rules, many, result.counterfactual)[searched].any()
+    # A row is refused exactly where it breaks its rules as it is.
+    np.testing.assert_array_equal(violations(rules, many, many), outside)
+    pd.testing.assert_frame_equal(result.counterfactual[~searched], many[~searched])
+    assert result.found[searched].mean() > 0.5
+    decided = granted(result.values[result.found])
+    np.testing.assert_array_equal(decided, ~granted(result.original_values[result.found]))
+
+
+@pytest.mark.parametrize("categories", ["abdm", "mvdm", "abdm-mvdm", "index"])
+def test_every_way_to_learn_categories_answers(categories):
+    result = fitted(categories=categories).explain(frame().head(40))
+    assert result.found.all()
+    order = fitted(categories=categories).coding.category_values.order("job")
+    assert sorted(name for name, _ in order) == sorted(JOBS)
+
+
+def test_other_rules_and_targets_compile_nothing_anew():
+    some = frame().head(64)
+    fitted().explain(some, rules=rules_of(np.random.default_rng(3), 64))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, duration_secs, **kwargs: (
+            compiled.append(event) if "backend_compile" in event else None
+        )
+    )
+    try:
+        fitted().explain(some, rules=rules_of(np.random.default_rng(4), 64), target="granted")
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert not compiled
+
+
+def test_targets_by_name_and_per_class():
+    some = frame().head(30)
+    result = fitted().explain(some, target="granted")
+    own = granted(result.original_values)
+    assert (result.explanations.status[own] == Status.ALREADY_IN_TARGET).all()
+    assert granted(result.values[~own]).all()
+    matrix = fitted().explain(some, target="each")
+    assert len(matrix) == 60
+    np.testing.assert_array_equal(matrix.explanations.source_row, np.repeat(np.arange(30), 2))
+    with pytest.raises(ValueError, match="there is no class named 'maybe'"):
+        fitted().explain(some, target="maybe")
+
+
+def test_alternatives_are_distinct_rows_under_the_same_rules():
+    some = frame().head(20)
+    result = fitted().explain(some, num_alternatives=3, rules={"age": Rule(frozen=True)})
+    assert len(result) == 60
+    ages = result.counterfactual["age"].to_numpy()
+    np.testing.assert_array_equal(ages, np.repeat(some["age"].to_numpy(), 3))
+    assert np.nanmax(result.explanations.scores["diversity"]) > 0
+
+
+def test_confidence_and_trust_hold_for_tables():
+    objective = Objective.named("C", confidence=0.8)
+    result = fitted(objective=objective, trust_threshold=0.5).explain(frame().head(50))
+    found = result.found
+    assert found.any()
+    assert (result.explanations.probabilities.max(axis=1)[found] > 0.8).all()
+    assert (result.explanations.scores["trust"][found] > 0.5).all()
+
+
+def test_rows_that_cannot_be_read_say_why_and_spare_the_others():
+    some = frame().head(6).copy()
+    some["job"] = some["job"].astype(object)
+    some.loc[1, "job"] = "ghost"
+    some["income"] = some["income"].astype(float)
+    some.loc[4, "income"] = np.nan
+    result = fitted().explain(some)
+    bad = result.explanations.status == Status.INVALID_INPUT
+    assert bad.tolist() == [False, True, False, False, True, False]
+    assert "'ghost'" in result.messages[1]
+    assert "'income' is missing" in result.messages[4]
+    alone = fitted().explain(frame().head(6))
+    np.testing.assert_array_equal(result.values[~bad], alone.values[~bad])
+
+
+def test_a_batch_is_its_rows_one_by_one():
+    some = frame().head(8)
+    together = fitted().explain(some)
+    for row in range(len(some)):
+        alone = fitted().explain(some.iloc[[row]])
+        np.testing.assert_array_equal(alone.values[0], together.values[row])
+
+
+def test_mappings_and_encoded_arrays_are_tables_too():
+    as_mapping = {name: column.to_numpy() for name, column in frame().head(10).items()}
+    expected = fitted().explain(frame().head(10))
+    result = fitted().explain(as_mapping)
+    np.testing.assert_array_equal(result.values, expected.values)
+    assert isinstance(result.counterfactual, dict)
+    encoded = schema().encode(schema().read(frame().head(10)))
+    assert fitted().explain(encoded).counterfactual.shape == encoded.shape
+
+
+def test_changes_are_told_in_original_units():
+    result = fitted().explain(frame().head(12))
+    for row in range(12):
+        for change in result.changes(row):
+            assert frame()[change.column].iloc[row] == change.old
+            assert result.counterfactual[change.column].iloc[row] == change.new
+        assert len(result.changes(row)) == result.changed[row].sum() > 0
+    facts = result.to_pandas()
+    assert facts["counterfactual_class"].isin(CLASSES).all()
+    assert (facts["job"] == result.counterfactual["job"]).all()
+    summary = result.summary()
+    assert summary["changed"] == result.changed.sum(axis=1).mean()
+    assert summary["changed_share"]["branch"] == 0
+    assert summary["moved"]["branch"] is None
+    assert repr(result[:3]) == "TableExplanations(n=3, found=3)"
+
+
+# --- models outside JAX ----------------------------------------------------------------------
+
+
+def test_a_black_box_of_the_encoded_table_finds_about_the_same():
+    box = BlackBox(predict_numpy, num_classes=2)
+    result = TableExplainer(box, schema()).fit(frame()).explain(frame().head(60))
+    assert result.found.all()
+    inside = fitted().explain(frame().head(60))
+    ratio = result.explanations.l1.mean() / inside.explanations.l1.mean()
+    assert 0.5 < ratio < 2
+    assert (result.explanations.scores["predictions"] > 0).all()
+
+
+def test_a_tree_model_of_the_table_itself_is_explained_for_every_row():
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    names = ["job", "size", "sex"]
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(), names), remainder="passthrough"),
+        GradientBoostingClassifier(n_estimators=20, random_state=0),
+    ).fit(frame(), granted(schema().read(frame())))
+    explainer = TableExplainer(
+        BlackBox(model.predict_proba, num_classes=2), schema(), takes="table"
+    ).fit(frame())
+    result = explainer.explain(frame().head(60), rules={"sex": Rule(frozen=True)})
+    assert result.found.mean() >= 0.95
+    found = result.found
+    before, after = (model.predict(part) for part in (frame().head(60), result.counterfactual))
+    assert (before != after)[found].all()
+    assert (result.counterfactual["sex"] == frame().head(60)["sex"]).all()
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"wage": Rule(frozen=True)}, "there is no column 'wage'"),
+        ({"job": Rule(lower=1)}, "'job' is categorical and has no order.*not lower="),
+        ({"job": Rule(increase_only=True)}, "'job' is categorical and has no order"),
+        ({"age": Rule(allowed=(20, 30))}, "'age' is numeric; its rule takes lower= and upper="),
+        ({"age": Rule(lower=50, upper=20)}, "'age' has lower above upper"),
+        ({"age": Rule(lower=np.nan)}, "lower of column 'age' holds NaN"),
+        ({"age": Rule(lower="old")}, "lower of column 'age' must be a number"),
+        ({"age": Rule(frozen=[True, False])}, "frozen of column 'age' must be True or False"),
+        ({"job": Rule(allowed=("clerk", "king"))}, "'job' has no category 'king'"),
+        ({"job": Rule(allowed="clerk")}, "must be a collection of categories"),
+        ({"job": Rule(allowed=np.ones((2, 3), bool))}, "mask of allowed categories"),
+        ({"size": Rule(lower="huge")}, "'size' has no category 'huge'"),
+    ],
+    ids=repr,
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_rules_that_do_not_fit_are_refused(rules, message):
+    with pytest.raises(ValueError, match=message):
+        fitted().explain(frame().head(5), rules=rules)
+
+
+def test_options_that_do_not_go_together_are_refused():
+    with pytest.raises(ValueError, match="takes='table' is for models outside JAX"):
+        TableExplainer(predict, takes="table")
+    with pytest.raises(ValueError, match="reconstruction term"):
+        TableExplainer(predict, objective="D")
+
+
+def test_training_rows_that_cannot_be_read_are_an_error():
+    bad = frame().copy()
+    bad["job"] = np.where(np.arange(len(bad)) == 3, "ghost", bad["job"])
+    with pytest.raises(ValueError, match="1 of 400 .* rows can't be read, the first is row 3"):
+        TableExplainer(predict, schema()).fit(bad)
+
+
+def test_numeric_tables_need_no_grid():
+    x = {"a": np.linspace(0, 1, 50), "b": np.linspace(1, 0, 50) ** 2}
+
+    def above(x: jax.Array) -> jax.Array:
+        return jax.nn.softmax(5 * jnp.stack([x[:, 0], 0.5 * jnp.ones(len(x))], axis=1))
+
+    result = TableExplainer(above, prototypes=KDTree()).fit(x).explain(x)
+    assert result.found.all()
+    other = TableExplainer(
+        above,
+        Schema((Numeric("a", 0, 1), Numeric("b", 0, 1))),
+        prototypes=NearestMean(k=3),
+        search=SearchOptions(max_steps=100),
+        refinement=Refinement(),
+    )
+    assert other.fit(x).explain(x).found.all()
+
+
+def test_label_encoded_and_ordinal_columns_reach_the_model_as_codes():
+    columns = (
+        Categorical("job", JOBS, encoding="label"),
+        Ordinal("size", SIZES),
+        Numeric("age", 18, 80, step=1.0),
+    )
+    seen = []
+
+    def ask(x: np.ndarray) -> np.ndarray:
+        seen.append(x)
+        score = 1 / (1 + np.exp(-(x[:, 2] * 4 + x[:, 1] - 3)))
+        return np.stack([1 - score, score], axis=1)
+
+    table = {name: frame()[name].to_numpy() for name in ("job", "size", "age")}
+    explainer = TableExplainer(BlackBox(ask, num_classes=2), Schema(columns)).fit(table)
+    some = {name: column[:20] for name, column in table.items()}
+    assert explainer.explain(some).found.all()
+    asked = np.concatenate(seen)
+    assert set(np.unique(asked[:, 0])) <= {0.0, 1.0, 2.0, 3.0}
+    assert set(np.unique(asked[:, 1])) <= {0.0, 1.0, 2.0}

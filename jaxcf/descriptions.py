@@ -26,7 +26,7 @@ def describe_all(
     if models.black_box is not None:
         # These rows and no others: a block is filled up with copies, which would be asked, too.
         probabilities = models.black_box.ask(x, failures).astype(np.float32)
-        return probabilities, map_blocks(partial(_encode, models, params), x)
+        return probabilities, map_blocks(partial(_encode, models.compiled, params), x)
     describe = describe_rows(models)
     return map_blocks(lambda x: describe(params, x), x)
 
@@ -69,10 +69,10 @@ def describe_results(
     if probabilities is None:
         probabilities, encodings = describe_rows(models)(params, counterfactual)
     else:
-        encodings = _encode(models, params, counterfactual)
+        encodings = _encode(models.compiled, params, counterfactual)
     reconstruction = None
     if objective.needs_reconstruction:
-        reconstruction = _reconstruct(models, params, counterfactual, encodings)
+        reconstruction = _reconstruct(models.compiled, params, counterfactual, encodings)
     outputs = Outputs(probabilities, encodings, reconstruction)
     return probabilities, _weighted_terms(
         objective, instances, counterfactual, prediction_weight, outputs

@@ -34,8 +34,8 @@ class BlackBox:
 
     Args:
         predict: from numpy float32 `[n, *shape]` to probabilities `[n, classes]`, numpy or what
-            numpy can read. Called from one thread at a time, that of the caller. Static: pass the
-            same function again to compile nothing anew; methods of the same object are the same.
+            numpy can read. Called from one thread at a time, that of the caller. It is no part of
+            the compiled programs: a model that was fitted anew compiles nothing anew.
         num_classes: how many classes, >= 2.
         gradient: how the gradient is found: `CentralDifferences`, `RandomDirections` or
             `ExactJacobian`.
@@ -136,6 +136,11 @@ class BlackBox:
         points = 2 + self.gradient.predictions(num_features)
         return max(1, min(_MOST_LANES, _MOST_BYTES // (4 * num_features * points)))
 
+    def stand_in(self) -> "BlackBox":
+        """What compiled programs know of it: the same for all functions and step widths."""
+        every = CentralDifferences(every=self.gradient.every)
+        return BlackBox(_never_asked, self.num_classes, every)
+
     def settings(self) -> dict[str, Any]:
         """The options as plain values for records."""
         options = {name: value for name, value in vars(self.gradient).items() if name != "function"}
@@ -143,6 +148,10 @@ class BlackBox:
             "gradient": {"kind": type(self.gradient).__name__} | options,
             "max_rows_per_call": self.max_rows_per_call,
         }
+
+
+def _never_asked(x: np.ndarray) -> np.ndarray:
+    raise AssertionError(f"asked for {len(x)} rows inside a compiled program")
 
 
 class Questions(NamedTuple):

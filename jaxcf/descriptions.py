@@ -33,7 +33,7 @@ def describe_all(
 
 def encode_all(models: ModelFunctions, params: Any, x: np.ndarray) -> np.ndarray:
     """Encodings of any number of rows, at least one."""
-    return map_blocks(partial(_encode, models, params), x)
+    return map_blocks(partial(_encode, models.compiled, params), x)
 
 
 def describe_all_results(
@@ -74,10 +74,10 @@ def describe_results(
     if probabilities is None:
         probabilities, encodings = describe_rows(models)(params, counterfactual)
     else:
-        encodings = _encode(models, params, counterfactual)
+        encodings = _encode(models.compiled, params, counterfactual)
     reconstruction = None
     if objective.needs_reconstruction:
-        reconstruction = _reconstruct(models, params, counterfactual, encodings)
+        reconstruction = _reconstruct(models.compiled, params, counterfactual, encodings)
     outputs = Outputs(probabilities, encodings, reconstruction)
     return probabilities, _weighted_terms(
         objective, instances, counterfactual, prediction_weight, outputs

@@ -212,7 +212,7 @@ class Engine:
         # A black box is asked between the steps.
         blank = self._blank_instances().original
         in_loop = self._box is None and not slow_in_a_loop(models, params, blank)
-        self._problem = Problem(models, rule, mesh, device_loop=in_loop)
+        self._problem = Problem(models.compiled, rule, mesh, device_loop=in_loop)
 
     @property
     def num_lanes(self) -> int:

@@ -6,7 +6,7 @@ framework stays fast.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -44,6 +44,11 @@ class ModelFunctions:
     def black_box(self) -> BlackBox | None:
         """The classifier, if it is a model outside JAX."""
         return self.predict if isinstance(self.predict, BlackBox) else None
+
+    @property
+    def compiled(self) -> "ModelFunctions":
+        """The functions that compiled programs depend on: a black box is asked outside of them."""
+        return self if self.black_box is None else replace(self, predict=self.black_box.stand_in())
 
     def _call(self, function: Model, params: Any, x: Array) -> Array:
         if isinstance(function, BlackBox) or not self.takes_params:

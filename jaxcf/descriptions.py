@@ -20,20 +20,26 @@ def describe_rows(models: ModelFunctions) -> Callable[[Any, Any], tuple[Any, Any
 
 
 def describe_all(
-    models: ModelFunctions, params: Any, x: np.ndarray, failures: Failures
+    models: ModelFunctions,
+    params: Any,
+    x: np.ndarray,
+    failures: Failures,
+    size: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and encodings of any number of rows, at least one."""
+    """Probabilities and encodings of any number of rows, at least one, in blocks of a size."""
     if models.black_box is not None:
         # These rows and no others: a block is filled up with copies, which would be asked, too.
         probabilities = models.black_box.ask(x, failures).astype(np.float32)
-        return probabilities, encode_all(models, params, x)
+        return probabilities, encode_all(models, params, x, size)
     describe = describe_rows(models)
-    return map_blocks(lambda x: describe(params, x), x)
+    return map_blocks(lambda x: describe(params, x), x, size=size)
 
 
-def encode_all(models: ModelFunctions, params: Any, x: np.ndarray) -> np.ndarray:
-    """Encodings of any number of rows, at least one."""
-    return map_blocks(partial(_encode, models.compiled, params), x)
+def encode_all(
+    models: ModelFunctions, params: Any, x: np.ndarray, size: int | None = None
+) -> np.ndarray:
+    """Encodings of any number of rows, at least one, in blocks of a size."""
+    return map_blocks(partial(_encode, models.compiled, params), x, size=size)
 
 
 def describe_all_results(

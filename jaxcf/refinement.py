@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf.blackbox import Failures
-from jaxcf.blocks import map_blocks
+from jaxcf.blocks import block_size, map_blocks
 from jaxcf.constraints import FeasibleSets, snap
 from jaxcf.descriptions import describe_all
 from jaxcf.model_functions import ModelFunctions
@@ -83,6 +83,11 @@ class Decider:
     original_class: Int[np.ndarray, " n"]
     trust: Trust | None
 
+    @property
+    def size(self) -> int:
+        """Rows per block: the batch's own, so that few of its rows compile nothing anew."""
+        return block_size(len(self.predictions))
+
     def __call__(
         self,
         x: Float[np.ndarray, "m *shape"],
@@ -96,20 +101,23 @@ class Decider:
             targets: `[m, classes]`.
             rows: `[m]`, which rows of the batch the points belong to, each at most once.
         """
-        probabilities, encodings = describe_all(self.models, self.params, x, self.failures)
+        probabilities, encodings = describe_all(
+            self.models, self.params, x, self.failures, self.size
+        )
         self.predictions[rows] += 1
-        margin = _margins(probabilities, targets, self.objective.confidence)
+        margin_of = partial(_margins, jnp.float32(self.objective.confidence))
+        margin = map_blocks(margin_of, probabilities, targets, size=self.size)
         decided = np.asarray(margin < -np.float32(self.objective.margin))
         if self.trust is None:
             return decided
         new_class = probabilities.argmax(axis=1)
-        scores = scores_of(self.trust, encodings, self.original_class[rows], new_class)
+        scores = scores_of(self.trust, encodings, self.original_class[rows], new_class, self.size)
         return decided & (scores > np.float32(self.trust.threshold))
 
 
-def _margins(probabilities: Any, targets: Any, confidence: Any) -> Any:
-    margin = partial(class_margin, confidence=jnp.float32(confidence))
-    return map_blocks(jax.vmap(margin), probabilities, targets)
+@jax.jit
+def _margins(confidence: Any, probabilities: Any, targets: Any) -> Any:
+    return jax.vmap(partial(class_margin, confidence=confidence))(probabilities, targets)
 
 
 def sparsify(
@@ -183,7 +191,7 @@ def line_search(
         bounds = jax.tree.map(lambda leaf, w=wanted: leaf[w], sets[:3])
         for neighbour, factor in product(range(ends.shape[1]), _FACTORS):
             way = ends[:, neighbour] - x[wanted]
-            goal = _snap_rows(x[wanted] + np.float32(factor) * way, x[wanted], bounds)
+            goal = _snap_rows(x[wanted] + np.float32(factor) * way, x[wanted], bounds, decide.size)
             distance = np.abs(goal - x[wanted]).reshape(len(wanted), -1).sum(axis=1)
             nearer = distance < length[wanted]
             arrived = np.zeros(len(wanted), bool)
@@ -217,14 +225,14 @@ def _bisect(
     for _ in range(options.bisections):
         middle = (low + high) / 2
         share = middle.reshape(-1, *[1] * (x.ndim - 1))
-        point = _snap_rows(start + share * (goal - start), start, bounds)
+        point = _snap_rows(start + share * (goal - start), start, bounds, decide.size)
         held = decide(point, targets[chosen], rows)
         kept[held] = point[held]
         high, low = np.where(held, middle, high), np.where(held, low, middle)
     return kept
 
 
-def _snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any) -> np.ndarray:
+def _snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any, size: int) -> np.ndarray:
     lower, upper, grid = bounds
     leaves, structure = jax.tree.flatten(grid)
 
@@ -232,7 +240,7 @@ def _snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any) -> np.ndarr
         grid = jax.tree.unflatten(structure, leaves)
         return _snap_block(point, original, lower, upper, grid)
 
-    return np.array(map_blocks(snapped, point, original, lower, upper, *leaves))
+    return np.array(map_blocks(snapped, point, original, lower, upper, *leaves, size=size))
 
 
 _snap_block = jax.jit(jax.vmap(snap))

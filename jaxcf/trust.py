@@ -100,6 +100,8 @@ def scores_of(
     encodings: Float[np.ndarray, "n *latent"],
     original_class: Int[np.ndarray, " n"],
     new_class: Int[np.ndarray, " n"],
+    size: int | None = None,
 ) -> Float[np.ndarray, " n"]:
-    """The same for any number of rows, at least one, block by block."""
-    return map_blocks(partial(trust_scores, trust), encodings, original_class, new_class)
+    """The same for any number of rows, at least one, in blocks of a size."""
+    score = partial(trust_scores, trust)
+    return map_blocks(score, encodings, original_class, new_class, size=size)

@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from jaxcf import (
     BlackBox,
     CentralDifferences,
+    Constraints,
     EngineOptions,
     ExactJacobian,
     Explainer,
@@ -207,8 +208,8 @@ def test_ranges_hold_exactly():
     lower[:, 0] = upper[:, 0] = mlp().x[:, 0]
     upper[:, 1] = mlp().x[:, 1]
     fitted, _ = boxed(mlp())
-    result = fitted.explain(mlp().x, feature_range=(lower, upper))
-    expected = mlp().fit().explain(mlp().x, feature_range=(lower, upper))
+    result = fitted.explain(mlp().x, constraints=Constraints(lower, upper))
+    expected = mlp().fit().explain(mlp().x, constraints=Constraints(lower, upper))
     np.testing.assert_array_equal(result.counterfactual[:, 0], mlp().x[:, 0])
     assert (result.counterfactual[:, 1] <= upper[:, 1]).all()
     np.testing.assert_allclose(result.counterfactual, expected.counterfactual, atol=NEAR)

@@ -12,6 +12,8 @@ from jaxcf.constraints import Constraints
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Category, Column, Numeric, Ordinal
 
+_NOWHERE = -1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Rule:
@@ -109,6 +111,8 @@ def read_rules(
             levels = levels.copy()
             mask = _allowed(column, rule.allowed, n)
             levels[:, place, : mask.shape[1]][~mask] = np.inf
+            # Without any allowed category every row starts outside: a level that none has.
+            levels[~mask.any(axis=1), place, 0] = _NOWHERE
     rising = masks["frozen"] | masks["increase_only"]
     falling = masks["frozen"] | masks["decrease_only"]
     inside = (values >= least) & (values <= most)

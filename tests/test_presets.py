@@ -38,6 +38,17 @@ def test_paper_searches_for_c_with_fista_and_keeps_the_best():
     assert (search.stop, search.max_steps, search.weight_rounds) == ("budget", 500, 10)
 
 
+@pytest.mark.parametrize("letter", NAMED_OBJECTIVES)
+def test_alibi_is_what_its_documentation_states(letter):
+    preset = presets.alibi(letter)
+    objective, search = preset["objective"], preset["search"]
+    assert (objective.l1_weight, objective.margin, objective.prototype_weight) == (0.1, 0.0, 100.0)
+    assert preset["prototypes"] == NearestMean(k=None)
+    assert search.solver == solvers.reference_fista(1e-2)
+    assert (search.stop, search.max_steps, search.prediction_weight) == ("budget", 1000, 10.0)
+    assert search.weight_rounds == (1 if letter in "EF" else 10)
+
+
 @pytest.mark.parametrize("name", presets.NAMED_PRESETS)
 @pytest.mark.parametrize("letter", NAMED_OBJECTIVES)
 def test_every_preset_makes_an_explainer(name, letter):
@@ -58,8 +69,8 @@ def test_every_preset_explains(name):
 
 
 def test_an_unknown_preset_says_which_there_are():
-    with pytest.raises(ValueError, match="unknown preset 'alibi'; there are report, report-text"):
-        presets.named("alibi")
+    with pytest.raises(ValueError, match="unknown preset 'dice'; there are report, report-text"):
+        presets.named("dice")
 
 
 def test_no_preset_is_the_default_settings():

@@ -57,13 +57,14 @@ class TableExplainer:
 
     Examples:
         >>> import jax, jax.numpy as jnp
-        >>> def predict(x):  # declines the young, and sailors
-        ...     return jax.nn.softmax(6 * jnp.stack([1 - x[:, 0] - x[:, 2], x[:, 0] + x[:, 1]], 1))
+        >>> def predict(x):  # declines sailors, and the young
+        ...     granted = 4 * x[:, 0] - 2 * x[:, 2] - 1
+        ...     return jax.nn.softmax(jnp.stack([-granted, granted], axis=1))
         >>> table = {"age": [20, 30, 50, 60], "job": ["clerk", "sailor", "clerk", "sailor"]}
         >>> explainer = TableExplainer(predict, class_names=("declined", "granted"))
         >>> explanations = explainer.fit(table).explain(table, target="granted")
-        >>> [str(change) for change in explanations.changes(0)]
-        []
+        >>> [str(change) for change in explanations.changes(1)]
+        ['job: sailor -> clerk']
 
     Source:
         Van Looveren & Klaise, arXiv 1907.02584, section 3.3 (categorical variables).

@@ -15,18 +15,41 @@ from jaxcf.version import __version__
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
+TABLE_OPTIONS = {
+    "label": ("--label", None),
+    "test": ("--test", None),
+    "drop": ("--drop", []),
+    "ordinal": ("--ordinal", []),
+    "categorical": ("--categorical", []),
+    "rule": ("--rule", []),
+    "categories": ("--categories", None),
+    "confidence": ("--confidence", None),
+    "model": ("--model", None),
+    "trust_model_file": ("--trust-model-file", False),
+    "model_takes": ("--model-takes", "table"),
+}
+"""Options of `explain` that only tables have: attribute to flag and default."""
+
+_CATEGORIES = ("abdm", "mvdm", "abdm-mvdm", "index")
+
 _EXPLAIN_EPILOG = """\
 examples:
   jaxcf explain digits                        every test image of scikit-learn's digits
   jaxcf explain mnist --data-dir ~/data       MNIST's 10,000 test images
   jaxcf explain digits --target 3 --limit 20  how would the first 20 become a 3?
   jaxcf explain mnist --preset report -o run  the settings behind the report's numbers
+  jaxcf explain my.csv --label paid           every row of a table of yours
+  jaxcf explain adult --data-dir DIR --rule age:increase --rule sex:frozen
+  jaxcf explain my.csv --label paid --model mine.joblib --trust-model-file
 
 files written to --out:
   explanations.npz  one row per instance (jaxcf.Explanations.load)
   summary.json      counts, means over the found rows, seconds
   config.json       everything that was asked for
   grid.png          originals, counterfactuals and differences
+and for a table, instead of grid.png:
+  counterfactuals.csv  one line per row, in original units, with status and classes
+  columns.png          how often each column changed
 """
 
 
@@ -107,7 +130,11 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EXPLAIN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", help="digits, breast_cancer, mnist, cifar10 or caltech101")
+    parser.add_argument(
+        "data",
+        help="digits, breast_cancer, mnist, cifar10, caltech101; adult (its test.csv, with a model "
+        "trained on its train.csv); or the path of a CSV file",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="where to write (default runs/DATA-OBJECTIVE)"
     )
@@ -121,14 +148,21 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="named settings; the options below change single ones (default: jaxcf's own)",
     )
     method.add_argument(
-        "--objective", choices=NAMED_OBJECTIVES, default="D", help="loss terms (default D)"
+        "--objective",
+        choices=NAMED_OBJECTIVES,
+        help="loss terms (default D; of a table C, or E with --model)",
     )
     method.add_argument("--solver", choices=NAMED_SOLVERS, help="step rule")
     method.add_argument("--learning-rate", type=float, metavar="X", help="of the solver")
     method.add_argument("--prototypes", choices=NAMED_KINDS, help="how prototypes are made")
     method.add_argument("--k", type=_positive, metavar="K", help="neighbours or centroids")
     method.add_argument("--stop", choices=STOP_RULES, help="when a search ends")
-    method.add_argument("--max-steps", type=_positive, metavar="N", help="updates per round")
+    method.add_argument(
+        "--max-steps",
+        type=_positive,
+        metavar="N",
+        help="updates per round (default 500 or the preset's; 100 with --model)",
+    )
     method.add_argument(
         "--weight-growth",
         type=float,
@@ -139,9 +173,74 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--weight-rounds", type=_positive, metavar="N", help="rounds of the search for c"
     )
     method.add_argument("--lanes", type=_positive, metavar="N", help="instances searched at once")
+    _add_table_options(parser)
     _add_data_options(parser)
     parser.add_argument(
         "--models", type=Path, metavar="FILE", help="weights written by `jaxcf train`"
+    )
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tables (a CSV file, or adult)")
+    group.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="of the CSV file; without --model, a small model is trained to predict it",
+    )
+    group.add_argument(
+        "--test", type=Path, metavar="FILE", help="explain the rows of this CSV file instead"
+    )
+    group.add_argument(
+        "--rule",
+        action="append",
+        default=[],
+        metavar="NAME:WHAT",
+        help="what a column may become, such as age:increase, sex:frozen, hours:20..60 or "
+        "'job:clerk|pilot'; repeatable",
+    )
+    group.add_argument(
+        "--confidence", type=float, metavar="P", help="probability of the new class to be exceeded"
+    )
+    group.add_argument(
+        "--categories",
+        choices=_CATEGORIES,
+        help="how the order of categories is learnt: from the other columns (abdm, the default), "
+        "from the model's predictions, from both, or not at all",
+    )
+    group.add_argument(
+        "--drop", action="append", default=[], metavar="NAME", help="leave a column out; repeatable"
+    )
+    group.add_argument(
+        "--categorical",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a column of numbers that are mere names; repeatable",
+    )
+    group.add_argument(
+        "--ordinal",
+        action="append",
+        default=[],
+        metavar="NAME:low|...|high",
+        help="a column of categories with an order; repeatable",
+    )
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="a model with predict_proba, written by joblib or pickle; needs --trust-model-file",
+    )
+    group.add_argument(
+        "--trust-model-file",
+        action="store_true",
+        help="load --model FILE, which RUNS CODE FROM THE FILE: only for files you trust",
+    )
+    group.add_argument(
+        "--model-takes",
+        choices=("table", "input"),
+        default="table",
+        help="what --model is called with: a DataFrame of the columns (needs pandas; the default), "
+        "or the encoded table: numbers scaled to [0, 1], categories one-hot in sorted order",
     )
 
 

@@ -12,8 +12,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcf import data, metrics, models, presets, prototypes, solvers, storage
+from jaxcf import data, metrics, models, presets, prototypes, storage, table_commands
 from jaxcf.cli import EXIT_INTERRUPTED
+from jaxcf.command_parts import (
+    CONFIG_FILE,
+    EXPLANATIONS_FILE,
+    SUMMARY_FILE,
+    asked,
+    changed_search,
+    summary_rows,
+)
 from jaxcf.data import Dataset
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted
@@ -22,11 +30,9 @@ from jaxcf.models import ModelSet
 from jaxcf.terminal import Terminal
 from jaxcf.version import __version__
 
-EXPLANATIONS_FILE = "explanations.npz"
-SUMMARY_FILE = "summary.json"
-CONFIG_FILE = "config.json"
 GRID_FILE = "grid.png"
 EVALUATION_FILE = "evaluation.json"
+_DEFAULT_OBJECTIVE = "D"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,6 +44,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
+    if table_commands.is_table(options.data):
+        return table_commands.explain(options, Terminal(quiet=options.quiet))
+    table_commands.refuse_table_options(options)
+    options.objective = options.objective or _DEFAULT_OBJECTIVE
     began = time.perf_counter()
     terminal = Terminal(quiet=options.quiet)
     dataset = _load_data(options.data, options.data_dir, terminal)
@@ -65,7 +75,7 @@ def _explain(options: argparse.Namespace) -> int:
     explanations = replace(explanations, seconds=seconds)
     out = options.out or Path("runs") / f"{dataset.name}-{options.objective}"
     _write_run(out, explanations, dataset, _config(options, dataset, explanations, models_from))
-    terminal.table(f"{dataset.name}, objective {options.objective}", _summary_rows(explanations))
+    terminal.table(f"{dataset.name}, objective {options.objective}", summary_rows(explanations))
     if status == EXIT_INTERRUPTED:
         terminal.say("interrupted: what was finished is kept")
     terminal.say(f"written to {out}/: {', '.join(sorted(f.name for f in out.iterdir()))}")
@@ -115,17 +125,7 @@ def _explainer(options: argparse.Namespace, model_set: ModelSet, dataset: Datase
         settings["prototypes"] = prototypes.named(options.prototypes or "nearest", **kind)
     in_input_space = getattr(settings.get("prototypes"), "in_input_space", False)
     functions = model_set.functions(latent_prototypes=not in_input_space)
-    changes: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("stop", "max_steps", "weight_growth", "weight_rounds")
-        if getattr(options, name) is not None
-    }
-    if changes.get("weight_rounds", 1) > 1:  # rounds asked for, so not the default's growth
-        changes.setdefault("weight_growth", 1.0)
-    if options.solver is not None or options.learning_rate is not None:
-        solver = options.solver or settings["search"].solver.name
-        changes["solver"] = solvers.named(solver, options.learning_rate)
-    settings["search"] = replace(settings["search"], **changes)
+    settings["search"] = changed_search(options, settings["search"])
     if dataset.kind == "image":
         settings["feature_range"] = (0.0, 1.0)
     return Explainer(**functions, **settings, engine=EngineOptions(lanes=options.lanes))
@@ -152,13 +152,8 @@ def _with_interpretability(
 def _config(
     options: argparse.Namespace, dataset: Dataset, explanations: Explanations, models_from: str
 ) -> dict[str, Any]:
-    asked = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(options).items()
-        if name not in ("command", "quiet")
-    }
     return {
-        "command": asked,
+        "command": asked(options),
         "data": {
             "name": dataset.name,
             "train_rows": len(dataset.x_train),
@@ -186,35 +181,6 @@ def _write_run(
     )
 
 
-def _summary_rows(explanations: Explanations) -> dict[str, str]:
-    summary = explanations.summary()
-    n, found, seconds = summary["n"], summary["found"], summary["seconds"]
-
-    def number(value: float | None, digits: int = 3) -> str:
-        return "-" if value is None else f"{value:.{digits}f}"
-
-    rows = {"found": f"{found} of {n} ({100 * found / max(n, 1):.1f} %)"}
-    rows |= {
-        f"  {name}": str(count) for name, count in summary["status"].items() if name != "found"
-    }
-    steps = summary["steps"]
-    rows["steps (found)"] = (
-        f"median {number(steps['median'], 0)}, p99 {number(steps['p99'], 0)}, "
-        f"mean {number(steps['mean'], 1)}"
-    )
-    rows["L1 / L2 (found)"] = f"{number(summary['l1'])} / {number(summary['l2'])}"
-    rows["elastic net (found)"] = number(summary["elastic_net"])
-    features = explanations.original[0].size if n else 0
-    rows["changed features (found)"] = f"{number(summary['changed'], 1)} of {features}"
-    for name in ("im1", "im2"):
-        if name in summary:
-            rows[f"{name.upper()} (found)"] = number(summary[name], 4)
-    rows["seconds"] = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-    if seconds.get("search"):
-        rows["rate"] = f"{n / seconds['search']:.0f} instances per second of search"
-    return rows
-
-
 # --- evaluate ------------------------------------------------------------------------------
 
 
@@ -222,6 +188,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     terminal = Terminal(quiet=options.quiet)
     config, explanations = _read_run(options.run)
     name, models_from = config["data"]["name"], config["models"]
+    if config["data"].get("kind") == table_commands.KIND:
+        raise ValueError(
+            f"{options.run} explains a table, whose metrics are in its {SUMMARY_FILE} already; "
+            "`jaxcf evaluate` is for the data sets with networks of their own"
+        )
     model_set = (
         models.pretrained(name) if models_from == "shipped" else models.load_models(models_from)
     )
@@ -239,7 +210,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     rows = {
         "confirmed": f"{summary['confirmed']} of {summary['found']} found, of {summary['n']} in all"
     }
-    terminal.table(f"{name}: predicted again", rows | _summary_rows(explanations))
+    terminal.table(f"{name}: predicted again", rows | summary_rows(explanations))
     return 0
 
 
@@ -278,7 +249,7 @@ def _info(options: argparse.Namespace) -> int:
         terminal.table("jaxcf", rows)
     elif options.path.is_dir():
         config, explanations = _read_run(options.path)
-        terminal.table(str(options.path), _summary_rows(explanations))
+        terminal.table(str(options.path), summary_rows(explanations))
         terminal.table("settings", config["settings"])
     else:
         terminal.table(str(options.path), _describe_file(options.path))
@@ -288,7 +259,7 @@ def _info(options: argparse.Namespace) -> int:
 def _describe_file(path: Path) -> Mapping[str, Any]:
     _, metadata = storage.read_arrays(path)
     if metadata.get("format") == "jaxcf.explanations":
-        return _summary_rows(Explanations.load(path))
+        return summary_rows(Explanations.load(path))
     return models.load_models(path).metadata
 
 

@@ -125,7 +125,7 @@ def read_csv(
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"There is no file {file}; correct the path.")
-    header, lines = _read_lines(file, delimiter)
+    header, lines = read_lines(file, delimiter)
     if label not in header:
         raise ValueError(
             f"{file} has no column {label!r} for the label; it has {', '.join(header)}."
@@ -209,7 +209,19 @@ def _read_images(files: list[Path], shape: tuple[int, int, int], root: Path) -> 
     return images
 
 
-def _read_lines(file: Path, delimiter: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_lines(file: Path, delimiter: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a CSV file, and its lines with their numbers, every one of the same length.
+
+    Args:
+        file: UTF-8.
+        delimiter: The one character between two cells.
+
+    Returns:
+        Names and lines; empty lines are left out.
+
+    Raises:
+        ValueError: If the file is damaged, empty, or repeats a name.
+    """
     # spreadsheets put a byte order mark before the first column
     with file.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)

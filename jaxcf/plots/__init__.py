@@ -5,6 +5,7 @@ from jaxcf.plots.images import objective_rows, path_strip
 from jaxcf.plots.latent import latent_space, path_overlay
 from jaxcf.plots.statistics import curves_with_intervals, distributions, loss_curves
 from jaxcf.plots.style import COLOURS, HATCHES, LINES, MARKERS, Look, look, new_figure
+from jaxcf.plots.tables import category_lines, changed_columns
 
 __all__ = [
     "COLOURS",
@@ -12,6 +13,8 @@ __all__ = [
     "LINES",
     "MARKERS",
     "Look",
+    "category_lines",
+    "changed_columns",
     "curves_with_intervals",
     "distributions",
     "grid",

@@ -1,0 +1,215 @@
+"""CSV files of mixed columns with a label, as mappings of columns: what `jaxcf.tabular` takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from jaxcf.data.readers import read_lines
+
+ADULT_LABEL = "income"
+_ADULT_FILES = ("train.csv", "test.csv")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTable:
+    """Columns by name, and the label of each row.
+
+    Args:
+        columns: Integers, floats, or strings as objects; without the label.
+        labels: `[rows]`, the names of the classes, as strings.
+
+    Examples:
+        >>> table = LabelledTable({"age": np.array([30, 40])}, np.array(["yes", "no"], object))
+        >>> table.class_names, table.classes().tolist(), len(table)
+        (('no', 'yes'), [1, 0], 2)
+    """
+
+    columns: Mapping[str, np.ndarray]
+    labels: Shaped[np.ndarray, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The different labels, sorted."""
+        return tuple(sorted(set(self.labels.tolist())))
+
+    def classes(self, class_names: Sequence[str] | None = None) -> Int[np.ndarray, " rows"]:
+        """The number of each row's class.
+
+        Args:
+            class_names: In this order; None for the table's own.
+
+        Raises:
+            ValueError: If a label is none of them.
+        """
+        numbers = {name: place for place, name in enumerate(class_names or self.class_names)}
+        unknown = sorted(set(self.labels.tolist()) - set(numbers))
+        if unknown:
+            raise ValueError(
+                f"the label {unknown[0]!r} is none of the classes {', '.join(numbers)}; use the "
+                "same names in all files"
+            )
+        return np.array([numbers[name] for name in self.labels.tolist()], np.int64)
+
+    def take(self, rows: Any) -> "LabelledTable":
+        """Some rows: a slice, a mask or row numbers."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return LabelledTable(columns, self.labels[rows])
+
+
+def read_table(
+    path: str | Path,
+    *,
+    delimiter: str = ",",
+    like: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    r"""Read a CSV file with a header line into columns.
+
+    Args:
+        path: The file, UTF-8.
+        delimiter: The one character between two columns.
+        like: Columns of another file of the same kind: what is text there is text here, even where
+            all entries could be numbers.
+
+    Returns:
+        By name: int64 where every entry is a whole number, float64 where every entry is a number
+        or empty (NaN), else strings as objects, None where empty. "?" is an entry like any other.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The header repeats a name, a line is too short or too long, there are no rows,
+            or the file is no such text.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "people.csv"
+        >>> _ = file.write_text("age,pay,job\n30,1.5,clerk\n40,,?\n")
+        >>> {name: column.tolist() for name, column in read_table(file).items()}
+        {'age': [30, 40], 'pay': [1.5, nan], 'job': ['clerk', '?']}
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no file {file}; correct the path.")
+    header, lines = read_lines(file, delimiter)
+    cells = zip(*([cell.strip() for cell in line] for _, line in lines), strict=True)
+    text = {name for name, column in (like or {}).items() if column.dtype.kind == "O"}
+    return {
+        name: _as_text(column) if name in text else _as_column(column)
+        for name, column in zip(header, cells, strict=True)
+    }
+
+
+def split_label(
+    columns: Mapping[str, np.ndarray], label: str, origin: str = "the table"
+) -> LabelledTable:
+    """Take the label column off.
+
+    Args:
+        columns: As `read_table` gives them.
+        label: Name of the label column.
+        origin: What to call the table in messages.
+
+    Returns:
+        The other columns and the labels, whole numbers written without a point.
+
+    Raises:
+        ValueError: If there is no such column or no other, or a row has no label.
+
+    Examples:
+        >>> split_label({"age": np.array([30, 40]), "paid": np.array([1, 0])}, "paid").labels
+        array(['1', '0'], dtype=object)
+    """
+    if label not in columns:
+        raise ValueError(f"{origin} has no column {label!r}; it has {', '.join(columns)}")
+    rest = {name: column for name, column in columns.items() if name != label}
+    if not rest:
+        raise ValueError(f"{origin} has only the label column {label!r}; expected others as well")
+    given = columns[label].tolist()
+    missing = [row for row, one in enumerate(given) if one is None or one != one]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} rows of {origin} have no {label!r}, the first is row {missing[0]} "
+            "(counted from 0); fill them in or drop those rows"
+        )
+    return LabelledTable(rest, np.array([str(one) for one in given], object))
+
+
+def find_adult(data_dir: str | Path | None) -> tuple[Path, Path]:
+    """Where the two files of the Adult data set (census income) lie.
+
+    Args:
+        data_dir: A folder that holds `train.csv` and `test.csv`, or a folder `adult` with them.
+
+    Returns:
+        Training and test file.
+
+    Raises:
+        ValueError: No folder was given.
+        FileNotFoundError: They aren't there; nothing is downloaded.
+    """
+    if data_dir is None:
+        raise ValueError(f"'adult' needs --data-dir (data_dir): {_ADULT_HELP}")
+    root = Path(data_dir).expanduser()
+    for folder in (root / "adult", root):
+        train, test = (folder / name for name in _ADULT_FILES)
+        if train.is_file() and test.is_file():
+            return train, test
+    raise FileNotFoundError(f"{root} holds no Adult data: {_ADULT_HELP}")
+
+
+_ADULT_HELP = (
+    f"a folder that holds {' and '.join(_ADULT_FILES)} (itself, or in a folder 'adult'), with a "
+    f"header line and the label column {ADULT_LABEL!r}. Nothing is downloaded: scikit-learn's "
+    "fetch_openml('adult', version=2) has the data, and so has the UCI archive "
+    "(https://archive.ics.uci.edu/dataset/2/adult), adult.data and adult.test, which lack the "
+    "header line"
+)
+
+
+def read_adult(data_dir: str | Path | None) -> tuple[LabelledTable, LabelledTable]:
+    """Read the Adult data set: 32,561 training and 16,281 test rows, "?" a category.
+
+    Args:
+        data_dir: As for `find_adult`.
+
+    Returns:
+        Training and test rows; the point that the archive's test labels end with is taken off.
+
+    Raises:
+        ValueError: No folder was given, or a file is damaged.
+        FileNotFoundError: The files aren't there.
+    """
+    train_file, test_file = find_adult(data_dir)
+    train = read_table(train_file)
+    test = read_table(test_file, like=train)
+    train, test = (
+        split_label(one, ADULT_LABEL, str(file))
+        for one, file in ((train, train_file), (test, test_file))
+    )
+    labels = np.array([one.rstrip(".") for one in test.labels.tolist()], object)
+    return train, LabelledTable(test.columns, labels)
+
+
+def _as_column(cells: tuple[str, ...]) -> np.ndarray:
+    try:
+        return np.array([int(cell) for cell in cells], np.int64)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        numbers = np.array([float(cell) if cell else np.nan for cell in cells])
+    except ValueError:
+        return _as_text(cells)
+    # a column without a single number is no column of numbers
+    return numbers if np.isfinite(numbers).any() else _as_text(cells)
+
+
+def _as_text(cells: tuple[str, ...]) -> np.ndarray:
+    column = np.empty(len(cells), object)
+    column[:] = [cell or None for cell in cells]
+    return column

@@ -1,0 +1,392 @@
+"""`jaxcf explain` for tables: a CSV file, or the Adult data by name."""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxcf import data, prototypes, storage
+from jaxcf.cli import EXIT_INTERRUPTED, TABLE_OPTIONS
+from jaxcf.command_parts import (
+    CONFIG_FILE,
+    EXPLANATIONS_FILE,
+    SUMMARY_FILE,
+    asked,
+    changed_search,
+    summary_rows,
+)
+from jaxcf.data import LabelledTable, stratified_split
+from jaxcf.data.labelled_tables import ADULT_LABEL
+from jaxcf.engine import EngineOptions
+from jaxcf.explainer import ExplanationInterrupted
+from jaxcf.objective import Objective
+from jaxcf.refinement import Refinement
+from jaxcf.search import SearchOptions
+from jaxcf.tabular import FittedTableExplainer, Schema, TableExplainer, TableExplanations
+from jaxcf.tabular.classifiers import train_table_classifier
+from jaxcf.tabular.files import write_counterfactuals
+from jaxcf.tabular.model_files import as_frame, load_trusted_model, model_rows
+from jaxcf.tabular.rule_text import parse_rules
+from jaxcf.terminal import Terminal
+
+KIND = "table file"
+COUNTERFACTUALS_FILE = "counterfactuals.csv"
+COLUMNS_FILE = "columns.png"
+
+_ADULT = "adult"
+_OBJECTIVE = "C"
+# Needs no gradient of the model, and so one prediction per step.
+_BLACK_BOX_OBJECTIVE = "E"
+# Every step costs calls of the model; what isn't found by then, the line search finds.
+_BLACK_BOX_STEPS = 100
+_TEST_FRACTION = 0.25
+_MOST_CLASSES = 50
+_SHOWN_COLUMNS = 5
+_REFUSED = {"preset": "--preset", "models": "--models"}
+
+
+def is_table(name: str) -> bool:
+    """Whether the data asked for is a table of mixed columns.
+
+    Examples:
+        >>> is_table("my.csv"), is_table("adult"), is_table("digits")
+        (True, True, False)
+    """
+    return name == _ADULT or name.lower().endswith(".csv")
+
+
+def refuse_table_options(options: argparse.Namespace) -> None:
+    """Raise if an option is given that only tables have."""
+    for name, (flag, default) in TABLE_OPTIONS.items():
+        if getattr(options, name) != default:
+            raise ValueError(
+                f"{flag} is for tables (a CSV file, or adult); {options.data} is a data set with "
+                "networks of its own"
+            )
+
+
+class _Rows(NamedTuple):
+    """Columns, and the label of each row where there is one."""
+
+    columns: dict[str, np.ndarray]
+    labels: np.ndarray | None
+
+    def first(self, count: int | None) -> "_Rows":
+        columns = {name: column[:count] for name, column in self.columns.items()}
+        return _Rows(columns, None if self.labels is None else self.labels[:count])
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+class _Model(NamedTuple):
+    """The model to explain.
+
+    Attributes:
+        arguments: of the `TableExplainer`.
+        record: what to write down about it.
+    """
+
+    arguments: dict[str, Any]
+    record: dict[str, Any]
+
+
+def explain(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Explain a table; return the exit status."""
+    began = time.perf_counter()
+    _check_options(options)
+    terminal.say(f"loading {options.data}")
+    train, test = _load(options)
+    schema = Schema.infer(
+        train.columns, ordinal=_ordinal(options.ordinal), categorical=options.categorical
+    )
+    rules = parse_rules(options.rule, schema)
+    models_began = time.perf_counter()
+    made = _train(options, train, test, schema, terminal) if options.model is None else None
+    model = made or _load_model(options, train, test, schema)
+    models_seconds = time.perf_counter() - models_began
+    objective = _objective(options)
+    explainer = TableExplainer(**model.arguments, **_settings(options, objective))
+    _check_target(options.target, explainer.class_names or ())
+
+    in_frames = model.arguments.get("takes") == "table"
+    prepare = as_frame if in_frames else dict
+    asked_for = (train if test is None else test).first(options.limit)
+    terminal.say(f"fitting categories and prototypes on {len(train)} rows")
+    fitted = explainer.fit(prepare(train.columns))
+    terminal.say(f"explaining {len(asked_for)} rows (compiling first)")
+    table, status = prepare(asked_for.columns), 0
+    with terminal.explaining(len(asked_for)) as on_progress:
+        try:
+            explanations = fitted.explain(
+                table, target=options.target, rules=rules, on_progress=on_progress
+            )
+        except ExplanationInterrupted as interrupted:
+            explanations, status = _unfinished(fitted, table, interrupted), EXIT_INTERRUPTED
+    seconds = {"models": models_seconds} | dict(explanations.explanations.seconds)
+    seconds["total"] = time.perf_counter() - began
+    core = replace(explanations.explanations, seconds=seconds)
+    explanations = replace(explanations, explanations=core)
+    name = Path(options.data).stem
+    out = options.out or Path("runs") / f"{name}-{objective}"
+    described = {
+        "name": name,
+        "kind": KIND,
+        "train_rows": len(train),
+        "test_rows": len(asked_for),
+        "classes": list(explainer.class_names or ()),
+        "columns": {column.name: type(column).__name__.lower() for column in schema.columns},
+    }
+    config = {
+        "command": asked(options),
+        "data": described,
+        "models": model.record["source"],
+        "model": model.record,
+        "rules": list(options.rule),
+        "settings": dict(core.settings),
+    }
+    _write_run(out, explanations, config)
+    shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
+    terminal.table(f"{name}, objective {objective}", shown)
+    if status == EXIT_INTERRUPTED:
+        terminal.say("interrupted: what was finished is kept")
+    terminal.say(f"written to {out}/: {', '.join(sorted(f.name for f in out.iterdir()))}")
+    return status
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    for name, flag in _REFUSED.items():
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"{flag} is for the data sets with networks of their own; tables take --model, "
+                "--objective, --categories and the options of the search"
+            )
+    if options.model is not None and not options.trust_model_file:
+        raise ValueError(
+            f"--model {options.model} is a pickle, and loading one runs code that it holds; pass "
+            "--trust-model-file as well if you trust the file"
+        )
+    if options.model is None and options.trust_model_file:
+        raise ValueError("--trust-model-file goes with --model FILE, which is not given")
+    if options.data == _ADULT:
+        if options.test is not None:
+            raise ValueError("adult has a test file of its own; --test is for CSV files")
+        if options.label not in (None, ADULT_LABEL):
+            raise ValueError(
+                f"adult's label is {ADULT_LABEL!r}, not {options.label!r}; leave --label out"
+            )
+    elif options.model is None and options.label is None:
+        raise ValueError(
+            "a table needs --label COLUMN, to train a model on, or --model FILE, to explain yours"
+        )
+    if options.confidence is not None and not 0 <= options.confidence < 1:
+        raise ValueError(f"--confidence is {options.confidence}; expected 0 to below 1")
+
+
+def _check_target(target: str | None, class_names: tuple[str, ...]) -> None:
+    if target is not None and target not in class_names:
+        raise ValueError(
+            f"--target {target!r} is no class; the classes are {', '.join(class_names)}"
+        )
+
+
+def _objective(options: argparse.Namespace) -> str:
+    """The objective asked for; else the one that suits the model."""
+    return options.objective or (_OBJECTIVE if options.model is None else _BLACK_BOX_OBJECTIVE)
+
+
+def _search(options: argparse.Namespace) -> SearchOptions:
+    if options.model is None:
+        return SearchOptions()
+    return SearchOptions(max_steps=_BLACK_BOX_STEPS)
+
+
+def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
+    confidence = {} if options.confidence is None else {"confidence": options.confidence}
+    settings: dict[str, Any] = {
+        "objective": Objective.named(objective, **confidence),
+        "categories": options.categories or "abdm",
+        "search": changed_search(options, _search(options)),
+        "refinement": Refinement(line_search=True, sparsify=True),
+        "engine": EngineOptions(lanes=options.lanes),
+    }
+    if options.prototypes is not None or options.k is not None:
+        kind = {} if options.k is None else {"k": options.k}
+        kind |= {"seed": options.seed} if options.prototypes == "kmeans" else {}
+        settings["prototypes"] = prototypes.named(options.prototypes or "kdtree", **kind)
+    return settings
+
+
+# --- data ----------------------------------------------------------------------------------
+
+
+def _load(options: argparse.Namespace) -> tuple[_Rows, _Rows | None]:
+    """Training rows, and the rows of another file, if there is one."""
+    if options.data == _ADULT:
+        tables = data.read_adult(options.data_dir)
+        train, test = (_Rows(dict(one.columns), one.labels) for one in tables)
+    else:
+        columns = data.read_table(options.data)
+        train, test = _split(columns, options.label, options.data), None
+        if options.test is not None:
+            other = data.read_table(options.test, like=columns)
+            label = options.label if options.label in other else None
+            test = _split(other, label, str(options.test))
+    for name in options.drop:
+        if train.columns.pop(name, None) is None:
+            raise ValueError(
+                f"--drop {name!r} names no column; there are {', '.join(train.columns)}"
+            )
+    if not train.columns:
+        raise ValueError("--drop leaves no column; keep one at least")
+    return train, test
+
+
+def _split(columns: dict[str, np.ndarray], label: str | None, origin: str) -> _Rows:
+    if label is None:
+        return _Rows(columns, None)
+    table = data.split_label(columns, label, origin)
+    return _Rows(dict(table.columns), table.labels)
+
+
+def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    declared: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, colon, categories = text.rpartition(":")
+        if not (name and colon and categories):
+            raise ValueError(
+                f"--ordinal {text!r} declares no order; expected NAME:lowest|...|highest"
+            )
+        declared[name] = tuple(one.strip() for one in categories.split("|"))
+    return declared
+
+
+# --- models --------------------------------------------------------------------------------
+
+
+def _train(
+    options: argparse.Namespace,
+    train: _Rows,
+    test: _Rows | None,
+    schema: Schema,
+    terminal: Terminal,
+) -> _Model:
+    """A model trained here: on all training rows where others tell how good it is."""
+    assert train.labels is not None  # _check_options has seen to it
+    learnt = LabelledTable(train.columns, train.labels)
+    names = learnt.class_names
+    if not 2 <= len(names) <= _MOST_CLASSES:
+        raise ValueError(
+            f"the label column {options.label!r} holds {len(names)} different values; expected "
+            f"2 to {_MOST_CLASSES} classes"
+        )
+    if test is not None and test.labels is not None:
+        held_out, on = LabelledTable(test.columns, test.labels), "rows of the test file"
+    else:
+        part, rest = stratified_split(
+            learnt.labels, test_fraction=_TEST_FRACTION, seed=options.seed
+        )
+        learnt, held_out = learnt.take(part), learnt.take(rest)
+        on = "rows held out of training"
+    terminal.say(f"training a classifier on {len(learnt)} rows")
+    with terminal.training() as on_progress:
+        trained = train_table_classifier(
+            learnt.columns,
+            learnt.classes(names),
+            names,
+            schema=schema,
+            seed=options.seed,
+            on_progress=on_progress,
+        )
+    record = {
+        "source": "trained here",
+        "architecture": dict(trained.network.architecture),
+        "train_rows": len(learnt),
+        "epochs": trained.training.epochs,
+        "seed": options.seed,
+        "accuracy": trained.accuracy(held_out.columns, held_out.classes(names)),
+        "accuracy_rows": len(held_out),
+        "accuracy_on": on,
+    }
+    return _Model(trained.functions(), record)
+
+
+def _load_model(
+    options: argparse.Namespace, train: _Rows, test: _Rows | None, schema: Schema
+) -> _Model:
+    takes = options.model_takes
+    labelled = test if test is not None and test.labels is not None else train
+    sample = model_rows(train.first(2).columns, schema, takes)
+    loaded = load_trusted_model(options.model, sample)
+    record: dict[str, Any] = {"source": str(options.model), "takes": takes, "accuracy": None}
+    # Labels under other names than the model's own can't be compared with its decisions.
+    if labelled.labels is not None and set(labelled.labels.tolist()) <= set(loaded.class_names):
+        rows = model_rows(labelled.columns, schema, takes)
+        decided = np.asarray(loaded.box.predict(rows)).argmax(axis=1)
+        right = np.array(loaded.class_names, object)[decided] == labelled.labels
+        record["accuracy"], record["accuracy_rows"] = float(right.mean()), len(right)
+        record["accuracy_on"] = "labelled rows, which the model may have been trained on"
+    arguments = {
+        "predict": loaded.box,
+        "takes": takes,
+        "schema": schema,
+        "class_names": loaded.class_names,
+    }
+    return _Model(arguments, record)
+
+
+# --- results -------------------------------------------------------------------------------
+
+
+def _unfinished(
+    fitted: FittedTableExplainer, table: Any, interrupted: ExplanationInterrupted
+) -> TableExplanations:
+    core, coding = interrupted.explanations, fitted.coding
+    values = coding.schema.read(table)
+    originals = values[core.source_row]
+    return TableExplanations(
+        explanations=core,
+        coding=coding,
+        original_values=originals,
+        values=coding.values(core.counterfactual, originals, coding.coordinates(originals)),
+        like=table,
+        problems=coding.schema.problems(values, table),
+        class_names=fitted.options.class_names,
+    )
+
+
+def _write_run(out: Path, explanations: TableExplanations, config: Mapping[str, Any]) -> None:
+    from jaxcf import plots
+
+    summary = explanations.summary()
+    explanations.explanations.save(out / EXPLANATIONS_FILE)
+    write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations)
+    storage.write_json(out / CONFIG_FILE, config)
+    storage.write_json(out / SUMMARY_FILE, summary)
+    figure = plots.changed_columns(
+        {"": summary["changed_share"]},
+        title=f"{config['data']['name']}: {summary['found']} counterfactuals",
+    )
+    storage.write_atomically(
+        out / COLUMNS_FILE, lambda file: figure.savefig(file, format="png", dpi=130)
+    )
+
+
+def _table_rows(explanations: TableExplanations) -> dict[str, str]:
+    shares = explanations.summary()["changed_share"]
+    often = sorted(shares.items(), key=lambda one: -one[1])[:_SHOWN_COLUMNS]
+    shown = ", ".join(f"{name} {100 * share:.0f} %" for name, share in often if share)
+    return {"most changed columns": shown or "-"}
+
+
+def _model_rows(record: Mapping[str, Any]) -> dict[str, str]:
+    if record["accuracy"] is None:
+        return {"accuracy of the model": "unknown: no labels under the names of its classes"}
+    return {
+        "accuracy of the model": f"{record['accuracy']:.3f} on {record['accuracy_rows']} "
+        f"{record['accuracy_on']}"
+    }

@@ -1,0 +1,120 @@
+"""Rules as a line of text each, as the command line takes them: "age:increase", "hours:20..60"."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxcf.tabular.columns import Categorical, Category, Column, Numeric, Ordinal
+from jaxcf.tabular.rules import Rule
+from jaxcf.tabular.schema import Schema
+
+_WORDS = {
+    "frozen": {"frozen": True},
+    "increase": {"increase_only": True},
+    "decrease": {"decrease_only": True},
+}
+_FORMS = (
+    "NAME:frozen, NAME:increase, NAME:decrease, NAME:20..60 (either end may be left out) or "
+    "NAME:this|that (categories)"
+)
+
+
+def parse_rules(texts: Sequence[str], schema: Schema) -> dict[str, Rule]:
+    """Read rules; several for one column are joined.
+
+    Args:
+        texts: "NAME:WHAT", with WHAT one of "frozen", "increase", "decrease", a range "20..60",
+            "20.." or "..60" (of categories for an ordinal column), or categories "this|that".
+        schema: of the table.
+
+    Returns:
+        Rules by column.
+
+    Raises:
+        ValueError: if a text is no rule, names no column or no category, doesn't fit its column,
+            or says again what another said.
+
+    Examples:
+        >>> schema = Schema((Numeric("age", 20, 60), Categorical("job", ("clerk", "pilot"))))
+        >>> rules = parse_rules(["age:increase", "age:..65", "job:pilot"], schema)
+        >>> rules["age"].increase_only, rules["age"].upper, rules["job"].allowed
+        (True, 65.0, ('pilot',))
+    """
+    rules: dict[str, Rule] = {}
+    for text in texts:
+        column, what = _split(text, schema)
+        fields = _fields(text, column, what)
+        before = rules.get(column.name, Rule())
+        for name in fields:
+            if getattr(before, name) != getattr(Rule(), name):
+                raise ValueError(
+                    f"the rule {text!r} says again what another rule says of column "
+                    f"{column.name!r} ({name}); give it once"
+                )
+        rules[column.name] = replace(before, **fields)
+    return rules
+
+
+def _split(text: str, schema: Schema) -> tuple[Column, str]:
+    # names may hold colons themselves: the longest one that fits is meant
+    fitting = [name for name in schema.names if text.startswith(f"{name}:")]
+    if not fitting:
+        name, colon, _ = text.partition(":")
+        if not colon:
+            raise ValueError(f"{text!r} is no rule; expected {_FORMS}")
+        raise ValueError(
+            f"the rule {text!r} names no column; there are {', '.join(map(repr, schema.names))} "
+            f"(there is no {name!r})"
+        )
+    name = max(fitting, key=len)
+    return schema.columns[schema.index(name)], text[len(name) + 1 :].strip()
+
+
+def _fields(text: str, column: Column, what: str) -> dict[str, Any]:
+    if not what:
+        raise ValueError(f"the rule {text!r} says nothing of its column; expected {_FORMS}")
+    if what in _WORDS:
+        if isinstance(column, Categorical) and what != "frozen":
+            raise ValueError(
+                f"the rule {text!r} needs an order, but column {column.name!r} is categorical; "
+                "freeze it, list categories, or declare its order with --ordinal"
+            )
+        return _WORDS[what]
+    if isinstance(column, Numeric):
+        return _number_range(text, what)
+    ends = re.fullmatch(r"(.*?)\.\.(.*)", what)
+    if isinstance(column, Ordinal) and ends and what not in map(str, column.categories):
+        given = {"lower": ends[1].strip(), "upper": ends[2].strip()}
+        found = {name: _category(text, column, one) for name, one in given.items() if one}
+        if not found:
+            raise ValueError(f"the rule {text!r} has a range without an end; expected {_FORMS}")
+        return found
+    allowed = tuple(_category(text, column, one.strip()) for one in what.split("|"))
+    return {"allowed": allowed}
+
+
+def _number_range(text: str, what: str) -> dict[str, float]:
+    ends = what.split("..")
+    try:
+        lower, upper = ((float(end) if end.strip() else None) for end in ends)
+    except ValueError:
+        lower = upper = None
+    if lower is None and upper is None:
+        raise ValueError(
+            f"the rule {text!r} is none for a column of numbers; expected a range such as 20..60, "
+            "20.. or ..60, or one of frozen, increase, decrease"
+        )
+    if lower is not None and upper is not None and lower > upper:
+        raise ValueError(f"the rule {text!r} has a range from {lower:g} down to {upper:g}; swap")
+    return {name: end for name, end in (("lower", lower), ("upper", upper)) if end is not None}
+
+
+def _category(text: str, column: Categorical | Ordinal, given: str) -> Category:
+    named = {str(one): one for one in column.categories}
+    if given not in named:
+        raise ValueError(
+            f"the rule {text!r} names {given!r}, which is no category of column {column.name!r}; "
+            f"it has {', '.join(named)}"
+        )
+    return named[given]

@@ -1,0 +1,103 @@
+"""CSV files of mixed columns: what is a number, what a name, and what is wrong with a file."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jaxcf import data
+from jaxcf.data.labelled_tables import LabelledTable, find_adult
+
+HEADER = "age,pay,job,income\n"
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_numbers_are_recognised_and_all_else_is_text(tmp_path):
+    file = write(
+        tmp_path / "people.csv",
+        "age, pay, job, code, nothing\n30, 1.5, clerk, 1,\n40, , ?, x,\n50, 2e3, '', 3,\n",
+    )
+    columns = data.read_table(file)
+    assert {name: column.dtype.kind for name, column in columns.items()} == {
+        "age": "i",
+        "pay": "f",
+        "job": "O",
+        "code": "O",
+        "nothing": "O",
+    }
+    assert columns["pay"].tolist()[::2] == [1.5, 2000.0]
+    assert math.isnan(columns["pay"][1])
+    assert columns["job"].tolist() == ["clerk", "?", "''"]
+    assert columns["nothing"].tolist() == [None] * 3
+
+
+def test_text_stays_text_like_in_another_file(tmp_path):
+    first = data.read_table(write(tmp_path / "a.csv", "code,n\n1,1\nx,2\n"))
+    second = data.read_table(write(tmp_path / "b.csv", "code,n\n1,1\n2,2\n"), like=first)
+    assert second["code"].tolist() == ["1", "2"]
+    assert second["n"].tolist() == [1, 2]
+
+
+def test_huge_whole_numbers_are_floats(tmp_path):
+    columns = data.read_table(write(tmp_path / "a.csv", "n\n1\n100000000000000000000\n"))
+    assert columns["n"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1\n", "line 2: 1 values; expected 2"),
+        ("a,a\n1,2\n", "twice"),
+        ("a,b\n", "no rows"),
+        ("", "no rows"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        data.read_table(write(tmp_path / "a.csv", text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        data.read_table(tmp_path / "nowhere.csv")
+
+
+def test_the_label_is_split_off():
+    columns = {"age": np.array([30, 40]), "paid": np.array([1, 0])}
+    table = data.split_label(columns, "paid")
+    assert list(table.columns) == ["age"]
+    assert table.class_names == ("0", "1")
+    assert table.classes().tolist() == [1, 0]
+    assert table.take([1]).classes(("0", "1")).tolist() == [0]
+    with pytest.raises(ValueError, match="has no column 'pay'; it has age, paid"):
+        data.split_label(columns, "pay")
+    with pytest.raises(ValueError, match="only the label column"):
+        data.split_label({"paid": columns["paid"]}, "paid")
+    gaps = np.array(["yes", None], object)
+    with pytest.raises(ValueError, match="1 rows of the table have no 'paid', the first is row 1"):
+        data.split_label({"age": columns["age"], "paid": gaps}, "paid")
+    with pytest.raises(ValueError, match="'no' is none of the classes yes"):
+        LabelledTable({}, np.array(["no"], object)).classes(("yes",))
+
+
+@pytest.mark.parametrize("folder", ["", "adult"])
+def test_adult_is_found_in_either_place(tmp_path, folder):
+    write(tmp_path / folder / "train.csv", HEADER + "30,1,clerk,<=50K\n40,2,?,>50K\n")
+    write(tmp_path / folder / "test.csv", HEADER + "30,1,clerk,<=50K.\n")
+    train, test = data.read_adult(tmp_path)
+    assert (len(train), len(test)) == (2, 1)
+    assert train.class_names == ("<=50K", ">50K")
+    assert test.classes(train.class_names).tolist() == [0]
+
+
+def test_where_adult_is_absent_the_error_says_where_to_get_it(tmp_path):
+    write(tmp_path / "train.csv", HEADER)
+    with pytest.raises(FileNotFoundError, match=r"train.csv and test.csv.*fetch_openml.*UCI"):
+        find_adult(tmp_path)
+    with pytest.raises(ValueError, match="--data-dir"):
+        find_adult(None)

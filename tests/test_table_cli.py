@@ -1,0 +1,336 @@
+"""`jaxcf explain` for tables, run in this process as a user would call it."""
+
+import csv
+
+import joblib
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcf import Explanations, Status, cli, storage
+from jaxcf.data import read_table
+from jaxcf.tabular import Categorical, Numeric, Ordinal, Schema
+from jaxcf.tabular.rule_text import parse_rules
+
+FILES = {
+    "explanations.npz",
+    "counterfactuals.csv",
+    "summary.json",
+    "config.json",
+    "columns.png",
+}
+JOBS = ("clerk", "pilot", "sailor")
+SIZES = ("small", "medium", "large")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A file whose label follows from its columns, and another without a label."""
+    generator = np.random.default_rng(0)
+    n = 240
+    age, hours = generator.integers(18, 70, n), generator.integers(10, 60, n)
+    job, size = generator.integers(0, 3, n), generator.integers(0, 3, n)
+    paid = (age - 18) / 52 + hours / 60 + (job == 1) * 0.5 + size / 4 > 1.3
+    pay = generator.normal(10, 2, n).round(2)
+    root = tmp_path_factory.mktemp("tables")
+    rows = [
+        (age[i], pay[i], hours[i], JOBS[job[i]], SIZES[size[i]], "yes" if paid[i] else "no")
+        for i in range(n)
+    ]
+    heads = ("age", "pay", "hours", "job", "status", "paid")
+    for name, lines in (("loans.csv", rows), ("new.csv", [row[:5] for row in rows[:20]])):
+        with (root / name).open("w", newline="") as file:
+            csv.writer(file).writerows([heads[: len(lines[0])], *lines])
+    with (root / "new.csv").open("a") as file:
+        file.write("30,10,,astronaut,small\n")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+RULES = ("age:increase", "pay:frozen", "hours:15..50", "job:clerk|pilot")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    out = folder / "run"
+    rules = [part for rule in RULES for part in ("--rule", rule)]
+    arguments = ["explain", str(folder / "loans.csv"), "--label", "paid", *rules, "--quiet"]
+    assert cli.main([*arguments, "--out", str(out)]) == 0
+    return out
+
+
+def read(folder):
+    return read_table(folder / "counterfactuals.csv")
+
+
+def test_a_table_run_writes_the_documented_files(run):
+    assert {file.name for file in run.iterdir()} == FILES
+    assert len(Explanations.load(run / "explanations.npz")) == len(read(run)["row"]) == 240
+    with Image.open(run / "columns.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_every_rule_holds_in_the_file(run, folder):
+    before, after = read_table(folder / "loans.csv"), read(run)
+    found = after["jaxcf_status"] == "found"  # the table has a column "status" itself
+    assert found.mean() > 0.4
+    assert (after["age"][found] >= before["age"][found]).all()
+    assert (after["pay"][found] == before["pay"][found]).all()
+    assert ((after["hours"][found] >= 15) & (after["hours"][found] <= 50)).all()
+    assert set(after["job"][found]) <= {"clerk", "pilot"}
+    outside = (before["hours"] < 15) | (before["hours"] > 50) | (before["job"] == "sailor")
+    np.testing.assert_array_equal(after["jaxcf_status"] == "out_of_range", outside)
+    for name in before.keys() & after.keys():
+        np.testing.assert_array_equal(after[name][~found], before[name][~found])
+    assert (after["original_class"] != after["counterfactual_class"])[found].all()
+    assert all(message for message in after["message"][~found])
+
+
+def test_changes_are_counted_and_told_in_words(run, folder):
+    before, after = read_table(folder / "loans.csv"), read(run)
+    names = [name for name in before if name != "paid"]
+    changed = np.sum([before[name] != after[name] for name in names], axis=0)
+    np.testing.assert_array_equal(after["changed"], changed)
+    row = int(np.argmax(changed == 1))
+    name = next(name for name in names if before[name][row] != after[name][row])
+    assert after["changes"][row] == f"{name}: {before[name][row]} -> {after[name][row]}"
+
+
+def test_accuracy_is_that_of_rows_held_out(run):
+    config = storage.read_json(run / "config.json")
+    assert config["model"]["train_rows"] + config["model"]["accuracy_rows"] == 240
+    assert config["model"]["accuracy"] > 0.8
+    assert config["data"]["classes"] == ["no", "yes"]
+    assert config["data"]["columns"]["job"] == "categorical"
+    assert config["rules"] == list(RULES)
+    assert config["settings"]["search"]["stop"] == "first_flip"
+
+
+def test_summary_counts_columns(run):
+    summary = storage.read_json(run / "summary.json")
+    found = read(run)["jaxcf_status"] == "found"
+    assert summary["found"] == found.sum()
+    assert summary["changed_share"]["pay"] == 0
+    assert summary["changed"] == pytest.approx(read(run)["changed"][found].mean())
+
+
+def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
+    arguments = ["explain", str(folder / "loans.csv"), "--label", "paid"]
+    options = ["--test", str(folder / "new.csv"), "--ordinal", "status:small|medium|large"]
+    options += ["--rule", "status:medium..", "--target", "yes", "--confidence", "0.7"]
+    assert cli.main([*arguments, *options, "--categories", "mvdm", "--out", "run"]) == 0
+    after = read(folder.__class__("run"))
+    found = after["jaxcf_status"] == "found"
+    assert len(found) == 21
+    assert set(after["status"][found]) <= {"medium", "large"}
+    assert set(after["counterfactual_class"][found]) == {"yes"}
+    assert (after["counterfactual_probability"][found] > 0.7).all()
+    assert after["jaxcf_status"][-1] == "invalid_input"
+    assert "'astronaut', which is none of its 3 categories" in after["message"][-1]
+    assert after["job"][-1] is None
+    output = capsys.readouterr().out
+    assert "held out of training" in output
+    assert "most changed columns" in output
+    assert cli.main(["info", "run"]) == 0
+    assert cli.main(["evaluate", "run"]) == 1
+    assert "explains a table" in capsys.readouterr().err
+
+
+def test_adult_by_name(folder, tmp_path):
+    lines = (folder / "loans.csv").read_text().replace("paid", "income").splitlines()
+    for name, chosen in (("train.csv", lines[:160]), ("test.csv", [lines[0], *lines[160:]])):
+        (tmp_path / "adult").mkdir(exist_ok=True)
+        (tmp_path / "adult" / name).write_text("\n".join(chosen) + "\n")
+    assert cli.main(["explain", "adult", "--data-dir", ".", "--limit", "30", "-q"]) == 0
+    config = storage.read_json("runs/adult-C/config.json")
+    assert config["data"]["train_rows"] == 159
+    assert config["data"]["test_rows"] == 30
+    assert config["model"]["accuracy_rows"] == 81
+    assert config["model"]["accuracy_on"] == "rows of the test file"
+
+
+# --- models from files -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model_files(folder):
+    import pandas
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    columns = read_table(folder / "loans.csv")
+    labels = columns.pop("paid")
+    encoder = ColumnTransformer(
+        [("names", OneHotEncoder(), ["job", "status"])], remainder="passthrough"
+    )
+    pipeline = make_pipeline(encoder, GradientBoostingClassifier(random_state=0))
+    joblib.dump(pipeline.fit(pandas.DataFrame(columns), labels), folder / "pipeline.joblib")
+    schema = Schema.infer(columns)
+    linear = LogisticRegression().fit(schema.encode(schema.read(columns)), labels == "yes")
+    joblib.dump(linear, folder / "linear.joblib")
+    joblib.dump({"weights": 1}, folder / "nothing.joblib")
+    (folder / "damaged.joblib").write_bytes(b"no pickle")
+    return folder
+
+
+def test_a_pipeline_of_the_table_is_explained(model_files, capsys):
+    arguments = ["explain", str(model_files / "loans.csv"), "--label", "paid", "--limit", "40"]
+    model = ["--model", str(model_files / "pipeline.joblib"), "--trust-model-file"]
+    assert cli.main([*arguments, *model, "--rule", "age:frozen", "--out", "run"]) == 0
+    explanations = Explanations.load("run/explanations.npz")
+    assert explanations.found.mean() >= 0.85  # age may not change
+    config = storage.read_json("run/config.json")
+    assert config["model"]["takes"] == "table"
+    assert config["model"]["accuracy"] > 0.9
+    assert "prediction" not in config["settings"]["objective"]["terms"]
+    after = read_table("run/counterfactuals.csv")
+    before = read_table(model_files / "loans.csv")
+    np.testing.assert_array_equal(after["age"], before["age"][:40])
+    pipeline = joblib.load(model_files / "pipeline.joblib")
+    import pandas
+
+    columns = {name: after[name] for name in ("age", "pay", "hours", "job", "status")}
+    decided = pipeline.predict(pandas.DataFrame(columns))
+    found = after["jaxcf_status"] == "found"
+    np.testing.assert_array_equal(decided[found], after["counterfactual_class"][found])
+
+
+def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
+    arguments = ["explain", str(model_files / "new.csv"), "--drop", "nothing"]
+    assert cli.main([*arguments, "-q", "--model", "x", "--trust-model-file"]) == 1
+    arguments = ["explain", str(model_files / "loans.csv"), "--drop", "paid", "--limit", "20"]
+    model = ["--model", str(model_files / "linear.joblib"), "--trust-model-file"]
+    assert cli.main([*arguments, *model, "--model-takes", "input", "-q", "--out", "run"]) == 0
+    assert storage.read_json("run/config.json")["model"]["accuracy"] is None
+    assert storage.read_json("run/config.json")["data"]["classes"] == ["False", "True"]
+    assert Explanations.load("run/explanations.npz").found.all()
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.csv", "--label", "paid"], "nowhere.csv"),
+        (["FILE"], "needs --label COLUMN"),
+        (["FILE", "--label", "gift"], "has no column 'gift'; it has age, pay"),
+        (["FILE", "--label", "pay"], "different values; expected 2 to 50 classes"),
+        (["FILE", "--label", "paid", "--test", "nowhere.csv"], "nowhere.csv"),
+        (["FILE", "--label", "paid", "--drop", "gift"], "--drop 'gift' names no column"),
+        (["FILE", "--label", "paid", "--ordinal", "status"], "expected NAME:lowest|...|highest"),
+        (["FILE", "--label", "paid", "--ordinal", "job:clerk|pilot"], "'sailor'"),
+        (["FILE", "--label", "paid", "--categorical", "gift"], "categorical names 'gift'"),
+        (["FILE", "--label", "paid", "--target", "maybe"], "the classes are no, yes"),
+        (["FILE", "--label", "paid", "--confidence", "1.5"], "expected 0 to below 1"),
+        (["FILE", "--label", "paid", "--objective", "D"], "use A, C or E"),
+        (["FILE", "--label", "paid", "--preset", "paper"], "--preset is for the data sets"),
+        (["FILE", "--label", "paid", "--rule", "gift:frozen"], "names no column"),
+        (["FILE", "--label", "paid", "--rule", "job:increase"], "needs an order"),
+        (["FILE", "--label", "paid", "--trust-model-file"], "goes with --model FILE"),
+        (["FILE", "--model", "pipeline.joblib"], "runs code"),
+        (["FILE", "--trust-model-file", "--model", "nowhere.joblib"], "nowhere.joblib"),
+        (["FILE", "--trust-model-file", "--model", "nothing.joblib"], "no predict_proba"),
+        (["FILE", "--trust-model-file", "--model", "damaged.joblib"], "can't be loaded"),
+        (["FILE", "--trust-model-file", "--model", "linear.joblib"], "--model-takes input"),
+        (["adult"], "--data-dir"),
+        (["adult", "--data-dir", "."], "train.csv and test.csv"),
+        (["adult", "--data-dir", ".", "--test", "x.csv"], "a test file of its own"),
+        (["adult", "--data-dir", ".", "--label", "paid"], "leave --label out"),
+        (["digits", "--label", "paid"], "--label is for tables"),
+        (["digits", "--rule", "age:frozen"], "--rule is for tables"),
+    ],
+)
+def test_failures_say_why_in_one_line(model_files, arguments, message, capsys):
+    given = [str(model_files / "loans.csv") if one == "FILE" else one for one in arguments]
+    if "--model" in given:
+        place = given.index("--model") + 1
+        given[place] = str(model_files / given[place])
+    assert cli.main(["explain", *given, "--quiet"]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.startswith("jaxcf: error: ")
+    assert "Traceback" not in captured.err
+
+
+def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):
+    from contextlib import nullcontext
+
+    from jaxcf import terminal
+
+    class Interrupting(terminal.Terminal):
+        def explaining(self, total):
+            def on_progress(progress):
+                raise KeyboardInterrupt
+
+            return nullcontext(on_progress)
+
+    monkeypatch.setattr("jaxcf.commands.Terminal", Interrupting)
+    arguments = ["explain", str(folder / "loans.csv"), "--label", "paid", "--lanes", "8", "-q"]
+    assert cli.main([*arguments, "--out", "run"]) == cli.EXIT_INTERRUPTED
+    explanations = Explanations.load("run/explanations.npz")
+    assert set(explanations.status.tolist()) == {Status.FOUND, Status.INTERRUPTED}
+    after = read(folder.__class__("run"))
+    unfinished = after["jaxcf_status"] == "interrupted"
+    assert (after["changed"][unfinished] == 0).all()
+
+
+# --- rules as text -----------------------------------------------------------------------------
+
+SCHEMA = Schema(
+    (
+        Numeric("age", 18, 70, step=1.0),
+        Categorical("job", ("a..b", "clerk", "pilot")),
+        Ordinal("size", SIZES),
+        Numeric("size:cm", 0, 10),
+    )
+)
+
+
+def test_rules_are_read_and_joined():
+    texts = ["age:increase", "age:..65", "job:a..b|clerk", "size:medium..", "size:cm:2..3.5"]
+    rules = parse_rules(texts, SCHEMA)
+    assert (rules["age"].increase_only, rules["age"].lower, rules["age"].upper) == (True, None, 65)
+    assert rules["job"].allowed == ("a..b", "clerk")
+    assert (rules["size"].lower, rules["size"].upper) == ("medium", None)
+    assert (rules["size:cm"].lower, rules["size:cm"].upper) == (2.0, 3.5)
+    assert parse_rules(["size:small|large", "job:frozen"], SCHEMA)["size"].allowed == (
+        "small",
+        "large",
+    )
+    assert parse_rules([], SCHEMA) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("age", "is no rule; expected NAME:frozen"),
+        ("weight:frozen", "names no column"),
+        ("age:", "says nothing of its column"),
+        ("age:rising", "none for a column of numbers"),
+        ("age:1..2..3", "none for a column of numbers"),
+        ("age:..", "none for a column of numbers"),
+        ("age:20..x", "none for a column of numbers"),
+        ("age:60..20", "from 60 down to 20"),
+        ("job:decrease", "needs an order"),
+        ("job:clerk|sailor", "'sailor', which is no category"),
+        ("job:clerk..pilot", "'clerk..pilot', which is no category"),
+        ("size:..", "a range without an end"),
+        ("size:tiny..", "'tiny', which is no category"),
+    ],
+)
+def test_what_is_no_rule_is_named(text, message):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        parse_rules([text], SCHEMA)
+
+
+def test_a_rule_given_twice_is_named():
+    with pytest.raises(ValueError, match="says again"):
+        parse_rules(["age:20..", "age:30..40"], SCHEMA)

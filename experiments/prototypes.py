@@ -5,6 +5,12 @@
 Nearest-mean, k-means (both in the autoencoder's latent space) and k-d tree (the K-th nearest
 training image itself, in pixels) for K = 1, 3, 5, 10, 15, 50, each with jaxcf's default settings
 otherwise: validity, updates, distance, IM1 and IM2, and what the judges say.
+
+1,000 MNIST images under objective D take about a minute and a half per kind and K on two busy
+cores, plus the training of the networks that aren't shipped. All 18 settings find a counterfactual
+for every image; the judges read 0.29 of them as the new class with the one nearest encoding, 0.39
+with the mean of 15 (the report's), 0.39 to 0.48 with training images from a k-d tree, and 0.55 with
+one of 10 centroids per class by k-means.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,6 +81,8 @@ def _figure(summary: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> "Fi
             if row["subject"] == COUNTERFACTUAL:
                 series.setdefault(row["kind"], []).append(row[name][:3])
         plots.curves_with_intervals(axis, numbers, series, x_label="K", y_label=title, log_x=True)
+        if name == "validity":
+            axis.set_ylim(0, 1.05)
     return figure
 
 

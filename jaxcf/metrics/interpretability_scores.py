@@ -86,8 +86,11 @@ def _by_class(
     x: np.ndarray, classes: np.ndarray, class_reconstruct: Sequence[Batched]
 ) -> np.ndarray:
     result = np.full_like(x, np.nan)
-    for index in np.unique(classes[classes >= 0]):
+    present, counts = np.unique(classes[classes >= 0], return_counts=True)
+    # Blocks of one size for all classes, since each size is compiled anew, and no larger than the
+    # largest class fills: of a hundred classes most have few rows.
+    size = block_size(int(counts.max(initial=1)))
+    for index in present:
         rows = classes == index
-        # Blocks of one size, however many rows a class has: each size is compiled anew.
-        result[rows] = map_blocks(class_reconstruct[index], x[rows], size=block_size(len(x)))
+        result[rows] = map_blocks(class_reconstruct[index], x[rows], size=size)
     return result

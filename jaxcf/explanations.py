@@ -173,7 +173,9 @@ class Explanations:
         }
 
         def mean(values: np.ndarray) -> float | None:
-            return float(np.mean(values[found], dtype=np.float64)) if found.any() else None
+            # NaN where a score doesn't exist, such as the diversity of a single counterfactual.
+            chosen = values[found & ~np.isnan(values)]
+            return float(np.mean(chosen, dtype=np.float64)) if len(chosen) else None
 
         steps = self.steps[found]
         return {

@@ -51,6 +51,8 @@ def test_alternatives_begin_with_the_usual_one_and_differ(kind):
         else:
             assert np.isnan(diversity[mine]).all()
     assert np.nanmax(diversity) > 0
+    mean = several.summary()["diversity"]
+    assert mean == pytest.approx(float(np.nanmean(diversity[several.found])), rel=1e-5)
 
 
 def test_alternatives_keep_to_the_target():

@@ -233,7 +233,7 @@ DAMAGES = [
     (with_array("surprise", lambda a: a), "is damaged: unknown array 'surprise'"),
     (with_array("surprise/l1", lambda a: a), "is damaged: unknown array 'surprise/l1'"),
     (with_metadata(format="jaxcf.models"), "holds no explanations but 'jaxcf.models'"),
-    (with_metadata(schema_version=99), "has schema version 99; this jaxcf reads version 1"),
+    (with_metadata(schema_version=99), "has schema version 99; this jaxcf reads version 2"),
     (with_metadata(settings=[1]), "is damaged: .*settings"),
 ]
 

@@ -48,7 +48,7 @@ def parser(doc: str | None, *, data_name: str = "mnist") -> argparse.ArgumentPar
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument(
-        "--quick", action="store_true", help="the embedded digits, few rows: under a minute"
+        "--quick", action="store_true", help="embedded data, few rows: under a minute"
     )
     made.add_argument("--data", default=data_name, help="default: %(default)s")
     made.add_argument("--data-dir", type=Path, metavar="DIR", help="where prepared data lie")

@@ -2,8 +2,9 @@
 
     python -m experiments.study [--results results] [--page docs/study.md]
 
-The page's own words stay; what stands between `<!-- table NAME -->` and `<!-- end -->` is made
-anew from the JSON files that the experiments wrote.
+`--page docs/tables.md` does the same for the page about tables. The page's own words stay; what
+stands between `<!-- table NAME -->` and `<!-- end -->` is made anew from the JSON files that the
+experiments wrote.
 """
 
 import argparse
@@ -106,6 +107,30 @@ def _counterfactuals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [row for row in result["rows"] if row["subject"] == "counterfactual"]
 
 
+def _sparse_settings(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The counterfactuals of each setting, then the controls, which hardly differ by setting."""
+    lines = []
+    for number, row in enumerate(result["rows"]):
+        if row["subject"] == "counterfactual":
+            sparse = ", sparsity pass" if row["sparsified"] else ""
+            lines.append({"setting": row["objective"] + sparse} | row)
+        elif number >= len(result["rows"]) - 3:
+            lines.append({"setting": row["subject"]} | row)
+    return lines
+
+
+def _networks(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in result["rows"] if not row["setting"].startswith("trees")]
+
+
+def _trees(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in result["rows"] if row["setting"].startswith("trees")]
+
+
+def _models(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"model": name} | record for name, record in result["models"].items()]
+
+
 _CLAIM_COLUMNS = {"claim": "claim", "pair": "pair", "difference": "difference"} | {
     "verdict": "verdict"
 }
@@ -187,6 +212,33 @@ TABLES: dict[str, Table] = {
         {"method": "masked by", "pixels": "pixels", "changed": "changed", "flipped": "flipped"}
         | {"searched": "searched back", "found": "found", "ratio_l2": "L2, recovered / masked"}
         | {"steps": "updates"},
+    ),
+    "breast_cancer": Table(
+        "breast_cancer/objectives",
+        {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"}
+        | {"l1 spans": "L1 (spans)", "l1 original": "L1 (units)", "im1": "IM1", "im2": "IM2"}
+        | {"oracle": "oracle", "train distance": "to training", "violations": "violations"}
+        | {"seconds": "seconds"},
+        _sparse_settings,
+    ),
+    "adult": Table(
+        "adult/settings",
+        {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"}
+        | {"l1": "L1", "train distance": "to training", "entries": "impossible"}
+        | {"rules": "rules broken", "first": "first call", "seconds": "seconds"},
+        _networks,
+    ),
+    "adult-trees": Table(
+        "adult/settings",
+        {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"}
+        | {"l1": "L1", "train distance": "to training", "entries": "impossible"}
+        | {"predictions": "predictions", "first": "first call", "seconds": "seconds"},
+        _trees,
+    ),
+    "adult-models": Table(
+        "adult/settings",
+        {"model": "model", "test_rows": "test rows", "test_accuracy": "accuracy"},
+        _models,
     ),
     **_photographs("figure6", "cifar10"),
     **_photographs("figure7", "caltech101"),

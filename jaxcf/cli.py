@@ -240,7 +240,7 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
         choices=("table", "input"),
         default="table",
         help="what --model is called with: a DataFrame of the columns (needs pandas; the default), "
-        "or the encoded table: numbers scaled to [0, 1], categories one-hot in sorted order",
+        "or the encoded table: numbers and ranks scaled to [0, 1], categories one-hot, sorted",
     )
 
 

@@ -157,12 +157,12 @@ def evaluate(
     found = explanations.found
     chosen = explanations[found]
     new = chosen.counterfactual_class
-    control, reference = _halves(len(real.x_test), seed)
+    control, reference = halves(len(real.x_test), seed)
     subjects = {
         COUNTERFACTUAL: chosen.counterfactual,
         UNCHANGED: chosen.original,
-        NOISE: _as_long_noise(chosen, seed),
-        REAL: _real_targets(chosen, real, control, seed),
+        NOISE: as_long_noise(chosen, seed),
+        REAL: real_targets(chosen, real, control, seed),
     }
     beta = explanations.settings.get("objective", {}).get("weights", {}).get("l1", 0.1)
     values, frechet = {}, {}
@@ -240,12 +240,13 @@ def _decisions(
     }
 
 
-def _halves(num_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def halves(num_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers in two halves that have no row in common."""
     order = np.random.default_rng(seed).permutation(num_rows)
     return np.sort(order[: num_rows // 2]), np.sort(order[num_rows // 2 :])
 
 
-def _as_long_noise(chosen: Explanations, seed: int) -> np.ndarray:
+def as_long_noise(chosen: Explanations, seed: int) -> np.ndarray:
     """The originals with normal noise of the length of each row's change, within [0, 1]."""
     noise = np.random.default_rng(seed).normal(size=chosen.original.shape)
     ones = (-1, *[1] * (noise.ndim - 1))
@@ -253,10 +254,10 @@ def _as_long_noise(chosen: Explanations, seed: int) -> np.ndarray:
     return np.clip(chosen.original + noise, 0, 1).astype(np.float32)
 
 
-def _real_targets(
+def real_targets(
     chosen: Explanations, real: RealImages, control: np.ndarray, seed: int
 ) -> np.ndarray:
-    """A real image of each row's new class; all of a class are used before one is used again.
+    """A real row of each row's new class; all of a class are used before one is used again.
 
     Of the control half, or of all test images for a class of so few that that half has none (the
     Fréchet distance, for which the halves are kept apart, needs more of them anyway).

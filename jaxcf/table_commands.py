@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +19,16 @@ from jaxcf.command_parts import (
     changed_search,
     summary_rows,
 )
-from jaxcf.data import LabelledTable, stratified_split
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
 from jaxcf.search import SearchOptions
-from jaxcf.tabular import FittedTableExplainer, Schema, TableExplainer, TableExplanations
-from jaxcf.tabular.classifiers import train_table_classifier
+from jaxcf.table_models import Rows, load_model, train_model
+from jaxcf.tabular import FittedTableExplainer, Ordinal, Schema, TableExplainer, TableExplanations
 from jaxcf.tabular.files import write_counterfactuals
-from jaxcf.tabular.model_files import as_frame, load_trusted_model, model_rows
+from jaxcf.tabular.model_files import as_frame
 from jaxcf.tabular.rule_text import parse_rules
 from jaxcf.terminal import Terminal
 
@@ -43,8 +42,6 @@ _OBJECTIVE = "C"
 _BLACK_BOX_OBJECTIVE = "E"
 # Every step costs calls of the model; what isn't found by then, the line search finds.
 _BLACK_BOX_STEPS = 100
-_TEST_FRACTION = 0.25
-_MOST_CLASSES = 50
 _SHOWN_COLUMNS = 5
 _REFUSED = {"preset": "--preset", "models": "--models"}
 
@@ -69,45 +66,17 @@ def refuse_table_options(options: argparse.Namespace) -> None:
             )
 
 
-class _Rows(NamedTuple):
-    """Columns, and the label of each row where there is one."""
-
-    columns: dict[str, np.ndarray]
-    labels: np.ndarray | None
-
-    def first(self, count: int | None) -> "_Rows":
-        columns = {name: column[:count] for name, column in self.columns.items()}
-        return _Rows(columns, None if self.labels is None else self.labels[:count])
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-
-class _Model(NamedTuple):
-    """The model to explain.
-
-    Attributes:
-        arguments: of the `TableExplainer`.
-        record: what to write down about it.
-    """
-
-    arguments: dict[str, Any]
-    record: dict[str, Any]
-
-
 def explain(options: argparse.Namespace, terminal: Terminal) -> int:
     """Explain a table; return the exit status."""
     began = time.perf_counter()
     _check_options(options)
     terminal.say(f"loading {options.data}")
     train, test = _load(options)
-    schema = Schema.infer(
-        train.columns, ordinal=_ordinal(options.ordinal), categorical=options.categorical
-    )
+    schema = _schema(options, train)
     rules = parse_rules(options.rule, schema)
     models_began = time.perf_counter()
-    made = _train(options, train, test, schema, terminal) if options.model is None else None
-    model = made or _load_model(options, train, test, schema)
+    made = train_model(options, train, test, schema, terminal) if options.model is None else None
+    model = made or load_model(options, train, test, schema)
     models_seconds = time.perf_counter() - models_began
     objective = _objective(options)
     explainer = TableExplainer(**model.arguments, **_settings(options, objective))
@@ -224,11 +193,11 @@ def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
 # --- data ----------------------------------------------------------------------------------
 
 
-def _load(options: argparse.Namespace) -> tuple[_Rows, _Rows | None]:
+def _load(options: argparse.Namespace) -> tuple[Rows, Rows | None]:
     """Training rows, and the rows of another file, if there is one."""
     if options.data == _ADULT:
         tables = data.read_adult(options.data_dir)
-        train, test = (_Rows(dict(one.columns), one.labels) for one in tables)
+        train, test = (Rows(dict(one.columns), one.labels) for one in tables)
     else:
         columns = data.read_table(options.data)
         train, test = _split(columns, options.label, options.data), None
@@ -246,11 +215,23 @@ def _load(options: argparse.Namespace) -> tuple[_Rows, _Rows | None]:
     return train, test
 
 
-def _split(columns: dict[str, np.ndarray], label: str | None, origin: str) -> _Rows:
+def _split(columns: dict[str, np.ndarray], label: str | None, origin: str) -> Rows:
     if label is None:
-        return _Rows(columns, None)
+        return Rows(columns, None)
     table = data.split_label(columns, label, origin)
-    return _Rows(dict(table.columns), table.labels)
+    return Rows(dict(table.columns), table.labels)
+
+
+def _schema(options: argparse.Namespace, train: Rows) -> Schema:
+    ordinal = _ordinal(options.ordinal)
+    found = Schema.infer(train.columns, ordinal=ordinal, categorical=options.categorical)
+    # ranks up to 15 beside numbers in [0, 1] would train badly
+    return Schema(
+        tuple(
+            replace(column, encoding="unit") if isinstance(column, Ordinal) else column
+            for column in found.columns
+        )
+    )
 
 
 def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -263,80 +244,6 @@ def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
             )
         declared[name] = tuple(one.strip() for one in categories.split("|"))
     return declared
-
-
-# --- models --------------------------------------------------------------------------------
-
-
-def _train(
-    options: argparse.Namespace,
-    train: _Rows,
-    test: _Rows | None,
-    schema: Schema,
-    terminal: Terminal,
-) -> _Model:
-    """A model trained here: on all training rows where others tell how good it is."""
-    assert train.labels is not None  # _check_options has seen to it
-    learnt = LabelledTable(train.columns, train.labels)
-    names = learnt.class_names
-    if not 2 <= len(names) <= _MOST_CLASSES:
-        raise ValueError(
-            f"the label column {options.label!r} holds {len(names)} different values; expected "
-            f"2 to {_MOST_CLASSES} classes"
-        )
-    if test is not None and test.labels is not None:
-        held_out, on = LabelledTable(test.columns, test.labels), "rows of the test file"
-    else:
-        part, rest = stratified_split(
-            learnt.labels, test_fraction=_TEST_FRACTION, seed=options.seed
-        )
-        learnt, held_out = learnt.take(part), learnt.take(rest)
-        on = "rows held out of training"
-    terminal.say(f"training a classifier on {len(learnt)} rows")
-    with terminal.training() as on_progress:
-        trained = train_table_classifier(
-            learnt.columns,
-            learnt.classes(names),
-            names,
-            schema=schema,
-            seed=options.seed,
-            on_progress=on_progress,
-        )
-    record = {
-        "source": "trained here",
-        "architecture": dict(trained.network.architecture),
-        "train_rows": len(learnt),
-        "epochs": trained.training.epochs,
-        "seed": options.seed,
-        "accuracy": trained.accuracy(held_out.columns, held_out.classes(names)),
-        "accuracy_rows": len(held_out),
-        "accuracy_on": on,
-    }
-    return _Model(trained.functions(), record)
-
-
-def _load_model(
-    options: argparse.Namespace, train: _Rows, test: _Rows | None, schema: Schema
-) -> _Model:
-    takes = options.model_takes
-    labelled = test if test is not None and test.labels is not None else train
-    sample = model_rows(train.first(2).columns, schema, takes)
-    loaded = load_trusted_model(options.model, sample)
-    record: dict[str, Any] = {"source": str(options.model), "takes": takes, "accuracy": None}
-    # Labels under other names than the model's own can't be compared with its decisions.
-    if labelled.labels is not None and set(labelled.labels.tolist()) <= set(loaded.class_names):
-        rows = model_rows(labelled.columns, schema, takes)
-        decided = np.asarray(loaded.box.predict(rows)).argmax(axis=1)
-        right = np.array(loaded.class_names, object)[decided] == labelled.labels
-        record["accuracy"], record["accuracy_rows"] = float(right.mean()), len(right)
-        record["accuracy_on"] = "labelled rows, which the model may have been trained on"
-    arguments = {
-        "predict": loaded.box,
-        "takes": takes,
-        "schema": schema,
-        "class_names": loaded.class_names,
-    }
-    return _Model(arguments, record)
 
 
 # --- results -------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def changed_columns(shares: Mapping[str, Mapping[str, float]], *, title: str = "
             linewidth=0.4,
         )
     axis.set_yticks(range(len(columns)), columns)
-    axis.invert_yaxis()
+    axis.set_ylim(len(columns) - 0.4, -0.6)
     axis.set_xlim(left=0)
     axis.set_xlabel("share of counterfactuals in which the column changed")
     axis.set_title(title)

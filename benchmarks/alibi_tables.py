@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx, traverse_util
 
@@ -63,7 +65,7 @@ def iris() -> Task:
     """Four measures of three kinds of iris, in an order drawn once."""
     from sklearn.datasets import load_iris
 
-    data = load_iris()
+    data: Any = load_iris()
     order = np.random.default_rng(0).permutation(len(data.target))
     names = [name.removesuffix(" (cm)") for name in data.feature_names]
     table = dict(zip(names, data.data[order].T, strict=True))
@@ -223,7 +225,7 @@ def score(task: Task, scorer: FittedTableExplainer, values: np.ndarray) -> dict[
     """
     n, schema = len(values), task.classifier.schema
     originals = task.values[:n]
-    readable = np.isfinite(values).all(axis=1)
+    readable = np.asarray(np.isfinite(values).all(axis=1))
     values = np.where(readable[:, None], values, originals)
     probabilities = np.asarray(task.classifier.predict(schema.encode(values)))
     classes = np.asarray(task.classifier.predict(schema.encode(originals))).argmax(axis=1)
@@ -231,10 +233,10 @@ def score(task: Task, scorer: FittedTableExplainer, values: np.ndarray) -> dict[
     coordinates = scorer.coding.coordinates(originals)
     perturbation = scorer.coding.coordinates(values) - coordinates
     prototype = scorer.of_coordinates.prototypes.select(coordinates, targets).prototype
-    margin = np.array([class_margin(*row) for row in zip(probabilities, targets, strict=True)])
+    margin = np.asarray(jax.vmap(class_margin)(jnp.asarray(probabilities), jnp.asarray(targets)))
     l1, l2 = np.abs(perturbation).sum(axis=1), np.square(perturbation).sum(axis=1)
     offset = np.square(coordinates + perturbation - prototype).sum(axis=1)
-    changed = values != originals
+    changed = np.not_equal(values, originals)
     numeric = np.array([isinstance(column, Numeric) for column in schema.columns])
     return {
         "valid": readable & (probabilities.argmax(axis=1) != classes),

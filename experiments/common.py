@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 CODE_CHANNELS = 8
 """Channels of the second set of class autoencoders: the paper's keep an 8-channel 7x7 code."""
 
-_QUICK_EPOCHS = {"classifier_epochs": 8, "autoencoder_epochs": 20, "class_autoencoder_epochs": 60}
+_QUICK_EPOCHS = {"classifier_epochs": 8, "autoencoder_epochs": 10, "class_autoencoder_epochs": 25}
+_QUICK_UPDATES = 150
 
 
 def parser(doc: str | None, *, data_name: str = "mnist") -> argparse.ArgumentParser:
@@ -150,7 +151,7 @@ def load_wide_class_autoencoders(
         architecture = dict(model_set.autoencoder.architecture) | {"code_channels": CODE_CHANNELS}
         largest = int(np.bincount(dataset.y_train).max())
         batch_size = min(64, largest)
-        epochs = 100 if options.quick else max(1, round(1100 / -(-largest // batch_size)))
+        epochs = 40 if options.quick else max(1, round(1100 / -(-largest // batch_size)))
         with Terminal(quiet=False).training() as on_progress:
             networks, _ = models.train_class_autoencoders(
                 dataset.x_train,
@@ -172,7 +173,11 @@ def load_judges(options: argparse.Namespace, dataset: Dataset) -> tuple[Judge, .
     if not path.exists():
         say(f"training judges for {dataset.name}, to be kept in {path}")
         with Terminal(quiet=False).training() as on_progress:
-            judges = models.train_judges(_whole(options), on_progress=on_progress)
+            judges = models.train_judges(
+                _whole(options),
+                updates=_QUICK_UPDATES if options.quick else None,
+                on_progress=on_progress,
+            )
         models.save_judges(path, judges)
     return models.load_judges(path)
 

@@ -69,7 +69,11 @@ class _Recipe(NamedTuple):
 
 
 def train_judges(
-    dataset: Dataset, *, seed: int = 0, on_progress: OnProgress | None = None
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    updates: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[Judge, ...]:
     """Train three judges of three architectures on different rows.
 
@@ -80,6 +84,7 @@ def train_judges(
     Args:
         dataset: Images.
         seed: Seed of the halves, the initial weights and the order of the rows.
+        updates: How many each gets, about; None takes what makes good ones in a few minutes.
         on_progress: Called after each epoch with the stage, the epoch (from 1), the number of
             epochs, and the loss.
 
@@ -87,11 +92,12 @@ def train_judges(
         The judges, with their accuracy on the test rows.
 
     Raises:
-        ValueError: If the data set holds no images, or rows and labels don't fit each other.
+        ValueError: If the data set holds no images, `updates` is below 1, or rows and labels don't fit each other.
 
     Example:
         >>> from jaxcf.data import load
-        >>> [judge.name for judge in train_judges(load("digits").first(train=200, test=100))]
+        >>> [judge.name for judge in train_judges(
+        ...     load("digits").first(train=200, test=100), updates=20)]
         ['strided', 'mixer', 'noisy']
     """
     if dataset.kind != "image" or len(dataset.shape) != 3:
@@ -99,11 +105,13 @@ def train_judges(
             f"the data set is of kind {dataset.kind!r} with rows of shape {dataset.shape}: "
             "expected 'image' with (height, width, channels)"
         )
+    if updates is not None and updates < 1:
+        raise ValueError(f"updates={updates}; expected at least 1, or None to choose by the data")
     check_labels(dataset.y_test, len(dataset.x_test), dataset.num_classes)
     first, second = halves(len(dataset.x_train), seed)
     rows = {"first": first, "second": second, "all": np.arange(len(dataset.x_train))}
     return tuple(
-        _train(dataset, recipe, rows[recipe.half], seed + number, on_progress)
+        _train(dataset, recipe, rows[recipe.half], seed + number, updates, on_progress)
         for number, recipe in enumerate(_recipes(dataset.shape, dataset.num_classes))
     )
 
@@ -205,11 +213,12 @@ def _train(
     recipe: _Recipe,
     rows: np.ndarray,
     seed: int,
+    updates: int | None,
     on_progress: OnProgress | None,
 ) -> Judge:
     photographs = is_photograph(dataset.shape)
     batch_size = 128 if len(dataset.x_train) >= 10_000 else 32
-    updates = _num_updates(len(dataset.x_train), photographs)
+    updates = updates or _num_updates(len(dataset.x_train), photographs)
 
     def report(_: str, epoch: int, epochs: int, loss: float) -> None:
         if on_progress is not None:

@@ -17,7 +17,7 @@ from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
 from jaxcf.descriptions import describe_all
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
-from jaxcf.model_functions import Model, ModelFunctions, check_models
+from jaxcf.model_functions import Model, ModelFunctions, check_models, check_params
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
 from jaxcf.prototypes import FittedPrototypes, PrototypeKind
 from jaxcf.refinement import Refinement
@@ -180,8 +180,8 @@ class Explainer:
 
         Raises:
             TypeError: if the rows aren't numbers or a model can't be called on them.
-            ValueError: if rows aren't finite, a model returns another shape than it must or
-                values that aren't finite, or the prototypes can't be built.
+            ValueError: if rows aren't finite, params have been deleted, a model returns another
+                shape than it must or values that aren't finite, or the prototypes can't be built.
         """
         began = time.perf_counter()
         x_train = as_rows("x_train", x_train)
@@ -196,6 +196,7 @@ class Explainer:
                 f"first is row {bad[0]}; remove or impute them"
             )
         models = self._models()
+        check_params(self.params)
         num_classes, latent_shape = check_models(models, self.params, x_train.shape[1:])
         probabilities, encodings = self._describe_training(models, x_train)
         classes = probabilities.argmax(axis=1)
@@ -311,9 +312,11 @@ class FittedExplainer:
 
         Raises:
             TypeError: if `x` or `target` is of a wrong type.
-            ValueError: if a shape or the one target class is wrong, or constraints don't fit.
+            ValueError: if a shape or the one target class is wrong, constraints don't fit, or
+                params have been deleted.
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
+        check_params(self.options.params)
         x = self._check_rows(x)
         if num_alternatives < 1:
             raise ValueError(f"num_alternatives must be at least 1, got {num_alternatives}")
@@ -347,7 +350,11 @@ class FittedExplainer:
         Yields:
             The explanations of each batch, in order. The lanes stay full across batches, so small
             batches cost nothing.
+
+        Raises:
+            ValueError: if params have been deleted.
         """
+        check_params(self.options.params)
         ready = (
             plan(x, target, resolve(None, self.feature_range, x), self.num_classes)
             for x in map(self._check_rows, batches)

@@ -143,6 +143,25 @@ def check_models(
     return predicted.shape[1], encoded.shape[1:]
 
 
+def check_params(params: Any) -> None:
+    """Check that the arrays still exist: a compiled program may have been given their buffers.
+
+    Raises:
+        ValueError: if some of them have been deleted.
+    """
+    deleted = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if isinstance(leaf, jax.Array) and leaf.is_deleted()
+    ]
+    if deleted:
+        raise ValueError(
+            f"params holds deleted arrays ({len(deleted)} of them), the first is "
+            f"params{deleted[0]}: something donated them to a compiled program (training steps and "
+            "Keras's fit and predict do); pass copies, made with jnp.array"
+        )
+
+
 def abstract_call(
     name: str, function: Callable[..., Any], params: Any, batch: jax.ShapeDtypeStruct
 ) -> jax.ShapeDtypeStruct:

@@ -467,6 +467,25 @@ def test_params_reach_every_function_and_are_traced():
     assert traces - once <= 1
 
 
+def test_params_that_were_donated_since_are_named_before_anything_runs():
+    params = {"scale": jnp.float32(1.0), "shift": jnp.zeros(2)}
+    explainer = replace(
+        mlp().explainer(objective=objective("A"), encode=None, reconstruct=None),
+        predict=lambda params, x: mlp().predict(params["scale"] * x),
+        prototypes=None,
+        params=params,
+    )
+    fitted = explainer.fit(mlp().x_train)
+    params["scale"].delete()
+    message = r"deleted arrays \(1 of them\), the first is params\['scale'\]: .* pass copies"
+    with pytest.raises(ValueError, match=message):
+        explainer.fit(mlp().x_train)
+    with pytest.raises(ValueError, match=message):
+        fitted.explain(mlp().x)
+    with pytest.raises(ValueError, match=message):
+        fitted.stream([mlp().x])
+
+
 def test_the_default_options_explain_every_row_of_the_small_problem():
     ready = Explainer(mlp().predict, mlp().encode, prototypes=NearestMean(k=3)).fit(mlp().x_train)
     assert ready.explain(mlp().x).found.all()

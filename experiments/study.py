@@ -119,14 +119,6 @@ def _sparse_settings(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
-def _networks(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [row for row in result["rows"] if not row["setting"].startswith("trees")]
-
-
-def _trees(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [row for row in result["rows"] if row["setting"].startswith("trees")]
-
-
 def _models(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"model": name} | record for name, record in result["models"].items()]
 
@@ -225,15 +217,15 @@ TABLES: dict[str, Table] = {
         "adult/settings",
         {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"}
         | {"l1": "L1", "train distance": "to training", "entries": "impossible"}
-        | {"rules": "rules broken", "first": "first call", "seconds": "seconds"},
-        _networks,
+        | {"rules": "rules broken", "first": "first call", "seconds": "seconds"}
+        | {"processor": "processor seconds"},
     ),
     "adult-trees": Table(
-        "adult/settings",
+        "adult/trees",
         {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"}
         | {"l1": "L1", "train distance": "to training", "entries": "impossible"}
-        | {"predictions": "predictions", "first": "first call", "seconds": "seconds"},
-        _trees,
+        | {"predictions": "predictions", "first": "first call", "seconds": "seconds"}
+        | {"processor": "processor seconds"},
     ),
     "adult-models": Table(
         "adult/settings",

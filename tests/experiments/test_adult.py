@@ -17,7 +17,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(folder):
-    return json.loads((folder / "settings.json").read_text())
+    parts = [json.loads((folder / f"{part}.json").read_text()) for part in ("settings", "trees")]
+    joined = {name: parts[0][name] | parts[1][name] for name in ("models", "changed_share")}
+    return joined | {"rows": parts[0]["rows"] + parts[1]["rows"]}
 
 
 def test_counterfactuals_are_found_confirmed_and_possible(result):
@@ -52,7 +54,7 @@ def test_the_orders_of_education_are_written_and_drawn(folder):
     assert education["rank_correlation"]["years of school"] == 1
     numbers = [row["number"] for row in education["rows"] if row["method"] == "mvdm"]
     assert (min(numbers), max(numbers)) == (0, 1)
-    for name in ("education.png", "settings.png"):
+    for name in ("education.png", "settings.png", "trees.png"):
         assert (folder / name).stat().st_size > 10_000
 
 

@@ -83,6 +83,9 @@ def representative_rows(
     return chosen[np.argsort(original_class[chosen], kind="stable")]
 
 
+_LONGEST_TITLE = 14
+
+
 def _title(explanations: "Explanations", row: int, class_names: Sequence[str] | None) -> str:
     def name(label: int) -> str:
         return str(label) if class_names is None or label < 0 else str(class_names[label])
@@ -90,7 +93,10 @@ def _title(explanations: "Explanations", row: int, class_names: Sequence[str] | 
     before = name(int(explanations.original_class[row]))
     if not explanations.found[row]:
         return f"{before}, not found"
-    return f"{before} → {name(int(explanations.counterfactual_class[row]))}"
+    after = name(int(explanations.counterfactual_class[row]))
+    # Two long names side by side would run into the next column's.
+    narrow = len(before) + len(after) <= _LONGEST_TITLE
+    return f"{before} → {after}" if narrow else f"{before}\n→ {after}"
 
 
 def _images(explanations: "Explanations", titles: list[str]) -> "Figure":

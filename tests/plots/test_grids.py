@@ -33,6 +33,8 @@ def test_images_show_original_counterfactual_and_difference(shape):
     figure = plots.grid(explanations, num_columns=3, class_names=["a", "b", "c"])
     axes = np.array(figure.axes).reshape(3, 3)
     assert [axis.get_title() for axis in axes[0]] == ["a → b", "b → c", "c → a"]
+    long = plots.grid(explanations, num_columns=3, class_names=["a long name", "another", "c"])
+    assert long.axes[0].get_title() == "a long name\n→ another"
     shown = axes[0, 1].images[0].get_array()
     np.testing.assert_array_equal(shown, explanations.original[1].reshape(shown.shape))
     shown = axes[1, 1].images[0].get_array()

@@ -97,6 +97,8 @@ class Experiment:
         real = self._real_distance(plain.schema)
         self._write("settings", models=models, real_distance=real, stop="first_flip", max_steps=500)
         self._orders(plain)
+        if not any(name.startswith("trees") for name in self.options.settings):
+            return
         models = {}
         self._black_box(models)
         self._write("trees", models=models, real_distance=real, stop="first_flip", max_steps=100)

@@ -73,6 +73,8 @@ def read(
 ) -> argparse.Namespace:
     """Parse; `--quick` stands for the embedded digits and what else makes a run small.
 
+    What was asked for beside it, as far as it isn't the default anyway, stays as it was asked.
+
     Args:
         made: by `parser`.
         arguments: without the program's name; None takes those of the process.
@@ -84,7 +86,10 @@ def read(
     options = made.parse_args(arguments)
     if options.quick:
         small: dict[str, Any] = {"data": "digits", "limit": 60} | smaller
-        options = argparse.Namespace(**(vars(options) | small))
+        asked = {
+            name: value for name, value in vars(options).items() if value != made.get_default(name)
+        }
+        options = argparse.Namespace(**(vars(options) | small | asked))
     options.began = time.perf_counter()
     return options
 

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     made.add_argument("--objectives", default="".join(NAMED_OBJECTIVES), metavar="LETTERS")
     made.add_argument("--model-sets", type=int, default=MODEL_SETS, metavar="N")
-    options = common.read(made, arguments, parts=["report", "all"], objectives="AD", model_sets=2)
+    options = common.read(made, arguments, parts=["report"], objectives="AD", model_sets=1)
     measurer = Measurer(options)
     for part in options.parts:
         _make(part, measurer, options)

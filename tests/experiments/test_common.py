@@ -24,6 +24,12 @@ def test_quick_stands_for_digits_and_few_rows(options):
     assert common.read(common.parser("A test."), []).data == "mnist"
 
 
+def test_what_is_asked_for_beside_quick_stays(tmp_path):
+    arguments = ["--quick", "--out", str(tmp_path), "--limit", "7"]
+    asked = common.read(common.parser("A test."), arguments, seed=3)
+    assert (asked.data, asked.limit, asked.seed) == ("digits", 7, 3)
+
+
 def test_results_are_read_as_they_were_written(options):
     interval = Interval(0.5, 0.25, float("inf"), 3)
     instances = {"row": np.arange(2), "value": np.array([1.5, np.nan]), "found": [True, False]}

@@ -14,7 +14,8 @@ OBJECTIVES = "AD"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, models_dir):
     out = tmp_path_factory.mktemp("table2")
-    table2.main(["--quick", "--out", str(out), "--models-dir", str(models_dir)])
+    folders = ["--out", str(out), "--models-dir", str(models_dir)]
+    table2.main(["--quick", "--parts", "report", "all", "--model-sets", "2", *folders])
     return out / "digits"
 
 

@@ -14,7 +14,7 @@ reads the new class. IM1 and IM2 are those of the shipped class autoencoders, ep
 in the units of the columns (where two columns of areas are most of it), and in spans: each column
 divided by its range among the training rows.
 
-Half a minute on two cores. All 142 rows are found under all four; the judges read 0.20 (A), 0.34
+Ten seconds on two cores. All 142 rows are found under all four; the judges read 0.20 (A), 0.34
 (B), 0.31 (C) and 0.33 (D) as the new class, and 0.95 of real rows. The sparsity pass takes the
 changed columns from 27-30 to 8-10, and the judges' share to below 0.1.
 """

@@ -168,6 +168,13 @@ def _photographs(name: str, data: str) -> dict[str, Table]:
     }
 
 
+_ADULT = {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"} | {
+    "l1": "L1",
+    "train distance": "to training",
+    "entries": "impossible",
+}
+_ADULT_SECONDS = {"first": "first call", "seconds": "seconds", "processor": "processor seconds"}
+
 TABLES: dict[str, Table] = {
     **_table2("report"),
     **_table2("default"),
@@ -215,17 +222,11 @@ TABLES: dict[str, Table] = {
     ),
     "adult": Table(
         "adult/settings",
-        {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"}
-        | {"l1": "L1", "train distance": "to training", "entries": "impossible"}
-        | {"rules": "rules broken", "first": "first call", "seconds": "seconds"}
-        | {"processor": "processor seconds"},
+        _ADULT | {"rules": "rules broken"} | _ADULT_SECONDS,
     ),
     "adult-trees": Table(
         "adult/trees",
-        {"setting": "", "found": "found", "n": "of", "steps": "updates", "changed": "changed"}
-        | {"l1": "L1", "train distance": "to training", "entries": "impossible"}
-        | {"predictions": "predictions", "first": "first call", "seconds": "seconds"}
-        | {"processor": "processor seconds"},
+        _ADULT | {"predictions": "predictions"} | _ADULT_SECONDS,
     ),
     "adult-models": Table(
         "adult/settings",

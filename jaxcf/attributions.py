@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num, Shaped
 
 from jaxcf.blocks import block_size, map_blocks
-from jaxcf.explainer import as_rows
+from jaxcf.inputs import as_rows
 from jaxcf.model_functions import Model, ModelFunctions, abstract_call, check_models
 
 Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]

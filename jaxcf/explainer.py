@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -17,6 +16,7 @@ from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
 from jaxcf.descriptions import describe_all
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
+from jaxcf.inputs import as_rows, check_labels
 from jaxcf.model_functions import Model, ModelFunctions, check_models, check_params
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
 from jaxcf.prototypes import FittedPrototypes, PrototypeKind
@@ -201,7 +201,7 @@ class Explainer:
         probabilities, encodings = self._describe_training(models, x_train)
         classes = probabilities.argmax(axis=1)
         if labels is not None:
-            classes = _check_labels(labels, len(x_train), num_classes)
+            classes = check_labels(labels, len(x_train), num_classes)
         sure = probabilities[np.arange(len(classes)), classes] > self._objective().confidence
         fitted = prototypes.fit(self._prototype_kind(), encodings[sure], classes[sure], num_classes)
         return FittedExplainer(
@@ -370,32 +370,6 @@ class FittedExplainer:
                 f"training{hint}"
             )
         return x
-
-
-def as_rows(name: str, x: Any) -> np.ndarray:
-    """Any array of numbers as float32 rows on the host."""
-    array = np.asarray(jax.device_get(x))
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
-        raise TypeError(
-            f"{name} must hold numbers, got dtype {array.dtype}; encode categories as numbers first"
-        )
-    if array.ndim < 1:
-        raise ValueError(f"{name} must be an array of rows [n, *shape], got a single number")
-    return array.astype(np.float32, copy=False)
-
-
-def _check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != (num_rows,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels must be {num_rows} class numbers, one per training row, got shape "
-            f"{labels.shape} and dtype {labels.dtype}"
-        )
-    if num_rows and not 0 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(
-            f"labels must lie in 0 to {num_classes - 1}, got {labels.min()} to {labels.max()}"
-        )
-    return labels.astype(np.int64)
 
 
 def _range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:

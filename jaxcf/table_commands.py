@@ -26,7 +26,7 @@ from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model
-from jaxcf.tabular import FittedTableExplainer, Ordinal, Schema, TableExplainer, TableExplanations
+from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
 from jaxcf.tabular.files import write_counterfactuals
 from jaxcf.tabular.model_files import as_frame
 from jaxcf.tabular.rule_text import parse_rules
@@ -95,7 +95,8 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> int:
                 table, target=options.target, rules=rules, on_progress=on_progress
             )
         except ExplanationInterrupted as interrupted:
-            explanations, status = _unfinished(fitted, table, interrupted), EXIT_INTERRUPTED
+            explanations = fitted.in_units(interrupted.explanations, table, rules)
+            status = EXIT_INTERRUPTED
     seconds = {"models": models_seconds} | dict(explanations.explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     core = replace(explanations.explanations, seconds=seconds)
@@ -247,23 +248,6 @@ def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 # --- results -------------------------------------------------------------------------------
-
-
-def _unfinished(
-    fitted: FittedTableExplainer, table: Any, interrupted: ExplanationInterrupted
-) -> TableExplanations:
-    core, coding = interrupted.explanations, fitted.coding
-    values = coding.schema.read(table)
-    originals = values[core.source_row]
-    return TableExplanations(
-        explanations=core,
-        coding=coding,
-        original_values=originals,
-        values=coding.values(core.counterfactual, originals, coding.coordinates(originals)),
-        like=table,
-        problems=coding.schema.problems(values, table),
-        class_names=fitted.options.class_names,
-    )
 
 
 def _write_run(out: Path, explanations: TableExplanations, config: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ Each ends with a dense layer of few features (`features`) and one of logits (`he
 """
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,9 +40,9 @@ class _FeatureClassifier(nnx.Module):
 
     last: Weights
 
+    @abstractmethod
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""
-        raise NotImplementedError
 
     def head(self, features: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
         """Logits of a batch of features."""

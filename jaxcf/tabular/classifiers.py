@@ -114,14 +114,7 @@ def train_table_classifier(
             f"the classes are {', '.join(map(repr, class_names)) or 'none'}; expected two or more"
         )
     schema = schema or Schema.infer(table)
-    values = schema.read(table)
-    problems = schema.problems(values, table)
-    if problems:
-        row, message = next(iter(problems.items()))
-        raise ValueError(
-            f"{len(problems)} of {len(values)} training rows can't be read, the first is row "
-            f"{row}: {message}; remove or mend them"
-        )
+    values = schema.read_training(table)
     x = schema.encode(values)
     architecture = {
         "kind": "DenseClassifier",

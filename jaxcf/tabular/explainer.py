@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from jaxcf.blackbox import BlackBox
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, FittedExplainer, OnProgress
+from jaxcf.explanations import Explanations
 from jaxcf.model_functions import Model
 from jaxcf.objective import RECONSTRUCTION, Objective
 from jaxcf.prototypes import PrototypeKind
@@ -18,7 +18,7 @@ from jaxcf.tabular.category_values import Method, fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.models import Takes, of_coordinates, predict_values
-from jaxcf.tabular.rules import Rules, read_rules
+from jaxcf.tabular.rules import ReadRules, Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table
 from jaxcf.targets import Target
@@ -121,14 +121,7 @@ class TableExplainer:
             ValueError: if rows can't be read or the prototypes can't be built.
         """
         schema = self.schema or Schema.infer(table)
-        values = schema.read(table)
-        problems = schema.problems(values, table)
-        if problems:
-            row, message = next(iter(problems.items()))
-            raise ValueError(
-                f"{len(problems)} of {len(values)} training rows can't be read, the first is row "
-                f"{row}: {message}; remove or mend them"
-            )
+        values = schema.read_training(table)
         like = table if self.takes == "table" else None
         classes = None
         if self.categories in ("mvdm", "abdm-mvdm"):
@@ -196,20 +189,17 @@ class FittedTableExplainer:
             ValueError: if a column is lacking, or a rule or target doesn't fit.
             ExplanationInterrupted: on Ctrl-C.
         """
-        schema = self.coding.schema
-        values = schema.read(table)
+        values = self.coding.schema.read(table)
         coordinates = self.coding.coordinates(values)
         read = read_rules(rules or {}, self.coding, values)
 
-        def restore(
-            found: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
-        ) -> tuple[np.ndarray, np.ndarray]:
-            """The exact values that coordinates stand for, and where those lie."""
+        def restore(found: np.ndarray, source_row: np.ndarray) -> np.ndarray:
+            """Where the exact values lie that coordinates stand for."""
             originals, starts = values[source_row], coordinates[source_row]
             limits = read.lower[source_row], read.upper[source_row]
             exact = self.coding.values(found, originals, starts, *limits)
             same = (exact == originals) | np.isnan(originals)
-            return exact, np.where(same, starts, self.coding.coordinates(exact))
+            return np.where(same, starts, self.coding.coordinates(exact))
 
         explanations = self.of_coordinates.explain(
             coordinates,
@@ -217,16 +207,43 @@ class FittedTableExplainer:
             constraints=read.constraints,
             num_alternatives=num_alternatives,
             on_progress=on_progress,
-            restore=lambda found, source_row: restore(found, source_row)[1],
+            restore=restore,
         )
-        exact, _ = restore(explanations.counterfactual, explanations.source_row)
+        return self._in_units(explanations, table, values, read)
+
+    def in_units(
+        self, explanations: Explanations, table: Table, rules: Rules | None = None
+    ) -> TableExplanations:
+        """Explanations of a table's coordinates, such as an interrupted call holds, in its units.
+
+        Args:
+            explanations: by `of_coordinates`, of this table.
+            table: as it was given to `explain`.
+            rules: likewise.
+
+        Returns:
+            What `explain` would have returned of them.
+        """
+        values = self.coding.schema.read(table)
+        return self._in_units(
+            explanations, table, values, read_rules(rules or {}, self.coding, values)
+        )
+
+    def _in_units(
+        self, explanations: Explanations, table: Table, values: np.ndarray, read: ReadRules
+    ) -> TableExplanations:
+        rows = explanations.source_row
+        originals, limits = values[rows], (read.lower[rows], read.upper[rows])
+        exact = self.coding.values(
+            explanations.counterfactual, originals, self.coding.coordinates(originals), *limits
+        )
         return TableExplanations(
             explanations=explanations,
             coding=self.coding,
-            original_values=values[explanations.source_row],
+            original_values=originals,
             values=exact,
             like=table,
-            problems=schema.problems(values, table),
+            problems=self.coding.schema.problems(values, table),
             class_names=self.options.class_names,
         )
 

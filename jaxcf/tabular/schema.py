@@ -271,6 +271,23 @@ class Schema:
         ]
         return np.stack(columns, axis=1)
 
+    def read_training(self, table: Table) -> Float[np.ndarray, "n columns"]:
+        """The values of training rows, every one of which must be readable.
+
+        Raises:
+            ValueError: If a row can't be read, besides what `read` raises.
+            TypeError: If the table is of another kind.
+        """
+        values = self.read(table)
+        problems = self.problems(values, table)
+        if problems:
+            row, message = next(iter(problems.items()))
+            raise ValueError(
+                f"{len(problems)} of {len(values)} training rows can't be read, the first is row "
+                f"{row}: {message}; remove or mend them"
+            )
+        return values
+
     def write(self, values: Float[np.ndarray, "n columns"], like: Table | None = None) -> Table:
         """The table of some values, in original units and with category names.
 

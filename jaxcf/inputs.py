@@ -1,0 +1,33 @@
+"""What callers pass, as the arrays that the library works with."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def as_rows(name: str, x: Any) -> np.ndarray:
+    """Any array of numbers as float32 rows on the host."""
+    array = np.asarray(jax.device_get(x))
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+        raise TypeError(
+            f"{name} must hold numbers, got dtype {array.dtype}; encode categories as numbers first"
+        )
+    if array.ndim < 1:
+        raise ValueError(f"{name} must be an array of rows [n, *shape], got a single number")
+    return array.astype(np.float32, copy=False)
+
+
+def check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
+    """Class numbers, one per training row, as integers."""
+    labels = np.asarray(labels)
+    if labels.shape != (num_rows,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels must be {num_rows} class numbers, one per training row, got shape "
+            f"{labels.shape} and dtype {labels.dtype}"
+        )
+    if num_rows and not 0 <= labels.min() <= labels.max() < num_classes:
+        raise ValueError(
+            f"labels must lie in 0 to {num_classes - 1}, got {labels.min()} to {labels.max()}"
+        )
+    return labels.astype(np.int64)

@@ -48,7 +48,9 @@ def make(
         for letter in options.objectives:
             common.say(f"{settings} settings, objective {letter}")
             explainer = explaining.under(fitted, preset, letter)
-            measured[settings, letter] = measurer.measure(explainer, measurer.dataset.x_test)
+            measured[settings, letter] = measurer.measure(
+                explainer, measurer.dataset.x_test, f"{name}-{settings}-{letter}"
+            )
     _write(name, measurer, options, measured)
 
 

@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             settings = presets.named(None, options.objective)
             settings["prototypes"] = prototypes.named(kind, k=k)
             fitted = explaining.fit(measurer.models, measurer.dataset, **settings)
-            measured = measurer.measure(fitted, measurer.dataset.x_test)
+            name = f"prototypes-{kind}-{k}"
+            measured = measurer.measure(fitted, measurer.dataset.x_test, name)
             costs = measuring.costs(measured.explanations)
             summary += measuring.summary_rows({"kind": kind, "k": k}, costs, measured.evaluation)
     common.write(

@@ -99,7 +99,10 @@ def _make(part: str, measurer: Measurer, options: argparse.Namespace) -> None:
         for letter in options.objectives:
             common.say(f"{part}: objective {letter}, models {number}, {len(rows)} images")
             explainer = explaining.under(fitted, preset, letter)
-            measured[letter].append(measurer.measure(explainer, dataset.x_test[rows], model_set))
+            name = f"table2-{part}-{letter}-{number}"
+            measured[letter].append(
+                measurer.measure(explainer, dataset.x_test[rows], name, model_set)
+            )
     _write(part, measurer, options, measured, sets, np.tile(rows, len(sets)))
 
 

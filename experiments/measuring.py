@@ -105,16 +105,17 @@ def costs(explanations: Explanations) -> dict[str, np.ndarray]:
     """What every row took, found or not.
 
     Returns:
-        "found"; "steps"; "seconds", the search's wall time shared out by steps; "predictions", how
-        often the model saw the row: for its class, at every point of the search (one more than
-        steps), and to confirm.
+        "found"; "steps"; "seconds", the search's wall time, and "processor", the seconds of all
+        cores together, both shared out by steps; "predictions", how often the model saw the row:
+        for its class, at every point of the search (one more than steps), and to confirm.
     """
     steps = explanations.steps.astype(np.float64)
-    search = explanations.seconds["search"]
+    share = steps / max(1.0, steps.sum())
     return {
         "found": explanations.found,
         "steps": steps,
-        "seconds": search * steps / max(1.0, steps.sum()),
+        "seconds": explanations.seconds["search"] * share,
+        "processor": explanations.seconds["processor"] * share,
         "predictions": steps + 3,
     }
 

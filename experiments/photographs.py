@@ -75,6 +75,10 @@ def _write(
         summary,
         instances=tables.stack(instances),
         figure=_figure(measurer, options, measured),
+        search={
+            settings: measured[settings, options.objectives[0]].explanations.settings
+            for settings in _SETTINGS
+        },
         models=measurer.models.metadata,
         judges=measurer.described_judges(),
         separation=measuring.separations(last.evaluation),

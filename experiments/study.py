@@ -23,6 +23,7 @@ _COST = {
     "n": "of",
     "steps (found)": "updates",
     "seconds (found)": "seconds",
+    "processor (found)": "processor",
 }
 _WORTH = {
     "l1": "L1",
@@ -67,9 +68,10 @@ def _beside_the_report(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     lines = []
     for letter, ours in result["as_the_report_counts"].items():
         line: dict[str, Any] = {"objective": letter}
-        for name, theirs in result["report"][letter].items():
-            line[name] = "{:.3g} ± {:.3g}".format(*ours[name])
-            line[f"{name} report"] = "{:.3g} ± {:.3g}".format(*theirs)
+        for name, values in ours.items():
+            line[name] = "{:.3g} ± {:.3g}".format(*values)
+        for name, values in result["report"][letter].items():
+            line[f"{name} report"] = "{:.3g} ± {:.3g}".format(*values)
         lines.append(line)
     return lines
 
@@ -148,7 +150,7 @@ def _table2(part: str) -> dict[str, Table]:
             {"objective": ""}
             | {
                 key: head
-                for name in ("seconds", "updates", "im1", "im2")
+                for name in ("seconds", "processor", "updates", "im1", "im2")
                 for key, head in ((name, name), (f"{name} report", "report"))
             },
             _beside_the_report,

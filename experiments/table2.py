@@ -152,10 +152,12 @@ def _as_the_report_counts(parts: list[Measured], sets: list[ModelSet]) -> dict[s
     A row without a counterfactual enters with its whole budget and its last image; that image is
     still of the original class, which makes its IM1 one by construction.
     """
-    columns: dict[str, list[np.ndarray]] = {"seconds": [], "updates": [], "im1": [], "im2": []}
+    names = ("seconds", "processor", "updates", "im1", "im2")
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for (explanations, _), model_set in zip(parts, sets, strict=True):
         cost = measuring.costs(explanations)
         columns["seconds"].append(cost["seconds"])
+        columns["processor"].append(cost["processor"])
         columns["updates"].append(cost["steps"])
         if model_set.class_autoencoders:
             scores = metrics.interpretability(

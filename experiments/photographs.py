@@ -16,6 +16,7 @@ from experiments import common, explaining, measuring, tables
 from experiments.measuring import Measured, Measurer
 from jaxcf import plots, presets
 from jaxcf.evaluation import COUNTERFACTUAL
+from jaxcf.metrics.interpretability_scores import EPS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,6 +82,7 @@ def _write(
         },
         models=measurer.models.metadata,
         judges=measurer.described_judges(),
+        im_eps=EPS,
         separation=measuring.separations(last.evaluation),
     )
     columns = ("validity", "steps (found)", "l1", "l2", "oracle", "stays original", "frechet")

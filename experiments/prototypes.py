@@ -23,6 +23,7 @@ from experiments import common, explaining, measuring, tables
 from experiments.measuring import STOCK, WIDE, Measurer
 from jaxcf import plots, presets, prototypes
 from jaxcf.evaluation import COUNTERFACTUAL
+from jaxcf.metrics.interpretability_scores import EPS
 
 NUMBERS = (1, 3, 5, 10, 15, 50)
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figure=_figure(summary, options.numbers),
         search=searches,
         judges=measurer.described_judges(),
+        im_eps=EPS,
     )
     columns = ("validity", "steps (found)", "l1", f"im1 {STOCK}", f"im1 {WIDE}", "oracle")
     print_table(

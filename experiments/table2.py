@@ -44,6 +44,7 @@ from experiments import claims, common, explaining, measuring, tables
 from experiments.measuring import STOCK, WIDE, Measured, Measurer
 from jaxcf import metrics, plots, presets
 from jaxcf.evaluation import COUNTERFACTUAL
+from jaxcf.metrics.interpretability_scores import EPS
 from jaxcf.models import ModelSet
 from jaxcf.objective import NAMED_OBJECTIVES
 
@@ -137,6 +138,7 @@ def _write(
         search=next(iter(measured.values()))[0].explanations.settings,
         models=[model_set.metadata for model_set in sets],
         judges=measurer.described_judges(),
+        im_eps=EPS,
         as_the_report_counts=mixed,
         report=REPORT if options.data == "mnist" else None,
         separation=separation,

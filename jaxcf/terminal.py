@@ -1,5 +1,6 @@
-"""What the command line shows: progress bars and tables, drawn by rich."""
+"""What the command line shows: progress bars, and tables or one JSON document."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from jaxcf import storage
+from jaxcf.command_parts import Outcome
 from jaxcf.run import Progress
 
 
@@ -22,11 +25,13 @@ class Terminal:
     """Where a command says what it does. Silent if asked; no bars where nobody watches.
 
     Args:
-        quiet: show nothing at all.
+        quiet: show nothing at all, but the document if it is asked for.
+        as_json: show what a command gives as one JSON document instead of tables.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, as_json: bool = False) -> None:
         self._quiet = quiet
+        self._as_json = as_json
         # Progress goes to the error stream, so that output can be piped.
         self._out = Console(quiet=quiet, highlight=False)
         self._err = Console(stderr=True, quiet=quiet, highlight=False)
@@ -35,8 +40,18 @@ class Terminal:
         """One line about what is being done, for those who watch."""
         self._err.print(text, markup=False)
 
-    def table(self, title: str, rows: Mapping[str, Any]) -> None:
-        """A two-column table on the output stream."""
+    def show(self, outcome: Outcome) -> None:
+        """What a command gives, on the output stream; its remarks on the error stream."""
+        if self._as_json:
+            # Not by rich, which would wrap it.
+            sys.stdout.write(storage.json_text(storage.plain(outcome.document)))
+        else:
+            for title, rows in outcome.tables.items():
+                self._table(title, rows)
+        for remark in outcome.remarks:
+            self.say(remark)
+
+    def _table(self, title: str, rows: Mapping[str, Any]) -> None:
         table = Table(title=title, title_justify="left", show_header=False, box=None)
         table.add_column(style="dim")
         table.add_column()

@@ -272,7 +272,7 @@ def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):
 
             return nullcontext(on_progress)
 
-    monkeypatch.setattr("jaxcf.commands.Terminal", Interrupting)
+    monkeypatch.setattr("jaxcf.terminal.Terminal", Interrupting)
     arguments = ["explain", str(folder / "loans.csv"), "--label", "paid", "--lanes", "8", "-q"]
     assert cli.main([*arguments, "--out", "run"]) == cli.EXIT_INTERRUPTED
     explanations = Explanations.load("run/explanations.npz")

@@ -67,11 +67,12 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     fitted = explainer.fit(dataset.x_train)
     terminal.say(f"explaining {len(dataset.x_test)} rows (compiling first)")
     status = 0
-    with terminal.explaining(len(dataset.x_test)) as on_progress:
-        try:
-            explanations = fitted.explain(dataset.x_test, target=target, on_progress=on_progress)
-        except ExplanationInterrupted as interrupted:
-            explanations, status = interrupted.explanations, EXIT_INTERRUPTED
+    try:
+        explanations = fitted.explain(
+            dataset.x_test, target=target, on_progress=terminal.progress_bar()
+        )
+    except ExplanationInterrupted as interrupted:
+        explanations, status = interrupted.explanations, EXIT_INTERRUPTED
     explanations = _with_interpretability(explanations, model_set)
 
     seconds = {"models": models_seconds} | dict(explanations.seconds)

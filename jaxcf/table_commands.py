@@ -91,14 +91,13 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     fitted = explainer.fit(prepare(train.columns))
     terminal.say(f"explaining {len(asked_for)} rows (compiling first)")
     table, status = prepare(asked_for.columns), 0
-    with terminal.explaining(len(asked_for)) as on_progress:
-        try:
-            explanations = fitted.explain(
-                table, target=options.target, rules=rules, on_progress=on_progress
-            )
-        except ExplanationInterrupted as interrupted:
-            explanations = fitted.in_units(interrupted.explanations, table, rules)
-            status = EXIT_INTERRUPTED
+    try:
+        explanations = fitted.explain(
+            table, target=options.target, rules=rules, on_progress=terminal.progress_bar()
+        )
+    except ExplanationInterrupted as interrupted:
+        explanations = fitted.in_units(interrupted.explanations, table, rules)
+        status = EXIT_INTERRUPTED
     seconds = {"models": models_seconds} | dict(explanations.explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     core = replace(explanations.explanations, seconds=seconds)

@@ -6,19 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 from rich.table import Table
 
 from jaxcf import storage
 from jaxcf.command_parts import Outcome
-from jaxcf.run import Progress
+from jaxcf.progress import ProgressBar, bars, progress_bar
 
 
 class Terminal:
@@ -30,7 +22,6 @@ class Terminal:
     """
 
     def __init__(self, *, quiet: bool, as_json: bool = False) -> None:
-        self._quiet = quiet
         self._as_json = as_json
         # Progress goes to the error stream, so that output can be piped.
         self._out = Console(quiet=quiet, highlight=False)
@@ -59,46 +50,19 @@ class Terminal:
             table.add_row(name, str(value))
         self._out.print(table)
 
-    @contextmanager
-    def _bars(self, *columns: Any) -> Iterator[Bars]:
-        bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            *columns,
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._err,
-            disable=self._quiet or not self._err.is_terminal,
-            transient=True,
-        )
-        with bars:
-            yield bars
-
-    @contextmanager
-    def explaining(self, total: int) -> Iterator[Any]:
-        """A bar of finished rows; yields the callback that moves it."""
-        columns = TextColumn("{task.fields[text]}")
-        with self._bars(columns) as bars:
-            task = bars.add_task("explaining", total=total, text="")
-
-            def on_progress(progress: Progress) -> None:
-                rate = progress.done / max(progress.seconds, 1e-9)
-                missed = progress.done - progress.found
-                text = f"{progress.found} found, {missed} not found, {rate:.0f}/s"
-                bars.update(task, completed=progress.done, text=text)
-
-            yield on_progress
+    def progress_bar(self) -> ProgressBar:
+        """A bar of finished rows, to be called with how far a run is."""
+        return progress_bar(console=self._err)
 
     @contextmanager
     def training(self) -> Iterator[Any]:
         """A bar of epochs per model; yields the callback that moves it."""
-        with self._bars(TextColumn("loss {task.fields[loss]:.4f}")) as bars:
+        with bars(self._err, "loss {task.fields[loss]:.4f}") as drawn:
             tasks: dict[str, Any] = {}
 
             def on_progress(stage: str, epoch: int, epochs: int, loss: float) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=epochs, loss=loss)
-                bars.update(tasks[stage], completed=epoch, loss=loss)
+                    tasks[stage] = drawn.add_task(stage, total=epochs, loss=loss)
+                drawn.update(tasks[stage], completed=epoch, loss=loss)
 
             yield on_progress

@@ -3,11 +3,13 @@
 from jaxcf import attributions, data, metrics, presets, prototypes, solvers
 from jaxcf.blackbox import BlackBox
 from jaxcf.constraints import Constraints
+from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
 from jaxcf.estimators import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Candidate, Objective
+from jaxcf.progress import progress_bar
 from jaxcf.prototypes import KDTree, KMeans, NearestMean
 from jaxcf.refinement import Refinement
 from jaxcf.search import SearchOptions
@@ -19,6 +21,7 @@ __all__ = [
     "Candidate",
     "CentralDifferences",
     "Constraints",
+    "Details",
     "EngineOptions",
     "ExactJacobian",
     "Explainer",
@@ -39,6 +42,7 @@ __all__ = [
     "data",
     "metrics",
     "presets",
+    "progress_bar",
     "prototypes",
     "solvers",
 ]

@@ -17,7 +17,7 @@ from jaxcf.command_parts import (
     nearest,
 )
 from jaxcf.completion import add_print_completion
-from jaxcf.run_files import read_config
+from jaxcf.run_folder import read_config
 from jaxcf.version import __version__
 
 _WIDEST = 100

@@ -28,10 +28,13 @@ from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted
 from jaxcf.explanations import Explanations
 from jaxcf.models import ModelSet
-from jaxcf.run_files import (
+from jaxcf.run_folder import (
     EVALUATION_FILE,
+    EXPLANATION_FORMATS,
     EXPLANATIONS_FILE,
     SUMMARY_FILE,
+    core_of,
+    read_explanations,
     read_run,
     run_folder,
     write_config,
@@ -199,7 +202,8 @@ def _write_run(
 
 def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Ask the models of a run again."""
-    config, explanations = read_run(options.run)
+    run = read_run(options.run)
+    config = run.config
     name, models_from = config["data"]["name"], config["models"]
     if config["data"].get("kind") == table_commands.KIND:
         raise ValueError(
@@ -209,7 +213,7 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     model_set = (
         models.pretrained(name) if models_from == "shipped" else models.load_models(models_from)
     )
-    explanations = _with_interpretability(explanations, model_set, options.eps)
+    explanations = _with_interpretability(run.core, model_set, options.eps)
     found = explanations.found
     num_classes = explanations.probabilities.shape[1]
     recorded = np.eye(num_classes, dtype=bool)[explanations.counterfactual_class[found]]
@@ -251,15 +255,16 @@ def info(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     if options.path is None:
         return _environment()
     if options.path.is_dir():
-        config, explanations = read_run(options.path)
+        run = read_run(options.path)
         return Outcome(
-            explanations.summary() | {"settings": config["settings"], "out": str(options.path)},
-            {str(options.path): summary_rows(explanations), "settings": config["settings"]},
+            run.explanations.summary()
+            | {"settings": run.config["settings"], "out": str(options.path)},
+            {str(options.path): summary_rows(run.core), "settings": run.config["settings"]},
         )
-    _, metadata = storage.read_arrays(options.path)
-    if metadata.get("format") == "jaxcf.explanations":
-        explanations = Explanations.load(options.path)
-        return Outcome(explanations.summary(), {str(options.path): summary_rows(explanations)})
+    if storage.read_metadata(options.path).get("format") in EXPLANATION_FORMATS:
+        explanations = read_explanations(options.path)
+        rows = summary_rows(core_of(explanations))
+        return Outcome(explanations.summary(), {str(options.path): rows})
     metadata = models.load_models(options.path).metadata
     return Outcome(metadata, {str(options.path): metadata})
 

@@ -26,7 +26,7 @@ from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
-from jaxcf.run_files import EXPLANATIONS_FILE, SUMMARY_FILE, run_folder, write_config
+from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, run_folder, write_config
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
@@ -252,7 +252,7 @@ def _write_run(out: Path, explanations: TableExplanations, config: Mapping[str, 
     from jaxcf import plots
 
     summary = explanations.summary()
-    explanations.explanations.save(out / EXPLANATIONS_FILE)
+    explanations.save(out / EXPLANATIONS_FILE)
     write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations)
     write_config(out, config)
     storage.write_json(out / SUMMARY_FILE, summary)

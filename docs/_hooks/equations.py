@@ -38,22 +38,20 @@ class _Blocks(Preprocessor):
             html = to_mathml(_NUMBER.sub("", found[1]), "block")
             if number:
                 html += f"<span>({number[1]})</span>"
-            return f'\n\n{self.md.htmlStash.store(f"<div class=equation>{html}</div>")}\n\n'
+            return f"\n\n{self.md.htmlStash.store(f'<div class=equation>{html}</div>')}\n\n"
 
         return _BLOCK.sub(store, "\n".join(lines)).split("\n")
 
 
 class _Inline(InlineProcessor):
-    def handleMatch(  # noqa: N802 (the name that Markdown calls)
-        self, m: re.Match[str], data: str
-    ) -> tuple[Element | str, int, int]:
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element | str, int, int]:
         return self.md.htmlStash.store(to_mathml(m[1], "inline")), m.start(0), m.end(0)
 
 
 class Equations(Extension):
     """The Markdown extension."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 (the name that Markdown calls)
+    def extendMarkdown(self, md: Markdown) -> None:
         """Register both kinds."""
         md.preprocessors.register(_Blocks(md), "equation_blocks", _AFTER_CODE_BLOCKS)
         md.inlinePatterns.register(_Inline(_INLINE, md), "equations", _AFTER_CODE_SPANS)

@@ -135,7 +135,7 @@ def reduced(pictures: Shaped[np.ndarray, "n *shape"]) -> Shaped[np.ndarray, "n h
 
 def _reach(changes: np.ndarray) -> float:
     """The change that is drawn in full colour: that of most rows, so that one doesn't pale all."""
-    largest = np.abs(changes.mean(axis=-1)).reshape(len(changes), -1).max(axis=1, initial=0)
+    largest = np.abs(changes.mean(axis=-1)).max(axis=(1, 2), initial=0)
     largest = largest[np.isfinite(largest) & (largest > 0)]
     return float(np.percentile(largest, 90)) if len(largest) else 1.0
 
@@ -161,7 +161,11 @@ def _flat(
         arrays[OTHER] = core_of(other).counterfactual
     # Float16 and the like have no typed array of their own in every browser.
     packed = {name: pack(np.asarray(array, _width(array))) for name, array in arrays.items()}
-    return Contents("features", _feature_facts(features, changed, "as the model takes it"), packed)
+    return Contents(
+        "features",
+        _feature_facts(features, changed, "as the model takes them", exact=False),
+        packed,
+    )
 
 
 def _width(array: np.ndarray) -> type:
@@ -180,7 +184,9 @@ def _table(explanations: TableExplanations, other: EitherExplanations | None) ->
     if isinstance(other, TableExplanations):
         arrays[OTHER] = other.values
     packed = {name: pack(np.asarray(array, np.float64)) for name, array in arrays.items()}
-    return Contents("features", _feature_facts(features, changed, "in original units"), packed)
+    return Contents(
+        "features", _feature_facts(features, changed, "in original units", exact=True), packed
+    )
 
 
 def _feature(column: Column) -> dict[str, Any]:
@@ -192,11 +198,12 @@ def _feature(column: Column) -> dict[str, Any]:
 
 
 def _feature_facts(
-    features: list[dict[str, Any]], changed: np.ndarray, units: str
+    features: list[dict[str, Any]], changed: np.ndarray, units: str, exact: bool
 ) -> dict[str, Any]:
     return {
         "features": features,
         "changedRows": changed.sum(axis=0).tolist(),
         "foundRows": len(changed),
         "units": units,
+        "exact": exact,
     }

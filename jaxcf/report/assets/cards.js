@@ -28,8 +28,10 @@ function cardNumbers(row) {
     : [...NUMBERS_ON_A_CARD.slice(0, 2), choice.sort];
   return keys.filter((key) => measures.has(key)).map((key) =>
     element("span", { class: key === choice.sort ? "sorted" : null },
-      `${measures.get(key).label} ${format(valueOf(key, row))}`));
+      `${briefly(measures.get(key).label)} ${format(valueOf(key, row))}`));
 }
+
+const briefly = (label) => label.replace(/ distance$| after$/, "");
 
 function card(row, place) {
   const found = isFound(row);

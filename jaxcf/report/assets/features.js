@@ -3,7 +3,7 @@
 const entry = (place, value) => {
   const { kind, categories } = contents.features[place];
   if (kind === "category" && !Number.isNaN(value)) return categories[value] ?? format(value);
-  return formatEntry(value);
+  return contents.exact ? formatEntry(value) : format(value);
 };
 
 const differs = (before, after) =>

@@ -9,7 +9,7 @@ function fill(made, attributes, children) {
     else if (name.startsWith("--")) made.style.setProperty(name, value);
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 
@@ -27,6 +27,7 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 function format(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (value === 0) return "0"; // not -0
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e15) return whole.format(value);
   if (size < 1e-4 || size >= 1e9) return value.toExponential(2);

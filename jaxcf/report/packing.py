@@ -80,8 +80,9 @@ def pack(
 
 
 def _gzip(array: np.ndarray) -> bytes:
-    # zlib with a gzip header that holds no time: the same array always gives the same bytes.
-    compressor = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    # zlib with a gzip header that holds no time: the same array always gives the same bytes. Level
+    # 9 takes ten times as long for 2 to 9 % less.
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     return compressor.compress(array.tobytes()) + compressor.flush()
 
 

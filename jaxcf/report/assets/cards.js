@@ -1,13 +1,13 @@
 // One card per row: classes, outcome, pictures or changes, and some numbers.
 
-const MOST_CHANGES_ON_A_CARD = 4;
+// As many changes as nearly all rows have, and no more than four.
+const sortedChanges = Float64Array.from(payload.kind === "features" ? measures.get("changed")?.values ?? [] : []).sort();
+const CHANGES_ON_A_CARD = Math.max(1, Math.min(4, Math.ceil(quantile(sortedChanges, 0.95) ?? 1)));
 const NUMBERS_ON_A_CARD = ["steps", "l2", "confidence"];
 
 function decision(row) {
   const before = className(columns.originalClass[row]);
-  if (columns.originalClass[row] < 0) return before;
-  if (!isFound(row)) return `${before}, ${statusOf(row).label}`;
-  return `${before} → ${className(columns.newClass[row])}`;
+  return isFound(row) ? `${before} → ${className(columns.newClass[row])}` : before;
 }
 
 // Where a row has several counterfactuals, which row they belong to.
@@ -28,7 +28,7 @@ function cardNumbers(row) {
     : [...NUMBERS_ON_A_CARD.slice(0, 2), choice.sort];
   return keys.filter((key) => measures.has(key)).map((key) =>
     element("span", { class: key === choice.sort ? "sorted" : null },
-      `${briefly(measures.get(key).label)} ${format(valueOf(key, row))}`));
+      `${briefly(measures.get(key).label)} ${formatBriefly(valueOf(key, row))}`));
 }
 
 const briefly = (label) => label.replace(/ distance$| after$/, "");
@@ -74,9 +74,9 @@ async function fillWithChanges(body, row) {
   const [before, after, other] = await Promise.all(
     ["original", "counterfactual", "other"].map((name) => rowOf(name, row)));
   if (!body.isConnected) return;
-  body.append(changeList(before, after, other ? 3 : MOST_CHANGES_ON_A_CARD));
+  body.append(changeList(before, after, CHANGES_ON_A_CARD));
   if (other) {
-    body.append(element("h3", {}, payload.comparison.names[1]), changeList(before, other, 3));
+    body.append(element("h3", {}, payload.comparison.names[1]), changeList(before, other, CHANGES_ON_A_CARD));
   }
   body.dataset.drawn = "yes";
 }

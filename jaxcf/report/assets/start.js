@@ -16,6 +16,7 @@ function prepareTheme() {
 }
 
 document.documentElement.classList.add(`shows-${payload.kind}`);
+document.documentElement.style.setProperty("--changes", CHANGES_ON_A_CARD);
 if (payload.comparison) document.documentElement.classList.add("compares");
 prepareTheme();
 showTiles();

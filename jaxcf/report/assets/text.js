@@ -22,17 +22,20 @@ const drawn = (tag, attributes = {}, ...children) =>
 const byId = (id) => document.getElementById(id);
 
 const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const brief = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
-function format(value) {
+function format(value, fraction = short) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0"; // not -0
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e15) return whole.format(value);
   if (size < 1e-4 || size >= 1e9) return value.toExponential(2);
-  return short.format(value);
+  return fraction.format(value);
 }
+
+const formatBriefly = (value) => format(value, brief);
 
 // A value of a table, as exactly as it was read.
 function formatEntry(value) {

@@ -267,8 +267,11 @@ class TableExplanations:
         own = {name: arrays.pop(name) for name in _ARRAYS}
         for name, array in own.items():
             storage.check_array(path, name, array, "f", 2)
+        described = metadata.get("explanations")
+        if not isinstance(described, dict):
+            raise ValueError(f"{path} is damaged: it doesn't describe its explanations")
+        core = explanation_files.unpack(path, arrays, described)
         try:
-            core = explanation_files.unpack(path, arrays, dict(metadata["explanations"]))
             coding = coding_from_json(metadata["coding"])
             own = {name: coding.schema.checked(array) for name, array in own.items()}
             problems = {int(row): str(message) for row, message in metadata["problems"]}

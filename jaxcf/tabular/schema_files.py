@@ -52,12 +52,10 @@ def coding_from_json(given: Any) -> TableCoding:
         ValueError: If it describes none.
     """
     try:
+        given = _as_tuples(given)
         schema = _exactly(Schema, given["schema"])
         numbers = _exactly(CategoryValues, given["category_values"])
         columns = tuple(map(_to_column, schema.pop("columns")))
-        for name in ("categories", "numbers"):
-            numbers[name] = tuple(map(tuple, numbers[name]))
-        numbers["names"] = tuple(numbers["names"])
         # The classes check what they are given; wrong types stumble over their comparisons.
         return TableCoding(Schema(columns, **schema), CategoryValues(**numbers))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -66,6 +64,13 @@ def coding_from_json(given: Any) -> TableCoding:
 
 def _fields(record: Any) -> dict[str, Any]:
     return {one.name: getattr(record, one.name) for one in fields(record)}
+
+
+def _as_tuples(given: Any) -> Any:
+    """JSON with its lists as tuples, as the classes have them."""
+    if isinstance(given, dict):
+        return {name: _as_tuples(one) for name, one in given.items()}
+    return tuple(map(_as_tuples, given)) if isinstance(given, list) else given
 
 
 def _exactly(made: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,11 @@
 """Explanations of a table in a file: all of it comes back, in the table's own units."""
 
-import tempfile
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import assert_same_answers, damage_file, with_array, with_metadata, without
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from jaxcf import Explanations, Status
 from jaxcf.run_folder import read_explanations
@@ -23,34 +20,32 @@ from jaxcf.tabular import (
 )
 from jaxcf.tabular.schema_files import coding_from_json, coding_to_json
 
-numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
-categories = st.lists(
-    st.one_of(st.text(max_size=5), st.integers(-9, 9), st.booleans(), st.floats(0.5, 0.9)),
-    min_size=1,
-    max_size=4,
-    unique=True,
-).map(tuple)
+NAMES = ("age", "the job", "größe")
+CATEGORIES = ("clerk", "", "7", 7, -1, 0.5, True, "é\n")
 
 
-@st.composite
-def columns(draw: Any, name: str) -> Any:
-    kind = draw(st.sampled_from(["numeric", "ordinal", "categorical"]))
-    if kind == "ordinal":
-        return Ordinal(name, draw(categories), draw(st.sampled_from(["rank", "unit"])))
-    if kind == "categorical":
-        return Categorical(name, draw(categories), draw(st.sampled_from(["one-hot", "label"])))
-    lower, upper = sorted(draw(st.tuples(numbers, numbers)))
-    step = draw(st.sampled_from([0.0, 1.0, 0.1, 0.25]))
-    return Numeric(name, lower, upper, step, draw(numbers), draw(st.floats(0, 1e3)))
+def a_schema(seed: int) -> Schema:
+    """One to three columns of any kinds, in either layout."""
+    generator = np.random.default_rng(seed)
 
+    def choose(*choices: Any) -> Any:
+        return choices[generator.integers(len(choices))]
 
-@st.composite
-def schemas(draw: Any) -> Schema:
-    names = ["age", "the job", "größe"][: draw(st.integers(1, 3))]
-    scaling = draw(st.sampled_from(["unit", "standard", "original"]))
-    made = Schema(tuple(draw(columns(name)) for name in names), scaling)
+    def a_column(name: str) -> Any:
+        kind = choose(Numeric, Numeric, Ordinal, Categorical)
+        if kind is Numeric:
+            lower, upper = np.sort(generator.normal(0, 10.0 ** generator.integers(-3, 7), 2))
+            step = choose(0.0, 1.0, 0.1, 0.25)
+            return Numeric(name, lower, choose(lower, upper, upper), step, generator.normal(), 2)
+        count = generator.integers(1, len(CATEGORIES))
+        places = generator.permutation(len(CATEGORIES))[:count]
+        encodings = ("rank", "unit") if kind is Ordinal else ("one-hot", "label")
+        return kind(name, tuple(CATEGORIES[place] for place in places), choose(*encodings))
+
+    columns = tuple(a_column(name) for name in NAMES[: generator.integers(1, 4)])
+    made = Schema(columns, choose("unit", "standard", "original"))
     layout = tuple(tuple(made.width - 1 - place for place in one) for one in made.positions)
-    return Schema(made.columns, scaling, draw(st.sampled_from([None, layout])))
+    return replace(made, layout=choose(None, layout))
 
 
 def values_of(schema: Schema, n: int = 4, seed: int = 0) -> np.ndarray:
@@ -113,14 +108,12 @@ def mixed() -> TableExplanations:
     )
 
 
-# The same folder does for all examples: each writes its file anew.
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(schemas())
-def test_tables_of_all_kinds_come_back(schema):
+@pytest.mark.parametrize("seed", range(40))
+def test_tables_of_all_kinds_come_back(tmp_path, seed):
+    schema = a_schema(seed)
     before = explanations_of(schema)
-    with tempfile.TemporaryDirectory() as folder:
-        before.save(Path(folder) / "table.npz")
-        after = TableExplanations.load(Path(folder) / "table.npz")
+    before.save(tmp_path / "table.npz")
+    after = TableExplanations.load(tmp_path / "table.npz")
     assert after.coding == before.coding
     kinds = [[type(one) for one in getattr(c, "categories", ())] for c in schema.columns]
     loaded = after.coding.schema.columns
@@ -175,14 +168,14 @@ DAMAGES = [
     (with_array("values", lambda a: a[:-1]), "is damaged: its arrays differ in length"),
     (with_array("values", lambda a: a.astype(str)), "is damaged: values has dtype <U"),
     (with_array("values", lambda a: a + 9), "is damaged: column .* has the value"),
-    (with_array("status", lambda a: a + 50), "is damaged: .* unknown status codes"),
-    (with_array("surprise", lambda a: a), "is damaged: .* unknown array 'surprise'"),
+    (with_array("status", lambda a: a + 50), "is damaged: unknown status codes"),
+    (with_array("surprise", lambda a: a), "is damaged: unknown array 'surprise'"),
     (with_metadata(schema_version=99), "has schema version 99; this jaxcf reads version 1"),
     (with_metadata(coding={}), "is damaged: this is no description of a table"),
     (with_metadata(coding=None), "is damaged: this is no description of a table"),
     (with_metadata(problems=[1]), "is damaged"),
     (with_metadata(class_names="ab"), "is damaged: class_names are 'ab'"),
-    (with_metadata(explanations=None), "is damaged"),
+    (with_metadata(explanations=None), "is damaged: it doesn't describe its explanations"),
     (column(kind="date"), "is damaged: .*'date'"),
     (column(surprise=1), "is damaged: .*Numeric has the entries"),
     (column(lower="a"), "is damaged: this is no description of a table"),

@@ -205,6 +205,17 @@ class Explanations:
 
         return plots.grid(self, num_columns=num_columns, class_names=class_names)
 
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """One HTML page with every row, which needs no network; see `jaxcf.report.write`.
+
+        Args:
+            path: of the file.
+            options: of `jaxcf.report.write`, such as `class_names`.
+        """
+        from jaxcf import report
+
+        report.write(path, self, **options)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle."""
         storage.write_arrays(path, explanation_files.pack(self), explanation_files.describe(self))

@@ -235,6 +235,17 @@ class TableExplanations:
             facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
         return facts
 
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """One HTML page with every row, which needs no network; see `jaxcf.report.write`.
+
+        Args:
+            path: of the file.
+            options: of `jaxcf.report.write`, such as `class_names`.
+        """
+        from jaxcf import report
+
+        report.write(path, self, **options)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle.
 

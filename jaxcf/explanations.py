@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf import metrics, storage
+from jaxcf.selection import chosen_rows
 from jaxcf.status import Status
 
 if TYPE_CHECKING:
@@ -139,8 +140,13 @@ class Explanations:
         return metrics.elastic_net(self.perturbation, weights.get("l1", 0.1))
 
     def __getitem__(self, rows: Any) -> "Explanations":
-        """The chosen rows, as explanations: a slice, a mask, row numbers or one row number."""
-        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        """The chosen rows, as explanations: a mask, a slice, row numbers or one row number.
+
+        Raises:
+            TypeError: if `rows` is nothing of the kind.
+            IndexError: if there is no such row, or a mask has not one entry per row.
+        """
+        chosen = chosen_rows(len(self), rows)
         arrays = {name: getattr(self, name)[chosen] for name in _ARRAYS}
         tables = {
             name: {key: values[chosen] for key, values in getattr(self, name).items()}

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxcf.explanations import Explanations
+from jaxcf.selection import chosen_rows
 from jaxcf.status import Status
 from jaxcf.tabular.changes import changed_features
 from jaxcf.tabular.coding import TableCoding
@@ -63,7 +64,7 @@ class TableExplanations:
 
     def __getitem__(self, rows: Any) -> "TableExplanations":
         """The chosen rows: a slice, a mask, row numbers or one row number."""
-        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        chosen = chosen_rows(len(self), rows)
         return replace(
             self,
             explanations=self.explanations[chosen],

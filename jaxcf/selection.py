@@ -53,6 +53,29 @@ def chosen_rows(count: int, rows: Any) -> Int[np.ndarray, " k"]:
     return _existing(count, given.astype(int))
 
 
+def one_row(count: int, row: Any) -> int:
+    """The number of one row, 0 to count - 1.
+
+    Args:
+        count: how many rows there are.
+        row: a whole number; negative ones count from the end.
+
+    Returns:
+        The row.
+
+    Raises:
+        TypeError: if it isn't a whole number.
+        IndexError: if there is no such row.
+
+    Examples:
+        >>> one_row(4, -1)
+        3
+    """
+    if isinstance(row, bool | np.bool_) or not hasattr(row, "__index__"):
+        raise TypeError(f"row must be one row number, got {type(row).__name__}")
+    return int(chosen_rows(count, row)[0])
+
+
 def _existing(count: int, rows: np.ndarray) -> np.ndarray:
     missing = rows[(rows < -count) | (rows >= count)]
     if len(missing):

@@ -75,10 +75,10 @@ def test_found_rows_can_be_chosen_by_their_own_mask(mixed):
 
 
 def test_masks_can_be_combined(mixed):
-    part = mixed[mixed.found & (mixed.target_class == mixed.target_class[0])]
-    assert part.source_row.tolist() == [
-        row for row in range(6) if mixed.found[row] and mixed.target_class[row] == part.target_class[0]
-    ]
+    target = mixed.target_class[0]
+    part = mixed[mixed.found & (mixed.target_class == target)]
+    kept = [row for row in range(6) if mixed.found[row] and mixed.target_class[row] == target]
+    assert part.source_row.tolist() == kept
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ class Explanations:
         row: int,
         ax: "Axes | None" = None,
         *,
-        log: bool = False,
+        log: bool = True,
         class_names: Sequence[str] | None = None,
     ) -> "Axes":
         """One search's loss terms; needs `record_history`; see `jaxcf.plots.search_losses`."""

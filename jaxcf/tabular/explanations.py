@@ -190,7 +190,7 @@ class TableExplanations:
         axes.set_ylabel("change, as a share of the column's span")
         return axes
 
-    def plot_losses(self, row: int, ax: "Axes | None" = None, *, log: bool = False) -> "Axes":
+    def plot_losses(self, row: int, ax: "Axes | None" = None, *, log: bool = True) -> "Axes":
         """One search's loss terms; needs `record_history`; see `jaxcf.plots.search_losses`."""
         return self.explanations.plot_losses(row, ax, log=log, class_names=self.class_names)
 

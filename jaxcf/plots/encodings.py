@@ -163,12 +163,10 @@ def encoded_rows(
         found = shown.found
         # t-SNE pushes the points of a path apart, into a zigzag.
         along = shown.path is not None and projection == "pca"
-        ways = [
-            encode_all(fitted.models, params, _points(shown, row, along)).reshape(
-                -1, encodings[0].size
-            )
-            for row in range(len(shown))
-        ]
+        routes = [_points(shown, row, along) for row in range(len(shown))]
+        if routes:
+            encoded = encode_all(fitted.models, params, np.concatenate(routes)).reshape(-1, width)
+            ways = np.split(encoded, np.cumsum([len(one) for one in routes])[:-1])
     present = np.unique(target[target >= 0])
     marked = [np.unique(prototype[target == label].reshape(-1, width), axis=0) for label in present]
     plane = project(encodings.reshape(len(x), -1), *marked, *ways, method=projection)

@@ -173,12 +173,8 @@ def _write_run(
     explanations.save(out / EXPLANATIONS_FILE)
     storage.write_json(out / CONFIG_FILE, config)
     storage.write_json(out / SUMMARY_FILE, explanations.summary())
-    figure = plots.grid(
-        explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
-    )
-    storage.write_atomically(
-        out / GRID_FILE, lambda file: figure.savefig(file, format="png", dpi=130)
-    )
+    axes = explanations.plot(class_names=dataset.class_names, feature_names=dataset.feature_names)
+    plots.save(axes, out / GRID_FILE)
 
 
 # --- evaluate ------------------------------------------------------------------------------

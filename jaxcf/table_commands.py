@@ -258,13 +258,9 @@ def _write_run(out: Path, explanations: TableExplanations, config: Mapping[str, 
     write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations)
     storage.write_json(out / CONFIG_FILE, config)
     storage.write_json(out / SUMMARY_FILE, summary)
-    figure = plots.changed_columns(
-        {"": summary["changed_share"]},
-        title=f"{config['data']['name']}: {summary['found']} counterfactuals",
-    )
-    storage.write_atomically(
-        out / COLUMNS_FILE, lambda file: figure.savefig(file, format="png", dpi=130)
-    )
+    axes = explanations.plot_changes(num_columns=len(summary["changed_share"]))
+    axes.set_title(f"{config['data']['name']}: {axes.get_title()}")
+    plots.save(axes, out / COLUMNS_FILE)
 
 
 def _table_rows(explanations: TableExplanations) -> dict[str, str]:

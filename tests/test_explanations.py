@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import pandas
 import pytest
 from helpers import TABLES, assert_same_answers, mlp, objective, search
 
@@ -52,6 +53,8 @@ def test_the_mixed_rows_are_as_meant(mixed):
         ([4, 0, 4], [4, 0, 4]),
         (np.array([True, False, False, False, False, True]), [0, 5]),
         ([], []),
+        ([True] + 5 * [False], [0]),
+        (pandas.Series([False, True, True, False, False, False], index=list("uvwxyz")), [1, 2]),
     ],
     ids=repr,
 )
@@ -71,10 +74,36 @@ def test_found_rows_can_be_chosen_by_their_own_mask(mixed):
     assert len(mixed[mixed.found]) == mixed.found.sum()
 
 
-@pytest.mark.parametrize("rows", [6, [0, 7], np.ones(5, bool)])
-def test_rows_that_do_not_exist_are_an_error(mixed, rows):
-    with pytest.raises(IndexError):
+def test_masks_can_be_combined(mixed):
+    target = mixed.target_class[0]
+    part = mixed[mixed.found & (mixed.target_class == target)]
+    kept = [row for row in range(6) if mixed.found[row] and mixed.target_class[row] == target]
+    assert part.source_row.tolist() == kept
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        (6, IndexError, "row 6 does not exist: there are 6, 0 to 5"),
+        ([0, -7], IndexError, "row -7 does not exist"),
+        (np.ones(5, bool), IndexError, "the mask has 5 entries, but there are 6 rows"),
+        (np.ones(6), TypeError, r"ndarray of shape \(6,\) and type float64; .* as in x > 0.5"),
+        (2.0, TypeError, r"float of shape \(\) and type float64; expected a mask"),
+        (np.ones((6, 3), bool), TypeError, r"ndarray of shape \(6, 3\) and type bool; expected"),
+        ((0, 1), TypeError, r"\(0, 1\) is no row; expected a mask"),
+        (True, TypeError, "True is no row"),
+        ("found", TypeError, "'found' is no row"),
+        (None, TypeError, "None is no row"),
+    ],
+    ids=repr,
+)
+def test_what_chooses_no_rows_says_why(mixed, rows, error, message):
+    with pytest.raises(error, match=message):
         mixed[rows]
+
+
+def test_rows_come_one_by_one_in_a_loop(mixed):
+    assert [int(one.source_row[0]) for one in mixed] == list(range(6))
 
 
 def test_distances_are_of_the_change_and_zero_for_untouched_rows(mixed):

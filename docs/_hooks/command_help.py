@@ -1,6 +1,7 @@
 """The page about the command line shows what `--help` prints, made when the site is built."""
 
-import argparse
+import contextlib
+import io
 import os
 import re
 from unittest import mock
@@ -12,12 +13,15 @@ _PLACE = re.compile(r"<!-- help (?P<command>[\w-]*) ?-->")
 
 def help_of(command: str) -> str:
     """What `jaxcf COMMAND --help` prints; of `jaxcf` itself where the command is empty."""
-    parser = cli._parser()
-    if command:
-        (choices,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-        parser = choices.choices[command]
-    with mock.patch.dict(os.environ, COLUMNS="92", NO_COLOR="1"):
-        return parser.format_help()
+    printed = io.StringIO()
+    with (
+        # Narrow enough for the page, and without the colours of a terminal.
+        mock.patch.dict(os.environ, COLUMNS="92", NO_COLOR="1"),
+        contextlib.redirect_stdout(printed),
+        contextlib.suppress(SystemExit),
+    ):
+        cli.main([*command.split(), "--help"])
+    return printed.getvalue()
 
 
 def on_page_markdown(markdown: str, **kwargs: object) -> str:

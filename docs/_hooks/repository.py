@@ -19,6 +19,7 @@ PAGES = {"benchmarks/README.md": "benchmarks.md", "CONTRIBUTING.md": "contributi
 
 _FIRST_PAGE = ("README.md", "index.md")
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
+_PICTURE = re.compile(r'<img [^>]*src="([^"]+)"[^>]*>')
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -44,6 +45,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         else:
             parts[number] = _LINK.sub(lambda found: _rewritten(found, origin, source), part)
     return "".join(parts)
+
+
+def on_page_content(html: str, **kwargs: object) -> str:
+    """Let a picture be opened by itself, for those who read on a small screen."""
+    return _PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
 
 
 def _rewritten(link: re.Match[str], origin: str, source: str) -> str:

@@ -1,6 +1,7 @@
 """Pictures, drawn with matplotlib: each on a figure of its own or on the axis it is given."""
 
-from jaxcf.plots.grids import grid, representative_rows
+from jaxcf.details import representative_rows
+from jaxcf.plots.grids import grid
 from jaxcf.plots.images import objective_rows, path_strip
 from jaxcf.plots.latent import latent_space, path_overlay
 from jaxcf.plots.statistics import curves_with_intervals, distributions, loss_curves

@@ -30,7 +30,9 @@ MEASURES = {
         "probability before",
         "What the model gave the class that it decided for before the change.",
     ),
-    "changed": Words("changed", "How many features, or pixels, differ from the original at all."),
+    "changed": Words(
+        "changed features", "How many features, or pixels, differ from the original at all."
+    ),
     "l1": Words(
         "L1 distance", "The sum of all changes, each without its sign: small where little changed."
     ),

@@ -52,11 +52,15 @@ function card(row, place) {
     found ? "✓ found" : `✗ ${payload.messages[row] ?? statusOf(row).label}`),
   body,
   element("p", { class: "card-numbers" }, cardNumbers(row)));
-  if (payload.kind === "picture") fillWithPictures(body, row);
+  if (payload.kind === "picture" && !isDrawable(row)) body.append(undrawable());
+  else if (payload.kind === "picture") fillWithPictures(body, row);
   else if (payload.kind === "features") fillWithChanges(body, row);
   else body.append(element("p", { class: "hint" }, "Rows of this shape are not drawn."));
   return made;
 }
+
+const undrawable = () =>
+  element("p", { class: "hint" }, "Not drawn: the row holds values that are no finite numbers.");
 
 async function fillWithPictures(body, row) {
   const names = [["original", "original"], ["counterfactual", isFound(row) ? "counterfactual" : "best attempt"]];

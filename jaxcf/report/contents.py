@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxcf.report.packing import PackedArray, pack, packed_changes, packed_pictures
-from jaxcf.row_measures import EitherExplanations, core_of
+from jaxcf.row_measures import EitherExplanations
+from jaxcf.run_folder import core_of
 from jaxcf.tabular.columns import Column, Numeric
 from jaxcf.tabular.explanations import TableExplanations
 

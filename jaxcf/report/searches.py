@@ -9,7 +9,8 @@ import numpy as np
 from jaxcf.details import Details
 from jaxcf.report.contents import Contents, as_packable, reduced
 from jaxcf.report.packing import PackedArray, pack, quantise
-from jaxcf.row_measures import EitherExplanations, core_of
+from jaxcf.row_measures import EitherExplanations
+from jaxcf.run_folder import core_of
 from jaxcf.tabular.explanations import TableExplanations
 
 _MOST_POINTS = 12

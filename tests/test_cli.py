@@ -124,18 +124,10 @@ def test_tables_are_explained_too():
 
 
 def test_interrupting_keeps_what_was_finished(monkeypatch):
-    from jaxcf import terminal
+    def interrupt(progress):
+        raise KeyboardInterrupt
 
-    class Interrupting(terminal.Terminal):
-        def explaining(self, total):
-            from contextlib import nullcontext
-
-            def on_progress(progress):
-                raise KeyboardInterrupt
-
-            return nullcontext(on_progress)
-
-    monkeypatch.setattr("jaxcf.commands.Terminal", Interrupting)
+    monkeypatch.setattr("jaxcf.terminal.Terminal.progress_bar", lambda self: interrupt)
     status = cli.main(["explain", "digits", "--limit", "40", "--lanes", "8", "--out", "run"])
     assert status == cli.EXIT_INTERRUPTED
     explanations = Explanations.load("run/explanations.npz")
@@ -148,7 +140,7 @@ def test_interrupting_keeps_what_was_finished(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["explain", "digit"], "Did you mean 'digits'"),
+        (["explain", "digit"], "did you mean digits?"),
         (["explain", "digits", "--target", "eleven"], "its classes are 0, 1"),
         (["explain", "mnist", "--data-dir", "nowhere"], "nowhere"),
         (["explain", "digits", "--models", "nowhere.npz"], "nowhere.npz"),

@@ -270,18 +270,10 @@ def test_failures_say_why_in_one_line(model_files, arguments, message, capsys):
 
 
 def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):
-    from contextlib import nullcontext
+    def interrupt(progress):
+        raise KeyboardInterrupt
 
-    from jaxcf import terminal
-
-    class Interrupting(terminal.Terminal):
-        def explaining(self, total):
-            def on_progress(progress):
-                raise KeyboardInterrupt
-
-            return nullcontext(on_progress)
-
-    monkeypatch.setattr("jaxcf.commands.Terminal", Interrupting)
+    monkeypatch.setattr("jaxcf.terminal.Terminal.progress_bar", lambda self: interrupt)
     arguments = ["explain", str(folder / "loans.csv"), "--label", "paid", "--lanes", "8", "-q"]
     assert cli.main([*arguments, "--out", "run"]) == cli.EXIT_INTERRUPTED
     explanations = load("run")

@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxcf.command_parts import Command, Outcome
+from jaxcf.completion import add_data, add_path
 from jaxcf.objective import NAMED_OBJECTIVES
 from jaxcf.presets import NAMED_PRESETS
 from jaxcf.prototypes import NAMED_KINDS
@@ -47,9 +47,10 @@ def positive(text: str) -> int:
 
 
 def _add_data_options(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
+    add_path(
+        group,
         "--data-dir",
-        type=Path,
+        folder=True,
         metavar="DIR",
         help="where the data lies: prepared by tensorflow-datasets, or the original files "
         "(default: the cache, after a download)",
@@ -61,10 +62,10 @@ def _add_data_options(group: argparse._ActionsContainer) -> None:
 
 _EXPLAIN_EPILOG = f"""\
 examples:
-  jaxcf explain digits                        every test image of scikit-learn's digits
+  jaxcf explain digits                        every test image of the digits
   jaxcf explain mnist --data-dir ~/data       MNIST's 10,000 test images
   jaxcf explain digits --target 3 --limit 20  how would the first 20 become a 3?
-  jaxcf explain mnist --preset report -o run  the settings behind the report's numbers
+  jaxcf explain mnist --preset report -o run  with the report's settings
   jaxcf explain my.csv --label paid           every row of a table of yours
   jaxcf explain adult --data-dir DIR --rule age:increase --rule sex:frozen
   jaxcf explain my.csv --label paid --model mine.joblib --trust-model-file
@@ -78,7 +79,7 @@ files written to --out:
   config.json          everything that was asked for
   grid.png             originals, counterfactuals and differences
 and for a table, instead of grid.png:
-  counterfactuals.csv  one line per row, in original units, with status and classes
+  counterfactuals.csv  one line per row, in its units, with status and classes
   columns.png          how often each column changed
 
 {_EXIT_STATUS} (what was finished is written)
@@ -91,25 +92,25 @@ read on:
 
 
 def _add_explain_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data",
+    add_data(
+        parser,
         nargs="?",
-        metavar="DATA",
         help="digits, breast_cancer, mnist, cifar10, caltech101; adult (its test.csv, with a model "
         "trained on its train.csv); or the path of a CSV file",
     )
     group = parser.add_argument_group("what to explain, and where to write")
-    group.add_argument(
+    add_path(
+        group,
         "--config",
-        type=Path,
         metavar="FILE",
         help="take the options of this run's config.json, all but --out and --trust-model-file; "
         "those given beside it come first, DATA as well",
     )
-    group.add_argument(
+    add_path(
+        group,
         "-o",
         "--out",
-        type=Path,
+        folder=True,
         metavar="DIR",
         help="where to write (default runs/DATA-OBJECTIVE; "
         "with --config never into a folder that exists)",
@@ -121,9 +122,7 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
     _add_table_options(parser.add_argument_group("tables (a CSV file, or adult)"))
     group = parser.add_argument_group("data and models")
     _add_data_options(group)
-    group.add_argument(
-        "--models", type=Path, metavar="FILE", help="weights written by `jaxcf train`"
-    )
+    add_path(group, "--models", metavar="FILE", help="weights written by `jaxcf train`")
 
 
 def _add_method_options(method: argparse._ActionsContainer) -> None:
@@ -137,7 +136,12 @@ def _add_method_options(method: argparse._ActionsContainer) -> None:
         choices=NAMED_OBJECTIVES,
         help="loss terms (default D; of a table C, or E with --model)",
     )
-    method.add_argument("--solver", choices=NAMED_SOLVERS, help="step rule (default adam)")
+    method.add_argument(
+        "--solver",
+        choices=NAMED_SOLVERS,
+        metavar="NAME",
+        help=f"step rule: {', '.join(NAMED_SOLVERS)} (default adam, or the preset's)",
+    )
     method.add_argument("--learning-rate", type=float, metavar="X", help="of the solver")
     method.add_argument("--prototypes", choices=NAMED_KINDS, help="how prototypes are made")
     method.add_argument("--k", type=positive, metavar="K", help="neighbours or centroids")
@@ -166,9 +170,7 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         metavar="COLUMN",
         help="of the CSV file; without --model, a small model is trained to predict it",
     )
-    group.add_argument(
-        "--test", type=Path, metavar="FILE", help="explain the rows of this CSV file instead"
-    )
+    add_path(group, "--test", metavar="FILE", help="explain the rows of this CSV file instead")
     group.add_argument(
         "--rule",
         action="append",
@@ -200,9 +202,9 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         metavar="NAME:low|...|high",
         help="a column of categories with an order; repeatable",
     )
-    group.add_argument(
+    add_path(
+        group,
         "--model",
-        type=Path,
         metavar="FILE",
         help="a model with predict_proba, written by joblib or pickle; needs --trust-model-file",
     )
@@ -233,18 +235,18 @@ examples:
   jaxcf evaluate runs/digits-D --eps 1e-5 --json
 
 file written to RUN:
-  evaluation.json      the keys of summary.json anew, how many rows are confirmed, eps
+  evaluation.json      the keys of summary.json anew, how many are confirmed
 
 {_EXIT_STATUS}
 
 read on:
   docs/summary.md      what each key means
-  docs/study.md        which of the metrics say something, beside controls and judges
+  docs/study.md        which metrics say something, beside controls and judges
 """
 
 
 def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder written by `jaxcf explain`")
+    add_path(parser, "run", folder=True, metavar="RUN", help="folder written by `jaxcf explain`")
     group = parser.add_argument_group("metrics")
     group.add_argument(
         "--eps", type=float, metavar="X", help="of IM1's and IM2's denominators (default 1e-8)"
@@ -277,13 +279,9 @@ read on:
 
 
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data", metavar="DATA", help="digits, breast_cancer, mnist, cifar10 or caltech101"
-    )
+    add_data(parser, help="digits, breast_cancer, mnist, cifar10 or caltech101")
     group = parser.add_argument_group("data and models")
-    group.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="where to write (default models/DATA.npz)"
-    )
+    add_path(group, "-o", "--out", metavar="FILE", help="where to write (default models/DATA.npz)")
     _add_data_options(group)
 
 
@@ -295,8 +293,8 @@ def _train(options: argparse.Namespace, terminal: "Terminal") -> Outcome:
 
 _INFO_EPILOG = f"""\
 examples:
-  jaxcf info                            versions, devices, data sets, shipped weights
-  jaxcf info runs/digits-D              what a run found, and with which settings
+  jaxcf info                    versions, devices, data sets, shipped weights
+  jaxcf info runs/digits-D      what a run found, and with which settings
   jaxcf info runs/digits-D/explanations.npz
   jaxcf info models/mnist.npz --json
 
@@ -310,10 +308,10 @@ read on:
 
 
 def _add_info_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_path(
+        parser,
         "path",
         nargs="?",
-        type=Path,
         metavar="PATH",
         help="a run folder, an explanations or a weights file",
     )
@@ -328,10 +326,10 @@ def _info(options: argparse.Namespace, terminal: "Terminal") -> Outcome:
 COMMANDS: Mapping[str, Command] = {
     "explain": Command(
         help="explain every row of a data set's test split, or of a table",
-        description="Load (or train) the models, fit class prototypes, find for every row the "
+        description="Load (or train) the models, fit class prototypes, find for each row the "
         "smallest plausible change that makes the model decide otherwise, and write what was "
-        "found. Every row is answered: with a counterfactual, or with the best effort and a "
-        "status that says why.",
+        "found. Each row is answered: with a counterfactual, or with the best effort and a status "
+        "that says why.",
         epilog=_EXPLAIN_EPILOG,
         usage="jaxcf explain DATA [options]\n       jaxcf explain --config FILE [options]",
         add_options=_add_explain_options,
@@ -340,7 +338,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "evaluate": Command(
         help="ask the models again what a run's counterfactuals are worth",
-        description="Load a run's explanations.npz, predict every counterfactual anew and compute "
+        description="Load a run's explanations.npz, predict each counterfactual anew and compute "
         "all metrics.",
         epilog=_EVALUATE_EPILOG,
         usage="jaxcf evaluate RUN [options]",
@@ -349,9 +347,9 @@ COMMANDS: Mapping[str, Command] = {
         run=_evaluate,
     ),
     "train": Command(
-        help="train classifier, autoencoder and class autoencoders",
-        description="Train the models of a data set and write them to one file. "
-        "`jaxcf explain` does so by itself where no weights are shipped or kept.",
+        help="train classifier, autoencoder and class autoencoders of a data set",
+        description="Write them to one file. `jaxcf explain` does both by itself where no "
+        "weights are shipped or kept.",
         epilog=_TRAIN_EPILOG,
         usage="jaxcf train DATA [options]",
         add_options=_add_train_options,
@@ -359,9 +357,9 @@ COMMANDS: Mapping[str, Command] = {
         run=_train,
     ),
     "info": Command(
-        help="versions, devices, data sets; or what a run or weights file holds",
-        description="Say which versions, devices and data sets there are; with PATH, what a run "
-        "or a file holds.",
+        help="say which versions, devices and data sets there are; or what a file holds",
+        description="With PATH: what a run found and with which settings, or which models a "
+        "weights file holds.",
         epilog=_INFO_EPILOG,
         usage="jaxcf info [PATH] [options]",
         add_options=_add_info_options,

@@ -16,6 +16,7 @@ from jaxcf.command_parts import (
     flag,
     nearest,
 )
+from jaxcf.completion import add_print_completion
 from jaxcf.run_folder import read_config
 from jaxcf.version import __version__
 
@@ -29,6 +30,7 @@ examples:
   jaxcf explain digits          the main job, nothing to download
   jaxcf explain --help          its options, by group, with more examples
   jaxcf info                    versions, devices, data sets
+  jaxcf --print-completion bash > ~/.jaxcf-completion    to source in ~/.bashrc
 
 exit status:
   0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
@@ -125,10 +127,9 @@ class _RaisingParser(argparse.ArgumentParser):
 def _recorded(options: argparse.Namespace) -> dict[str, Any]:
     """The options that `--config FILE` holds, checked as those of the command line are."""
     path, command = options.config, dict(read_config(options.config)["command"])
-    known = asked(options)
-    for name in command:
-        if name not in known:
-            raise ValueError(f"{path}: explain has no option {name!r}{nearest(name, known)}")
+    defaults = _parsers()[0].parse_args([options.command])
+    for name in sorted(command.keys() - asked(defaults).keys()):
+        raise ValueError(f"{path}: explain has no option {name!r}{nearest(name, asked(defaults))}")
     # A run is written elsewhere than the one it repeats, and a file never grants trust.
     for name in ("out", "trust_model_file"):
         command.pop(name, None)
@@ -137,10 +138,11 @@ def _recorded(options: argparse.Namespace) -> dict[str, Any]:
         parsed = parser.parse_args([options.command, *_arguments(command)])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    taken = asked(parsed)
+    # Text is lenient where JSON isn't: "4" would do for 4.
+    taken = asked(defaults) | asked(parsed)
     for name, value in command.items():
-        if taken.get(name, value if value in (None, []) else None) != value:
-            raise ValueError(f"{path}: {name!r} is {value!r}; expected {taken.get(name)!r}")
+        if taken[name] != value:
+            raise ValueError(f"{path}: {name!r} is {value!r}; expected {taken[name]!r}")
     return {name: value for name, value in vars(parsed).items() if name in command}
 
 
@@ -180,6 +182,7 @@ def _parsers(
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"jaxcf {__version__}")
+    add_print_completion(parser)
     commands = parser.add_subparsers(
         dest="command", required=True, prog="jaxcf", metavar="COMMAND", title="commands"
     )
@@ -188,7 +191,8 @@ def _parsers(
         one = by_name[name] = commands.add_parser(
             name,
             help=command.help,
-            description=textwrap.fill(command.description, _width()),
+            description=f"{command.help[0].upper()}{command.help[1:]}.\n\n"
+            + textwrap.fill(command.description, _width()),
             epilog=command.epilog,
             usage=command.usage,
             formatter_class=_help_format,

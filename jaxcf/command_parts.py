@@ -44,8 +44,8 @@ class Command:
     """A command of the command line; `--json` and `--quiet` every one of them has.
 
     Attributes:
-        help: one line for the list of commands.
-        description: what it does.
+        help: one line for the list of commands, as a sentence without capital and full stop.
+        description: what it does, beyond that line.
         epilog: examples, what is written where, exit status, where to read on.
         usage: one line.
         add_options: adds its arguments to a parser, none with a default of its own.

@@ -22,6 +22,7 @@ from jaxcf.command_parts import (
     run_outcome,
     summary_rows,
 )
+from jaxcf.completion import DATA_NAMES
 from jaxcf.data import Dataset
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted
@@ -90,11 +91,10 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def _check_name(name: str) -> None:
-    names = (*data.available(), table_commands.ADULT)
-    if name not in names:
+    if name not in DATA_NAMES:
         raise ValueError(
-            f"there is no data set {name!r}{nearest(name, names)}; expected one of "
-            f"{', '.join(names)}, or the path of a table, which ends in .csv"
+            f"there is no data set {name!r}{nearest(name, DATA_NAMES)}; expected one of "
+            f"{', '.join(DATA_NAMES)}, or the path of a table, which ends in .csv"
         )
 
 

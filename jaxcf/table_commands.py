@@ -20,6 +20,7 @@ from jaxcf.command_parts import (
     run_outcome,
     summary_rows,
 )
+from jaxcf.completion import ADULT
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
@@ -37,7 +38,6 @@ from jaxcf.terminal import Terminal
 KIND = "table file"
 COUNTERFACTUALS_FILE = "counterfactuals.csv"
 COLUMNS_FILE = "columns.png"
-ADULT = "adult"
 
 _OBJECTIVE = "C"
 # Needs no gradient of the model, and so one prediction per step.

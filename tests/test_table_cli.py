@@ -119,6 +119,17 @@ def test_accuracy_is_that_of_rows_held_out(run):
     assert config["settings"]["search"]["stop"] == "first_flip"
 
 
+def test_a_table_run_is_repeated_bit_for_bit(run):
+    """The model is trained anew, and is the same."""
+    assert cli.main(["explain", "--config", str(run / "config.json"), "-q", "--out", "again"]) == 0
+    again = run.__class__("again")
+    name = "counterfactuals.csv"
+    assert (again / name).read_bytes() == (run / name).read_bytes()
+    one, other = (Explanations.load(folder / "explanations.npz") for folder in (run, again))
+    np.testing.assert_array_equal(one.counterfactual, other.counterfactual)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
 def test_summary_counts_columns(run):
     summary = storage.read_json(run / "summary.json")
     found = read(run)["jaxcf_status"] == "found"

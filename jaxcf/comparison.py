@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxcf import metrics
 from jaxcf.metrics import Interval, mean_intervals
-from jaxcf.row_measures import EitherExplanations, core_of, row_measures
+from jaxcf.row_measures import EitherExplanations, row_measures
+from jaxcf.run_folder import core_of
 from jaxcf.tabular.explanations import TableExplanations
 
 _NOT_COMPARED = ("confidence_before", "prediction_weight")
@@ -156,8 +157,10 @@ def _differences(
     found = {}
     for name, (before, after) in pairs.items():
         present = ~np.isnan(after - before)
-        means = [float(x[present].mean()) if present.any() else np.nan for x in (before, after)]
-        found[name] = PairedDifference(*means, intervals[name])
+        one_mean, other_mean = (
+            float(values[present].mean()) if present.any() else np.nan for values in (before, after)
+        )
+        found[name] = PairedDifference(one_mean, other_mean, intervals[name])
     return found
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxcf.explanations import Explanations
+from jaxcf.run_folder import core_of
 from jaxcf.status import Status
 from jaxcf.tabular.explanations import TableExplanations
 
@@ -14,13 +15,6 @@ _NEVER_SEARCHED = (
     Status.UNKNOWN_TARGET,
     Status.NO_PROTOTYPE,
 )
-
-
-def core_of(explanations: EitherExplanations) -> Explanations:
-    """The explanations in coordinates, whichever of the two kinds they are."""
-    if isinstance(explanations, TableExplanations):
-        return explanations.explanations
-    return explanations
 
 
 def row_measures(explanations: EitherExplanations) -> dict[str, np.ndarray]:

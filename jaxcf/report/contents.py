@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxcf.report.packing import PackedArray, pack, packed_changes, packed_pictures
-from jaxcf.row_measures import EitherExplanations, core_of
+from jaxcf.row_measures import EitherExplanations
+from jaxcf.run_folder import core_of
 from jaxcf.tabular.columns import Column, Numeric
 from jaxcf.tabular.explanations import TableExplanations
 
@@ -159,8 +160,7 @@ def _flat(
     arrays = {ORIGINAL: core.original, COUNTERFACTUAL: core.counterfactual}
     if other is not None:
         arrays[OTHER] = core_of(other).counterfactual
-    # Float16 and the like have no typed array of their own in every browser.
-    packed = {name: pack(np.asarray(array, _width(array))) for name, array in arrays.items()}
+    packed = {name: pack(as_packable(array)) for name, array in arrays.items()}
     return Contents(
         "features",
         _feature_facts(features, changed, "as the model takes them", exact=False),
@@ -168,8 +168,15 @@ def _flat(
     )
 
 
-def _width(array: np.ndarray) -> type:
-    return np.float64 if array.dtype == np.float64 else np.float32
+def as_packable(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    """The numbers in one of the two float types that every browser has arrays of.
+
+    Examples:
+        >>> import numpy as np
+        >>> as_packable(np.ones(2, np.float16)).dtype, as_packable(np.ones(2)).dtype
+        (dtype('float32'), dtype('float64'))
+    """
+    return np.asarray(array, np.float64 if array.dtype == np.float64 else np.float32)
 
 
 def _spread(values: np.ndarray) -> float:

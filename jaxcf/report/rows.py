@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxcf.report.wording import STATUS_LABELS, measure_words
-from jaxcf.row_measures import EitherExplanations, core_of, row_measures
+from jaxcf.row_measures import EitherExplanations, row_measures
+from jaxcf.run_folder import core_of
 from jaxcf.status import Status
 from jaxcf.tabular.explanations import TableExplanations
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from jaxcf.details import Details
-from jaxcf.report.contents import Contents, reduced
+from jaxcf.report.contents import Contents, as_packable, reduced
 from jaxcf.report.packing import PackedArray, pack, quantise
-from jaxcf.row_measures import EitherExplanations, core_of
+from jaxcf.row_measures import EitherExplanations
+from jaxcf.run_folder import core_of
 from jaxcf.tabular.explanations import TableExplanations
 
 _MOST_POINTS = 12
@@ -126,17 +127,8 @@ def _shown_points(
     present = np.isfinite(flat).reshape(m * k, -1).any(axis=1)
     facts[f"{given.name}Present"] = present.reshape(m, k).tolist()
     if shown.kind == "picture":
-        values = quantise(reduced(flat), shown.facts["low"], shown.facts["high"])
-    else:
-        values = _in_units(explanations, given.rows, flat, k)
-    return {given.name: pack(values.reshape(m, k, *values.shape[1:]), 1)}
-
-
-def _in_units(
-    explanations: EitherExplanations, rows: np.ndarray, points: np.ndarray, k: int
-) -> np.ndarray:
-    if not isinstance(explanations, TableExplanations):
-        return points.astype(np.float64 if points.dtype == np.float64 else np.float32)
-    originals = np.repeat(explanations.original_values[rows], k, axis=0)
-    coordinates = np.repeat(explanations.explanations.original[rows], k, axis=0)
-    return explanations.coding.values(points, originals, coordinates)
+        pictures = quantise(reduced(flat), shown.facts["low"], shown.facts["high"])
+        return {given.name: pack(pictures.reshape(m, k, *pictures.shape[1:]), 1)}
+    if isinstance(explanations, TableExplanations):
+        return {given.name: pack(explanations[given.rows].values_at(given.points), 1)}
+    return {given.name: pack(as_packable(given.points), 1)}

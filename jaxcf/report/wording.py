@@ -30,7 +30,9 @@ MEASURES = {
         "probability before",
         "What the model gave the class that it decided for before the change.",
     ),
-    "changed": Words("changed", "How many features, or pixels, differ from the original at all."),
+    "changed": Words(
+        "changed features", "How many features, or pixels, differ from the original at all."
+    ),
     "l1": Words(
         "L1 distance", "The sum of all changes, each without its sign: small where little changed."
     ),
@@ -61,7 +63,7 @@ MEASURES = {
         "The share of judges that read the counterfactual as its new class. Judges are other "
         "models that never guided the search; they can be wrong too.",
     ),
-    "stays_original": Words(
+    "stays original": Words(
         "judges: still original", "The share of judges that still read the original class."
     ),
     "diversity": Words(

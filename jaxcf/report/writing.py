@@ -16,7 +16,8 @@ from jaxcf.report.page import page
 from jaxcf.report.rows import columns, flattened, measures, numbers, own_messages, statuses
 from jaxcf.report.searches import searches
 from jaxcf.report.wording import measure_words
-from jaxcf.row_measures import EitherExplanations, core_of
+from jaxcf.row_measures import EitherExplanations
+from jaxcf.run_folder import core_of
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.version import __version__
 

@@ -16,10 +16,12 @@ function rowName(row) {
   return source === row ? `Row ${row}` : `Row ${row}, of input row ${source}`;
 }
 
-function inWords(row) {
+// The same for the eye and the ear: screen readers know no arrows.
+function spokenDecision(row) {
   const before = className(columns.originalClass[row]);
-  const after = isFound(row) ? ` to ${className(columns.newClass[row])}` : "";
-  return `${rowName(row)}: ${before}${after}, ${statusOf(row).label}`;
+  if (!isFound(row)) return before;
+  return [before, element("span", { "aria-hidden": "true" }, " → "),
+    element("span", { class: "unseen" }, " to "), className(columns.newClass[row])];
 }
 
 function cardNumbers(row) {
@@ -35,8 +37,9 @@ const briefly = (label) => label.replace(/ distance$| after$/, "");
 
 function card(row, place) {
   const found = isFound(row);
-  const link = element("a", { href: `#row=${row}`, class: "card-link", "aria-label": inWords(row) },
-    element("span", { class: "card-decision" }, decision(row)),
+  const link = element("a", { href: `#row=${row}`, class: "card-link" },
+    element("span", { class: "card-decision" }, spokenDecision(row)),
+    " ",
     element("span", { class: "card-row" }, rowName(row)));
   const body = element("div", { class: "card-body" });
   const made = element("li", {
@@ -49,11 +52,15 @@ function card(row, place) {
     found ? "✓ found" : `✗ ${payload.messages[row] ?? statusOf(row).label}`),
   body,
   element("p", { class: "card-numbers" }, cardNumbers(row)));
-  if (payload.kind === "picture") fillWithPictures(body, row);
+  if (payload.kind === "picture" && !isDrawable(row)) body.append(undrawable());
+  else if (payload.kind === "picture") fillWithPictures(body, row);
   else if (payload.kind === "features") fillWithChanges(body, row);
   else body.append(element("p", { class: "hint" }, "Rows of this shape are not drawn."));
   return made;
 }
+
+const undrawable = () =>
+  element("p", { class: "hint" }, "Not drawn: the row holds values that are no finite numbers.");
 
 async function fillWithPictures(body, row) {
   const names = [["original", "original"], ["counterfactual", isFound(row) ? "counterfactual" : "best attempt"]];

@@ -69,7 +69,7 @@ function asTable(caption, heads, rows) {
   const holder = element("details", { class: "numbers" }, element("summary", {}, "as a table"));
   holder.addEventListener(
     "toggle",
-    () => holder.append(element("div", { class: "wide" }, table(caption, heads, rows))),
+    () => holder.append(wideTable(caption, heads, rows)),
     { once: true },
   );
   return holder;

@@ -71,6 +71,8 @@ const isFound = (row) => columns.status[row] === FOUND;
 const statusOf = (row) => payload.statuses[columns.status[row]];
 const className = (label) => (label < 0 ? "no class" : (classes[label] ?? String(label)));
 const valueOf = (key, row) => measures.get(key)?.values[row] ?? null;
+// A row that holds no numbers has no picture; black would be a lie.
+const isDrawable = (row) => statusOf(row).name !== "invalid_input";
 const messageOf = (row) => payload.messages[row] ?? statusOf(row).message;
 const hasJudges = measures.has("oracle");
 const detailed = new Map(payload.searches.rows.map((row, place) => [row, place]));

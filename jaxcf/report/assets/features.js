@@ -56,6 +56,5 @@ function featureTable(caption, named, onlyPlaces = null) {
         ? element("strong", {}, entry(place, values[place]))
         : entry(place, values[place])),
   ]);
-  return element("div", { class: "wide" },
-    table(caption, ["feature", ...named.map(([name]) => name)], rows, { class: "features" }));
+  return wideTable(caption, ["feature", ...named.map(([name]) => name)], rows, { class: "features" });
 }

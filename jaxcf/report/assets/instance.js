@@ -78,6 +78,7 @@ function comparisonPart(row) {
 }
 
 function contentPart(row, original, counterfactual, other) {
+  if (payload.kind === "picture" && !isDrawable(row)) return undrawable();
   if (payload.kind === "picture") return picturePart(row, original, counterfactual, other);
   if (payload.kind === "features") return featurePart(row, original, counterfactual, other);
   return element("p", { class: "hint" },

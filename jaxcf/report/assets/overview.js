@@ -65,8 +65,8 @@ function showOutcomes() {
     return [label, whole.format(number), percent(number / count), message,
       fill(button, { "aria-label": `Show the rows with the outcome ${label}` }, [])];
   });
-  byId("outcomes").append(element("div", { class: "wide" },
-    table("What became of the rows", ["outcome", "rows", "share", "meaning", ""], lines, { class: "outcomes" })));
+  byId("outcomes").append(wideTable("What became of the rows",
+    ["outcome", "rows", "share", "meaning", ""], lines, { class: "outcomes" }));
 }
 
 // Filter, and bring what was asked for into view.
@@ -192,14 +192,14 @@ function showComparison() {
     [label, whole.format(n), format(one), format(other),
       n ? `${format(difference)} [${format(lower)}, ${format(upper)}]` : "–"]);
   byId("comparison-content").append(
-    element("div", { class: "wide" }, table(`Rows, of ${whole.format(count)}`, ["", "rows", "share"], counts)),
-    element("div", { class: "wide" }, table("Means over the rows found by both", ["", "rows", first, second,
-      `${second} − ${first}, with its 95 % interval`], differences)),
+    wideTable(`Rows, of ${whole.format(count)}`, ["", "rows", "share"], counts),
+    wideTable("Means over the rows found by both", ["", "rows", first, second,
+      `${second} − ${first}, with its 95 % interval`], differences),
     element("p", { class: "hint" }, "A difference is real, as far as these rows go, where its interval doesn't hold 0. Rows that only one run found are in none of these means."));
 }
 
 function showSettings() {
   const versions = Object.entries(payload.versions);
-  byId("settings").append(table("Settings and versions", ["name", "value"],
+  byId("settings").append(wideTable("Settings and versions", ["name", "value"],
     [...payload.settings, ...versions], { class: "settings" }));
 }

@@ -65,7 +65,8 @@ function quantile(sorted, share) {
 }
 
 function table(caption, heads, rows, attributes = {}) {
-  const head = heads.map((text) => element("th", { scope: "col" }, text));
+  const head = heads.map((text) =>
+    text ? element("th", { scope: "col" }, text) : element("td"));
   const body = rows.map(([first, ...cells]) =>
     element(
       "tr",
@@ -81,6 +82,12 @@ function table(caption, heads, rows, attributes = {}) {
     element("thead", {}, element("tr", {}, head)),
     element("tbody", {}, body),
   );
+}
+
+// A table that scrolls by itself where it is wider than the page; by keyboard too.
+function wideTable(caption, heads, rows, attributes = {}) {
+  return element("div", { class: "wide", tabindex: 0, role: "group", "aria-label": caption },
+    table(caption, heads, rows, attributes));
 }
 
 function help(text) {

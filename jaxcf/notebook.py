@@ -141,12 +141,11 @@ def _page(
     share = f" ({100 * found / count:.1f} %)" if count else ""
     codes, counts = np.unique(explanations.status[~explanations.found], return_counts=True)
     reasons = [
-        [str(number), Status(code).name.lower().replace("_", " "), Status(code).message]
-        for code, number in zip(codes, counts, strict=True)
+        [str(number), Status(code).message] for code, number in zip(codes, counts, strict=True)
     ]
     parts = [f"<strong>{found} of {count} found{share}</strong>"]
     parts += [_table(reasons)] if reasons else []
-    parts.append(_table([["median of the found rows", ""], *map(list, medians.items())]))
+    parts.append(_table(medians.items(), ["", "median of the found rows"]))
     parts += [middle, _transitions(explanations, class_names)]
     settings = json.dumps(dict(explanations.settings), indent=1, default=str)
     seconds = ", ".join(f"{name} {value:.2f}" for name, value in explanations.seconds.items())
@@ -200,10 +199,14 @@ def _strip(explanations: "Explanations") -> str:
     pairs = np.stack([explanations.original[rows], explanations.counterfactual[rows]])
     low, high = value_range(pairs)
     pairs = ((pairs - low) / (high - low)).reshape(*pairs.shape[:4], -1)
-    # One line of originals, one of counterfactuals: [2, k, h, w, c] to [2 h, k w, c].
-    lines = pairs.transpose(0, 2, 1, 3, 4).reshape(2 * pairs.shape[2], -1, pairs.shape[4])
+    pictures = np.ones((*pairs.shape[:4], 4), np.float32)
+    pictures[..., :3] = pairs
+    # Clear pixels between them, which have the notebook's colour.
+    pictures = np.pad(pictures, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)))
+    # One line of originals, one of counterfactuals: [2, k, h, w, 4] to [2 h, k w, 4].
+    lines = pictures.transpose(0, 2, 1, 3, 4).reshape(2 * pictures.shape[2], -1, 4)
     content = io.BytesIO()
-    imsave(content, np.broadcast_to(lines, (*lines.shape[:2], 3)), format="png")
+    imsave(content, lines, format="png")
     data = base64.b64encode(content.getvalue()).decode()
     return (
         f'<p><img alt="{shown} originals above their counterfactuals" '
@@ -214,7 +217,7 @@ def _strip(explanations: "Explanations") -> str:
 
 def _table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
     def line(cells: Sequence[str], kind: str) -> str:
-        style = ' style="text-align:left"'
+        style = ' style="text-align:left;padding:1px 8px"'
         return f"<tr>{''.join(f'<{kind}{style}>{html.escape(c)}</{kind}>' for c in cells)}</tr>"
 
     heading = f"<thead>{line(head, 'th')}</thead>" if head else ""

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 PROJECTIONS = ("pca", "tsne")
 
+# Fewer rows can be drawn larger.
+_MANY_ROWS = 1000
+
 # More prototypes than this hide what they lie among.
-_MOST_PROTOTYPES = 100
+_MOST_PROTOTYPES = 40
 
 
 class Plane(NamedTuple):
@@ -112,9 +115,9 @@ def encoded_rows(
         x: `[n, *shape]`, finite, n >= 2.
         ax: to draw on; None for a new figure.
         explanations: whose prototypes are shown, with arrows from the originals to the
-            counterfactuals (along the path where it was recorded; dotted where none was found). Few
-            of them, or they hide each other. None shows the prototypes that up to 100 of the rows
-            are drawn to (eq. 2).
+            counterfactuals (with "pca" along the path, where it was recorded; dotted where none was
+            found). Few of them, or they hide each other. None shows the prototypes that up to 40 of
+            the rows are drawn to (eq. 2).
         class_names: one per class; their numbers where not given.
         projection: "pca" or "tsne", see `project`.
 
@@ -146,6 +149,7 @@ def encoded_rows(
     params = fitted.options.params
     probabilities, encodings = describe_all(fitted.models, params, x, Failures(warn=False))
     classes = probabilities.argmax(axis=1)
+    width = encodings[0].size
     ways: list[np.ndarray] = []
     found = np.empty(0, bool)
     if explanations is None:
@@ -157,15 +161,14 @@ def encoded_rows(
         moved = (explanations.perturbation != 0).reshape(len(explanations), -1).any(axis=1)
         shown = explanations[moved]
         found = shown.found
-        ways = [
-            encode_all(fitted.models, params, _points(shown, row)).reshape(-1, encodings[0].size)
-            for row in range(len(shown))
-        ]
+        # t-SNE pushes the points of a path apart, into a zigzag.
+        along = shown.path is not None and projection == "pca"
+        routes = [_points(shown, row, along) for row in range(len(shown))]
+        if routes:
+            encoded = encode_all(fitted.models, params, np.concatenate(routes)).reshape(-1, width)
+            ways = np.split(encoded, np.cumsum([len(one) for one in routes])[:-1])
     present = np.unique(target[target >= 0])
-    marked = [
-        np.unique(prototype[target == label].reshape(-1, encodings[0].size), axis=0)
-        for label in present
-    ]
+    marked = [np.unique(prototype[target == label].reshape(-1, width), axis=0) for label in present]
     plane = project(encodings.reshape(len(x), -1), *marked, *ways, method=projection)
     points, *placed = plane.points
     ax = latent_space(
@@ -174,6 +177,7 @@ def encoded_rows(
         ax,
         prototypes=dict(zip(present.tolist(), placed, strict=False)),
         class_names=names,
+        size=5.0 if len(x) > _MANY_ROWS else 7.0,
     )
     for way, arrived in zip(placed[len(marked) :], found, strict=True):
         _draw_way(ax, way, bool(arrived))
@@ -184,10 +188,10 @@ def encoded_rows(
     return ax
 
 
-def _points(explanations: "Explanations", row: int) -> np.ndarray:
-    """From the original to the counterfactual, by way of the path where it was recorded."""
+def _points(explanations: "Explanations", row: int, along: bool) -> np.ndarray:
+    """From the original to the counterfactual, straight or along the path."""
     ends = explanations.original[row], explanations.counterfactual[row]
-    if explanations.path is None:
+    if not along or explanations.path is None:
         return np.stack(ends)
     path = explanations.path[row]
     reached = np.isfinite(path.reshape(len(path), -1)).all(axis=1)

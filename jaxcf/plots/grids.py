@@ -122,6 +122,10 @@ def title(
     return f"{before} → {after}" if narrow else f"{before}\n→ {after}"
 
 
+def _longest_line(titles: Sequence[str]) -> int:
+    return max(len(line) for one in titles for line in one.split("\n"))
+
+
 def _images(explanations: "Explanations", ax: "Axes | None", titles: list[str]) -> "Axes":
     count, height, width = explanations.original.shape[:3]
     height /= width
@@ -138,7 +142,8 @@ def _images(explanations: "Explanations", ax: "Axes | None", titles: list[str]) 
         for column, image in enumerate(images):
             corner = place_image(ax, image, line, column, ends, colours=colours, framed=True)
     frame_mosaic(ax, *corner)
-    ax.set_xticks(column_places(count), titles, fontsize=9)
+    # So that long names don't run into each other.
+    ax.set_xticks(column_places(count), titles, fontsize=min(9, 140 / _longest_line(titles)))
     ax.xaxis.tick_top()
     labels = ["original", "counterfactual", f"difference\n(to ±{reach:.2g})"]
     ax.set_yticks(line_places(3, height), labels, rotation=90, va="center", ha="center")
@@ -155,18 +160,21 @@ def _changes(
     changed = np.argsort(-largest, kind="stable")[: max(np.count_nonzero(largest), 1)]
     shown, left_out = changed[:_MOST_FEATURES], changed[_MOST_FEATURES:]
     count, reach = len(change), float(largest.max()) or 1.0
+    digits = max(0, 1 - int(np.floor(np.log10(reach))))
     longest = max(len(names[feature]) for feature in shown)
-    ax = axes_or_new(ax, 0.75 * count + 0.08 * longest + 0.3, 0.27 * len(shown) + 0.8)
+    width = 0.085 * max(_longest_line(titles), 7)
+    ax = axes_or_new(ax, width * count + 0.08 * longest + 0.3, 0.27 * len(shown) + 0.8)
     ax.imshow(change[:, shown].T, cmap=DIFFERENCE, vmin=-reach, vmax=reach, aspect="auto")
     for column in range(count):
         for line, feature in enumerate(shown):
             value = change[column, feature]
             if value:
                 dark = abs(value) > 0.6 * reach
+                text = f"{value:+.{digits}f}"
                 ax.text(
                     column,
                     line,
-                    f"{value:+.2g}",
+                    text if float(text) else "≈ 0",
                     ha="center",
                     va="center",
                     fontsize=8,

@@ -73,7 +73,8 @@ def search_path(
     path = _reached(explanations, row, explanations.path[row])
     heading = _heading(explanations, row, class_names)
     if is_image(path.shape[1:]):
-        return _images(path, explanations.counterfactual[row], ax, num_points, heading)
+        found = bool(explanations.found[row])
+        return _images(path, explanations.counterfactual[row], ax, num_points, heading, found)
     names = names_or_numbers("features", feature_names, path[0].size, "feature ")
     change = (path - explanations.original[row]).reshape(len(path), -1)
     return _curves(change, explanations.perturbation[row].ravel(), ax, names, heading)
@@ -84,7 +85,7 @@ def search_losses(
     row: int,
     ax: "Axes | None" = None,
     *,
-    log: bool = False,
+    log: bool = True,
     class_names: Sequence[str] | None = None,
 ) -> "Axes":
     """Every weighted loss term of one search over its updates, and their sum.
@@ -93,7 +94,8 @@ def search_losses(
         explanations: with their history.
         row: which one; negative numbers count from the end.
         ax: to draw on; None for a new figure.
-        log: whether the values have a logarithmic axis, on which only positive ones show.
+        log: whether the values have a logarithmic axis, on which only positive ones show; the terms
+            often differ a thousandfold.
         class_names: one per class; their numbers where not given.
 
     Returns:
@@ -123,9 +125,12 @@ def search_losses(
     recorded = np.stack([explanations.history[name][row] for name in names], axis=1)
     terms = _reached(explanations, row, recorded)
     heading = _heading(explanations, row, class_names)
-    ax = axes_or_new(ax, 5, 3.2)
+    ax = axes_or_new(ax, 5.5, 3.2)
     updates = np.arange(len(terms))
     ax.plot(updates, terms.sum(axis=1), color=QUIET, linewidth=3.5, alpha=0.7, label="sum")
+    if log:
+        # Else a curve would drop out of the picture where its term is 0.
+        terms = np.where(terms > 0, terms, np.nan)
     for place, name in enumerate(names):
         chosen = look(place)
         ax.plot(
@@ -144,7 +149,7 @@ def search_losses(
     if log:
         ax.set_yscale("log")
     ax.set_title(heading, fontsize=10)
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     tidy(ax)
     return ax
 
@@ -171,7 +176,12 @@ def _some(count: int, place: int) -> tuple[int, int]:
 
 
 def _images(
-    path: np.ndarray, counterfactual: np.ndarray, ax: "Axes | None", num_points: int, heading: str
+    path: np.ndarray,
+    counterfactual: np.ndarray,
+    ax: "Axes | None",
+    num_points: int,
+    heading: str,
+    found: bool,
 ) -> "Axes":
     last = len(path) - 1
     # Best so far, or mended after the search: not where the path ends.
@@ -179,12 +189,13 @@ def _images(
     updates = np.unique(np.linspace(0, last, num_points - apart).round().astype(int))
     images = path[updates]
     labels = [str(update) for update in updates.tolist()]
-    labels[-1] = f"update {last}"
     labels[0] = "original"
     if apart:
         images = np.concatenate([images, counterfactual[None]])
-        labels.append("counterfactual")
-    ax = path_strip(images, labels, ax, value_range=value_range(images))
+        labels.append("")
+    labels[-1] += "\ncounterfactual" if found else "\nbest effort"
+    ax = axes_or_new(ax, 1.15 * len(images), 1.1 * images.shape[1] / images.shape[2] + 0.8)
+    path_strip(images, labels, ax, value_range=value_range(images))
     ax.set_title(heading, fontsize=10)
     return ax
 

@@ -120,11 +120,9 @@ def column_directions(
     ax.set_xlim(0, 1.12 * ends.max() or 1)
     if left_out:
         most = 100 * sum(columns[left_out[0]])
-        ax.set_title(
-            f"{title}{', ' if title else ''}{len(left_out)} more changed in {most:.0f} % at most",
-        )
+        ax.set_xlabel(f"{ax.get_xlabel()}\n({len(left_out)} more: in {most:.0f} % at most)")
     if ends.any():
-        ax.legend(fontsize=8, loc="lower right")
+        ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return ax
 
 
@@ -207,8 +205,8 @@ def _finish_bars(ax: "Axes", columns: Sequence[str], title: str) -> None:
     ax.set_yticks(range(len(columns)), columns)
     ax.set_ylim(len(columns) - 0.4, -0.6)
     ax.set_xlim(left=0)
-    ax.set_xlabel("share of counterfactuals in which the column changed")
-    ax.set_title(title)
+    ax.set_xlabel("share of counterfactuals in which the column changed", fontsize=9)
+    ax.set_title(title, fontsize=10)
     tidy(ax)
 
 

@@ -79,9 +79,13 @@ def transitions(
         if counts[:, part].size:
             first, last = places[part][[0, -1]]
             extent = (first - 0.5, last + 0.5, lines - 0.5, -0.5)
-            # To beyond the most, or the darkest cell would hide its number.
-            ax.imshow(counts[:, part], cmap=colours, vmin=0, vmax=1.25 * most, extent=extent)
-    for line, column in np.argwhere(counts):
+            # From below 0, or the ends couldn't be seen where all are found; to beyond the most, or
+            # the darkest cell would hide its number.
+            limits = {"vmin": -0.1 * most, "vmax": 1.25 * most, "aspect": "auto"}
+            ax.imshow(counts[:, part], cmap=colours, extent=extent, **limits)
+    written = counts > 0
+    written[:, len(afters) :] = True
+    for line, column in np.argwhere(written):
         ax.text(
             float(places[column]),
             float(line),

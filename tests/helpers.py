@@ -266,9 +266,11 @@ def made_explanations(shape: tuple[int, ...], n: int = 6, **changes: Any) -> Exp
 
 def pixels(axes: Any) -> np.ndarray:
     """The figure of some axes as it looks, `[height, width, 3]`, 0 to 255."""
-    figure = axes.get_figure(root=True)
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(axes.get_figure(root=True))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def texts(axes: Any) -> list[str]:

@@ -3,7 +3,9 @@
 import builtins
 import json
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -169,6 +171,31 @@ def test_a_table_has_one_line_per_row(mixed):
     assert table["im1"].tolist() == list(range(6))
     np.testing.assert_array_equal(table["l1"], mixed.l1)
     np.testing.assert_array_equal(table["loss_l2"], mixed.losses["l2"])
+    part = mixed[mixed.found][::-1].to_pandas()
+    np.testing.assert_array_equal(part["row"], np.flatnonzero(mixed.found)[::-1])
+
+
+def test_a_table_holds_names_and_probabilities_where_asked_to(mixed):
+    table = mixed.to_pandas(class_names=["a", "b", "c"], probabilities=True)
+    known = mixed.original_class >= 0
+    assert table["original_class"].isna().tolist() == (~known).tolist()
+    named = ["abc"[label] for label in mixed.original_class[known]]
+    assert table["original_class"][known].tolist() == named
+    for place, name in enumerate("abc"):
+        np.testing.assert_array_equal(table[f"probability_{name}"], mixed.probabilities[:, place])
+    numbered = mixed.to_pandas(probabilities=True)
+    np.testing.assert_array_equal(numbered["original_class"], mixed.original_class)
+    assert list(numbered.columns[-3:]) == [f"probability_{label}" for label in range(3)]
+    with pytest.raises(ValueError, match="got 2 names for 3 classes"):
+        mixed.to_pandas(class_names=["a", "b"])
+
+
+def test_the_columns_of_a_table_are_documented(mixed):
+    page = (Path(__file__).parent.parent / "docs" / "summary.md").read_text()
+    part = page.partition("## The columns of to_pandas")[2].partition("\n## ")[0]
+    for column in mixed.to_pandas(probabilities=True):
+        kind = re.sub("^(loss|probability)_.*", r"\1_NAME", str(column))
+        assert f"`{kind}`" in part or column in mixed.scores, column
 
 
 def test_without_pandas_the_table_says_how_to_get_it(mixed, monkeypatch):

@@ -90,5 +90,5 @@ def test_what_cannot_be_laid_out_is_named():
     with pytest.raises(ValueError, match=r"of rows of shape \(8, 8, 1\), but the explainer is of"):
         fitted.plot_latent(x, explanations=of_images)
     x[3, 0] = np.nan
-    with pytest.raises(ValueError, match="1 of 8 rows hold NaN or infinite values, .* row 3"):
+    with pytest.raises(ValueError, match=r"1 of 8 rows hold NaN or infinite values, .* row 3"):
         fitted.plot_latent(x)

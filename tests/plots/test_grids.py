@@ -28,7 +28,7 @@ def test_images_show_original_counterfactual_and_difference(shape):
 
 def test_the_images_stand_apart_and_all_are_in_the_picture():
     axes = plots.grid(made_explanations((8, 6, 1)), num_columns=4)
-    extents = [image.get_extent() for image in axes.images]
+    extents = [tuple(image.get_extent()) for image in axes.images]
     assert len(set(extents)) == 12
     for index, (left, right, bottom, top) in enumerate(extents):
         for other in extents[:index]:

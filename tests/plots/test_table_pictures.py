@@ -57,7 +57,8 @@ def test_bars_are_parted_by_direction():
     bars = {bar.get_label(): bar for bar in axes.containers}
     assert list(bars) == ["rose", "fell", "replaced"]
     assert [bar.get_width() for bar in bars["rose"]] == [0.5, 0, 0]
-    assert [(bar.get_x(), bar.get_width()) for bar in bars["fell"]][0] == (0.5, 0.25)
+    first = bars["fell"].patches[0]
+    assert (first.get_x(), first.get_width()) == (0.5, 0.25)
     hatches = {bar.patches[0].get_hatch() for bar in bars.values()}
     assert len(hatches) == 3
     short: Any = plots.column_directions(columns, num_columns=1)

@@ -81,7 +81,7 @@ def commands(page: Path) -> list[list[str]]:
     for line in [*lines, *spoken]:
         for command in re.split(r" && |^\$ ", line):
             words = shlex.split(command, comments=True)
-            if words and Path(words[0]).name == "jaxcf":
+            if words and Path(words[0]).name == "jaxcf" and "COMMAND" not in words:
                 found.append(words[1:])
     return found
 

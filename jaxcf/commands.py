@@ -175,9 +175,21 @@ def _config(
             "train_rows": len(dataset.x_train),
             "test_rows": len(dataset.x_test),
             "classes": [str(name) for name in dataset.class_names],
+            **_features(dataset),
         },
         "models": models_from,
         "settings": dict(explanations.settings),
+    }
+
+
+def _features(dataset: Dataset) -> dict[str, Any]:
+    """Names and units of a table's columns: original = x * scale + offset."""
+    if dataset.feature_names is None or dataset.offset is None or dataset.scale is None:
+        return {}
+    return {
+        "features": [str(name) for name in dataset.feature_names],
+        "offset": dataset.offset.tolist(),
+        "scale": dataset.scale.tolist(),
     }
 
 

@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 # In float32 a bound or a value on the grid is a multiple of the step only to this share of one.
 _GRID_TOLERANCE = 0.05
 
+Range = tuple[Any, Any]
+
 
 class Grid(NamedTuple):
     """The values that the features of one instance may take, where not all within the range.
@@ -333,6 +335,14 @@ def check_range(
     if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
         raise ValueError(f"{name} needs lower <= upper everywhere, and no NaN")
     return lower, upper
+
+
+def range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
+    """The range asked for; where none is, what the training rows span, which binds no other row."""
+    if given is not None:
+        return FeatureRange(*check_range(given, x_train.shape[1:]), strict=True)
+    axes = 0 if x_train.ndim == 2 else None
+    return FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)
 
 
 def _bound(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from jaxcf import detailing, prototypes, run
 from jaxcf.batches import Restore, plan
 from jaxcf.blackbox import BlackBox
-from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
+from jaxcf.constraints import Constraints, FeatureRange, Range, range_of, resolve
 from jaxcf.descriptions import describe_training
 from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
@@ -29,7 +29,6 @@ from jaxcf.trust import Trust, trust_of
 
 __all__ = ["Explainer", "ExplanationInterrupted", "FittedExplainer", "Progress"]
 
-Range = tuple[Any, Any]
 OnProgress = Callable[[Progress], None]
 
 
@@ -214,7 +213,7 @@ class Explainer:
             training_class=np.where(sure, classes, -1),
             shape=x_train.shape[1:],
             latent_shape=latent_shape,
-            feature_range=_range_of(self.feature_range, x_train),
+            feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
         )
 
@@ -279,7 +278,8 @@ class FittedExplainer:
             num_alternatives: counterfactuals per row and target, >= 1, each led by another
                 prototype: the usual one, then k-means centroids of the allowed classes that lie
                 near the row and far from those already taken. `source_row` says whose they are.
-            on_progress: called now and then with a `Progress`.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
+                is a context manager, it is entered meanwhile.
             restore: brings counterfactuals into a final form before the model confirms them, such
                 as the exact values of a table: from points `[m, *shape]` and the rows of `x` they
                 belong to, `[m]`, to points.
@@ -306,10 +306,13 @@ class FittedExplainer:
         feasible = resolve(constraints, self.feature_range, x)
         batch = plan(x, target, feasible, self.num_classes, num_alternatives, restore)
         search = run.Run(self, on_progress, len(batch.x), feasible.num_levels)
+        answers = search.explain([batch])
         try:
-            return next(search.explain([batch]))
+            return next(answers)
         except KeyboardInterrupt:
             raise ExplanationInterrupted(search.unfinished(batch)) from None
+        finally:
+            answers.close()
 
     def stream(
         self,
@@ -323,7 +326,8 @@ class FittedExplainer:
         Args:
             batches: arrays `[n, *shape]`, pulled when lanes fall free.
             target: None, or one class for all rows.
-            on_progress: called now and then with a `Progress`.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
+                is a context manager, it is entered meanwhile.
 
         Yields:
             The explanations of each batch, in order. The lanes stay full across batches, so small
@@ -391,10 +395,3 @@ class FittedExplainer:
                 f"training{hint}"
             )
         return x
-
-
-def _range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
-    if given is not None:
-        return FeatureRange(*check_range(given, x_train.shape[1:]), strict=True)
-    axes = 0 if x_train.ndim == 2 else None
-    return FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)

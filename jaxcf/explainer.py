@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from jaxcf import detailing, prototypes, run
 from jaxcf.batches import Restore, plan
 from jaxcf.blackbox import BlackBox
+from jaxcf.blocks import block_size
 from jaxcf.constraints import Constraints, FeatureRange, Range, range_of, resolve
 from jaxcf.descriptions import describe_training
 from jaxcf.details import Details
@@ -382,7 +383,7 @@ class FittedExplainer:
         if constraints is not None:
             constraints = constraints.of_rows(part.source_row, self.shape)
         allowed = detailing.allowed_classes(part, target)
-        counts = num_points, num_neighbours
+        counts = num_points, num_neighbours, block_size(len(explanations))
         details = detailing.look_closer(self, part, x_train, allowed, constraints, *counts)
         return replace(details, rows=chosen)
 

@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 # In float32 a bound or a value on the grid is a multiple of the step only to this share of one.
 _GRID_TOLERANCE = 0.05
 
+Range = tuple[Any, Any]
+
 
 class Grid(NamedTuple):
     """The values that the features of one instance may take, where not all within the range.
@@ -198,7 +200,7 @@ class FeatureRange(NamedTuple):
     strict: bool
 
 
-def range_of(given: tuple[ArrayLike, ArrayLike] | None, x_train: np.ndarray) -> FeatureRange:
+def range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
     """The range asked for; else what the training rows span.
 
     Args:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jaxcf.blackbox import BlackBox
+from jaxcf.blocks import block_size
 from jaxcf.detailing import allowed_classes, choose_rows, look_closer
 from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
@@ -269,6 +270,7 @@ class FittedTableExplainer:
             read.constraints,
             num_points,
             num_neighbours,
+            block_size(len(explanations)),
         )
         return replace(details, rows=chosen)
 

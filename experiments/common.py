@@ -26,7 +26,7 @@ from jaxcf.models import Judge, ModelSet
 from jaxcf.terminal import Terminal
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.artist import Artist
 
 CODE_CHANNELS = 8
 """Channels of the second set of class autoencoders: the paper's keep an 8-channel 7x7 code."""
@@ -183,14 +183,13 @@ def load_judges(options: argparse.Namespace, dataset: Dataset) -> tuple[Judge, .
     path = _kept(options, f"{dataset.name}-judges")
     if not path.exists():
         say(f"training judges for {dataset.name}, to be kept in {path}")
-        with Terminal(quiet=False).training() as on_progress:
-            judges = models.train_judges(
-                _whole(options),
-                updates=_QUICK_UPDATES if options.quick else None,
-                on_progress=on_progress,
-            )
-        models.save_judges(path, judges)
-    return models.load_judges(path)
+    with Terminal(quiet=False).training() as on_progress:
+        return models.kept_judges(
+            path,
+            lambda: _whole(options),
+            updates=_QUICK_UPDATES if options.quick else None,
+            on_progress=on_progress,
+        )
 
 
 def _kept(options: argparse.Namespace, name: str) -> Path:
@@ -209,7 +208,7 @@ def write(
     rows: Sequence[Mapping[str, Any]],
     *,
     instances: Mapping[str, np.ndarray] | None = None,
-    figure: "Figure | None" = None,
+    figure: "Artist | None" = None,
     **extra: Any,
 ) -> Path:
     """Write what an experiment found.
@@ -219,7 +218,7 @@ def write(
         name: of the files, such as "table2".
         rows: the summary, one mapping per line; an `Interval` becomes three columns.
         instances: columns of equal length with one line per instance.
-        figure: drawn beside it.
+        figure: drawn beside it; or axes, for the figure that they are on.
         **extra: what else belongs into the JSON file.
 
     Returns:

@@ -129,7 +129,7 @@ class Run:
         grid = None
         if self._num_levels is not None:
             levels = jax.ShapeDtypeStruct((*shape, self._num_levels), jnp.float32)
-            grid = Grid(cast(Any, original), cast(Any, levels))
+            grid = Grid(*cast(Any, (original, original, levels)))
         leaves = (original, original_class, targets, prototype, original, original)
         return Instance(*cast(Any, leaves), grid=grid)
 

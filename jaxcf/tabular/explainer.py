@@ -19,7 +19,7 @@ from jaxcf.search import SearchOptions
 from jaxcf.tabular.category_values import Method, fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.explanations import TableExplanations
-from jaxcf.tabular.models import Takes, of_coordinates, predict_values
+from jaxcf.tabular.models import Takes, of_coordinates, predicted_classes
 from jaxcf.tabular.rules import ReadRules, Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table
@@ -127,8 +127,7 @@ class TableExplainer:
         like = table if self.takes == "table" else None
         classes = None
         if self.categories in ("mvdm", "abdm-mvdm"):
-            probabilities = predict_values(self.predict, self.params, schema, values, like)
-            classes = probabilities.argmax(axis=1)
+            classes = predicted_classes(self.predict, self.params, schema, values, like)
         numbers = fit_category_values(
             schema, values, classes, method=self.categories, weight=self.category_weight
         )
@@ -252,9 +251,12 @@ class FittedTableExplainer:
 
     def _target(self, target: Any) -> Any:
         names = self.options.class_names
-        if isinstance(target, str) and target != "each" and target not in (names or ()):
-            raise ValueError(f"there is no class named {target!r}; {_known(names)}")
-        return target if target == "each" else _numbers_for(target, names)
+        if isinstance(target, str):
+            if target == "each":
+                return target
+            if target not in (names or ()):
+                raise ValueError(f"there is no class named {target!r}; {_known(names)}")
+        return _numbers_for(target, names)
 
 
 def _known(names: tuple[str, ...] | None) -> str:

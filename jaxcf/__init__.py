@@ -3,6 +3,7 @@
 from jaxcf import attributions, data, metrics, presets, prototypes, solvers
 from jaxcf.blackbox import BlackBox
 from jaxcf.constraints import Constraints
+from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
 from jaxcf.estimators import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
@@ -19,6 +20,7 @@ __all__ = [
     "Candidate",
     "CentralDifferences",
     "Constraints",
+    "Details",
     "EngineOptions",
     "ExactJacobian",
     "Explainer",

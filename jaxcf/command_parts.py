@@ -1,4 +1,4 @@
-"""What the commands share: the names of their files, options of the search, and the summary."""
+"""What the commands share: options of the search, and the summary."""
 
 import argparse
 from dataclasses import replace
@@ -8,10 +8,6 @@ from typing import Any
 from jaxcf import solvers
 from jaxcf.explanations import Explanations
 from jaxcf.search import SearchOptions
-
-EXPLANATIONS_FILE = "explanations.npz"
-SUMMARY_FILE = "summary.json"
-CONFIG_FILE = "config.json"
 
 
 def asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -14,19 +14,21 @@ import numpy as np
 
 from jaxcf import data, metrics, models, presets, prototypes, storage, table_commands
 from jaxcf.cli import EXIT_INTERRUPTED
-from jaxcf.command_parts import (
-    CONFIG_FILE,
-    EXPLANATIONS_FILE,
-    SUMMARY_FILE,
-    asked,
-    changed_search,
-    summary_rows,
-)
+from jaxcf.command_parts import asked, changed_search, summary_rows
 from jaxcf.data import Dataset
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted
 from jaxcf.explanations import Explanations
 from jaxcf.models import ModelSet
+from jaxcf.run_folder import (
+    CONFIG_FILE,
+    EXPLANATION_FORMATS,
+    EXPLANATIONS_FILE,
+    SUMMARY_FILE,
+    core_of,
+    read_explanations,
+    read_run,
+)
 from jaxcf.terminal import Terminal
 from jaxcf.version import __version__
 
@@ -186,7 +188,8 @@ def _write_run(
 
 def _evaluate(options: argparse.Namespace) -> int:
     terminal = Terminal(quiet=options.quiet)
-    config, explanations = _read_run(options.run)
+    run = read_run(options.run)
+    config = run.config
     name, models_from = config["data"]["name"], config["models"]
     if config["data"].get("kind") == table_commands.KIND:
         raise ValueError(
@@ -196,7 +199,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     model_set = (
         models.pretrained(name) if models_from == "shipped" else models.load_models(models_from)
     )
-    explanations = _with_interpretability(explanations, model_set, options.eps)
+    explanations = _with_interpretability(run.core, model_set, options.eps)
     found = explanations.found
     num_classes = explanations.probabilities.shape[1]
     recorded = np.eye(num_classes, dtype=bool)[explanations.counterfactual_class[found]]
@@ -212,15 +215,6 @@ def _evaluate(options: argparse.Namespace) -> int:
     }
     terminal.table(f"{name}: predicted again", rows | summary_rows(explanations))
     return 0
-
-
-def _read_run(folder: Path) -> tuple[dict[str, Any], Explanations]:
-    config_file = folder / CONFIG_FILE
-    if not config_file.is_file():
-        raise FileNotFoundError(
-            f"{folder} is no run: it has no {CONFIG_FILE}; pass a folder written by `jaxcf explain`"
-        )
-    return storage.read_json(config_file), Explanations.load(folder / EXPLANATIONS_FILE)
 
 
 # --- train and info ------------------------------------------------------------------------
@@ -248,18 +242,17 @@ def _info(options: argparse.Namespace) -> int:
         rows["shipped weights"] = ", ".join(models.pretrained_names())
         terminal.table("jaxcf", rows)
     elif options.path.is_dir():
-        config, explanations = _read_run(options.path)
-        terminal.table(str(options.path), summary_rows(explanations))
-        terminal.table("settings", config["settings"])
+        run = read_run(options.path)
+        terminal.table(str(options.path), summary_rows(run.core))
+        terminal.table("settings", run.config["settings"])
     else:
         terminal.table(str(options.path), _describe_file(options.path))
     return 0
 
 
 def _describe_file(path: Path) -> Mapping[str, Any]:
-    _, metadata = storage.read_arrays(path)
-    if metadata.get("format") == "jaxcf.explanations":
-        return summary_rows(Explanations.load(path))
+    if storage.read_metadata(path).get("format") in EXPLANATION_FORMATS:
+        return summary_rows(core_of(read_explanations(path)))
     return models.load_models(path).metadata
 
 

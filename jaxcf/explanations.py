@@ -8,38 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf import metrics, storage
+from jaxcf import explanation_files, metrics, storage
 from jaxcf.status import Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
-
-SCHEMA_VERSION = 2
-
-_ARRAYS = (
-    "original",
-    "counterfactual",
-    "status",
-    "source_row",
-    "original_class",
-    "original_probabilities",
-    "counterfactual_class",
-    "probabilities",
-    "target_class",
-    "prototype",
-    "steps",
-    "prediction_weight",
-)
-_WHOLE_NUMBERS = (
-    "status",
-    "source_row",
-    "original_class",
-    "counterfactual_class",
-    "target_class",
-    "steps",
-)
-_TABLES = ("losses", "scores", "history")
 
 
 @dataclass(frozen=True)
@@ -141,10 +115,10 @@ class Explanations:
     def __getitem__(self, rows: Any) -> "Explanations":
         """The chosen rows, as explanations: a slice, a mask, row numbers or one row number."""
         chosen = np.atleast_1d(np.arange(len(self))[rows])
-        arrays = {name: getattr(self, name)[chosen] for name in _ARRAYS}
+        arrays = {name: getattr(self, name)[chosen] for name in explanation_files.ARRAYS}
         tables = {
             name: {key: values[chosen] for key, values in getattr(self, name).items()}
-            for name in _TABLES
+            for name in explanation_files.TABLES
         }
         path = None if self.path is None else self.path[chosen]
         return replace(self, **arrays, **tables, path=path)
@@ -233,18 +207,7 @@ class Explanations:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        for table in _TABLES:
-            arrays |= {f"{table}/{key}": value for key, value in getattr(self, table).items()}
-        if self.path is not None:
-            arrays["path"] = self.path
-        metadata = {
-            "format": "jaxcf.explanations",
-            "schema_version": SCHEMA_VERSION,
-            "settings": dict(self.settings),
-            "seconds": dict(self.seconds),
-        }
-        storage.write_arrays(path, arrays, metadata)
+        storage.write_arrays(path, explanation_files.pack(self), explanation_files.describe(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Explanations":
@@ -254,60 +217,4 @@ class Explanations:
             FileNotFoundError: if there is no such file.
             ValueError: if it isn't such a file, is damaged, or of another schema version.
         """
-        arrays, metadata = storage.read_arrays(path)
-        if metadata.get("format") != "jaxcf.explanations":
-            raise ValueError(f"{path} holds no explanations but {metadata.get('format')!r}")
-        if metadata.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(
-                f"{path} has schema version {metadata.get('schema_version')!r}; this jaxcf reads "
-                f"version {SCHEMA_VERSION}"
-            )
-        missing = [name for name in _ARRAYS if name not in arrays]
-        if missing:
-            raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}")
-        lengths = {name: array.shape[:1] for name, array in arrays.items()}
-        if len(set(lengths.values())) != 1:
-            raise ValueError(f"{path} is damaged: its arrays differ in length: {lengths}")
-        for name, array in arrays.items():
-            kind = "iu" if name in _WHOLE_NUMBERS else "biuf"
-            ndim = {"probabilities": 2, "original_probabilities": 2}.get(name, array.ndim)
-            if array.dtype.kind not in kind or array.ndim != ndim:
-                raise ValueError(
-                    f"{path} is damaged: {name} has dtype {array.dtype} and shape {array.shape}"
-                )
-        for one, other in (
-            ("counterfactual", "original"),
-            ("probabilities", "original_probabilities"),
-        ):
-            if arrays[one].shape != arrays[other].shape:
-                raise ValueError(
-                    f"{path} is damaged: {one} and {other} differ in shape, {arrays[one].shape} "
-                    f"and {arrays[other].shape}"
-                )
-        points, shape = arrays.pop("path", None), arrays["original"].shape
-        if points is not None and (points.ndim < 2 or points.shape[2:] != shape[1:]):
-            raise ValueError(
-                f"{path} is damaged: its path has shape {points.shape}, its rows {shape}"
-            )
-        for name in ("settings", "seconds"):
-            if not isinstance(metadata.get(name, {}), dict):
-                raise ValueError(f"{path} is damaged: its {name} are no JSON object")
-        unknown = set(np.unique(arrays["status"]).tolist()) - {int(code) for code in Status}
-        if unknown:
-            raise ValueError(f"{path} is damaged: unknown status codes {sorted(unknown)}")
-        tables: dict[str, dict[str, np.ndarray]] = {name: {} for name in _TABLES}
-        for name in arrays.keys() - set(_ARRAYS):
-            table, _, key = name.partition("/")
-            if table not in tables:
-                raise ValueError(f"{path} is damaged: unknown array {name!r}")
-        for name, array in arrays.items():
-            table, _, key = name.partition("/")
-            if table in tables:
-                tables[table][key] = array
-        content: dict[str, Any] = {name: arrays[name] for name in _ARRAYS} | tables
-        return cls(
-            **content,
-            path=points,
-            settings=metadata.get("settings", {}),
-            seconds=metadata.get("seconds", {}),
-        )
+        return cls(**explanation_files.unpack(path, *storage.read_arrays(path)))

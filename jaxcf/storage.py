@@ -4,13 +4,20 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 _METADATA = "metadata"
+
+# What each format is called, and what reads it.
+_FORMATS = {
+    "jaxcf.explanations": ("explanations", "jaxcf.Explanations"),
+    "jaxcf.table_explanations": ("explanations of a table", "jaxcf.tabular.TableExplanations"),
+    "jaxcf.details": ("details", "jaxcf.Details"),
+}
 
 
 def write_atomically(path: str | os.PathLike[str], write: Any) -> None:
@@ -105,10 +112,28 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         FileNotFoundError: if there is no such file.
         ValueError: if it isn't such a file, or is damaged.
     """
+    return _read(path)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read only the description of what `write_arrays` wrote.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it isn't such a file, or its description is damaged.
+    """
+    return _read(path, f"{_METADATA}.npy")[1]
+
+
+def _read(
+    path: str | os.PathLike[str], *members: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Some members of an archive, the description among them; all where none is named."""
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             arrays = {
-                name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()
+                name.removesuffix(".npy"): _member(archive, name)
+                for name in members or archive.namelist()
             }
         metadata = json.loads(arrays.pop(_METADATA).tobytes())
     except FileNotFoundError:
@@ -121,3 +146,61 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     if not isinstance(metadata, dict):
         raise ValueError(f"{path} is damaged: its description is no JSON object")
     return arrays, metadata
+
+
+def check_format(
+    path: str | os.PathLike[str], metadata: Mapping[str, Any], wanted: str, version: int
+) -> None:
+    """Raise unless a file's description is of the format and the schema version wanted.
+
+    Raises:
+        ValueError: if it is another; where jaxcf has a class for that, it is named.
+    """
+    given = metadata.get("format")
+    if given != wanted:
+        known = _FORMATS.get(given) if isinstance(given, str) else None
+        hint = "" if known is None else f": read it with {known[1]}.load"
+        raise ValueError(f"{path} holds no {_FORMATS[wanted][0]} but {given!r}{hint}")
+    if metadata.get("schema_version") != version:
+        raise ValueError(
+            f"{path} has schema version {metadata.get('schema_version')!r}; this jaxcf reads "
+            f"version {version}"
+        )
+
+
+def check_lengths(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise unless all arrays have the same number of rows.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    lengths = {name: array.shape[:1] for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"{path} is damaged: its arrays differ in length: {lengths}")
+
+
+def check_array(
+    path: str | os.PathLike[str], name: str, array: np.ndarray, kinds: str, ndim: int | None = None
+) -> None:
+    """Raise unless an array holds one of some kinds of numbers (numpy's letters, such as "iu").
+
+    Raises:
+        ValueError: if it doesn't, or hasn't so many dimensions as asked for.
+    """
+    if array.dtype.kind not in kinds or ndim not in (None, array.ndim):
+        raise ValueError(
+            f"{path} is damaged: {name} has dtype {array.dtype} and shape {array.shape}"
+        )
+
+
+def check_names(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], names: Sequence[str]
+) -> None:
+    """Raise unless all the arrays of some names are there.
+
+    Raises:
+        ValueError: if some are missing.
+    """
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}")

@@ -11,19 +11,13 @@ import numpy as np
 
 from jaxcf import data, prototypes, storage
 from jaxcf.cli import EXIT_INTERRUPTED, TABLE_OPTIONS
-from jaxcf.command_parts import (
-    CONFIG_FILE,
-    EXPLANATIONS_FILE,
-    SUMMARY_FILE,
-    asked,
-    changed_search,
-    summary_rows,
-)
+from jaxcf.command_parts import asked, changed_search, summary_rows
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
+from jaxcf.run_folder import CONFIG_FILE, EXPLANATIONS_FILE, SUMMARY_FILE
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
@@ -254,7 +248,7 @@ def _write_run(out: Path, explanations: TableExplanations, config: Mapping[str, 
     from jaxcf import plots
 
     summary = explanations.summary()
-    explanations.explanations.save(out / EXPLANATIONS_FILE)
+    explanations.save(out / EXPLANATIONS_FILE)
     write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations)
     storage.write_json(out / CONFIG_FILE, config)
     storage.write_json(out / SUMMARY_FILE, summary)

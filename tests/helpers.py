@@ -21,6 +21,7 @@ from jaxcf import (
     Objective,
     SearchOptions,
     solvers,
+    storage,
 )
 from jaxcf.objective import NAMED_OBJECTIVES
 
@@ -237,3 +238,34 @@ def search(rule: Any = "adam", **options: Any) -> SearchOptions:
 
 
 KINDS: dict[str, Any] = {"nearest": NearestMean(k=3), "kdtree": KDTree(), "kmeans": KMeans(k=2)}
+
+# --- damaging files ------------------------------------------------------------------------
+
+Damage = Callable[[dict[str, Any], dict[str, Any]], Any]
+"""Changes the arrays and the description of a file."""
+
+
+def without(*names: str) -> Damage:
+    """Take arrays out of a file."""
+    return lambda arrays, metadata: [arrays.pop(name) for name in names]
+
+
+def with_array(name: str, make: Callable[[np.ndarray], np.ndarray]) -> Damage:
+    """Change an array of a file, or add one."""
+
+    def change(arrays: dict[str, Any], metadata: dict[str, Any]) -> None:
+        arrays[name] = make(arrays.get(name, next(iter(arrays.values()))))
+
+    return change
+
+
+def with_metadata(**changes: Any) -> Damage:
+    """Change the description in a file."""
+    return lambda arrays, metadata: metadata.update(changes)
+
+
+def damage_file(path: Any, change: Damage) -> None:
+    """Write a file again with its content changed."""
+    arrays, metadata = storage.read_arrays(path)
+    change(arrays, metadata)
+    storage.write_arrays(path, arrays, metadata)

@@ -7,7 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import TABLES, assert_same_answers, mlp, objective, search
+from helpers import (
+    TABLES,
+    assert_same_answers,
+    damage_file,
+    mlp,
+    objective,
+    search,
+    with_array,
+    with_metadata,
+    without,
+)
 
 from jaxcf import Explanations, Objective, SearchOptions, Status, solvers, storage
 
@@ -196,21 +206,6 @@ def test_a_failing_save_leaves_the_old_file(mixed, tmp_path):
     assert os.listdir(tmp_path) == ["answers.npz"]
 
 
-def without(*names):
-    return lambda arrays, metadata: [arrays.pop(name) for name in names]
-
-
-def with_array(name, make):
-    def change(arrays, metadata):
-        arrays[name] = make(arrays[name]) if name in arrays else make(arrays["steps"])
-
-    return change
-
-
-def with_metadata(**changes):
-    return lambda arrays, metadata: metadata.update(changes)
-
-
 DAMAGES = [
     (without("status"), "is damaged: it lacks status"),
     (without("steps", "original"), "is damaged: it lacks original, steps"),
@@ -242,9 +237,7 @@ DAMAGES = [
 def test_a_file_that_holds_something_else_is_refused(mixed, tmp_path, change, message):
     path = tmp_path / "answers.npz"
     mixed.save(path)
-    arrays, metadata = storage.read_arrays(path)
-    change(arrays, metadata)
-    storage.write_arrays(path, arrays, metadata)
+    damage_file(path, change)
     with pytest.raises(ValueError, match=message):
         Explanations.load(path)
 

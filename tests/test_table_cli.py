@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcf import Explanations, Status, cli, storage
+from jaxcf import Status, cli, storage
 from jaxcf.data import read_table
-from jaxcf.tabular import Categorical, Numeric, Ordinal, Schema
+from jaxcf.run_folder import read_run
+from jaxcf.tabular import Categorical, Numeric, Ordinal, Schema, TableExplanations
 from jaxcf.tabular.rule_text import parse_rules
 
 FILES = {
@@ -63,13 +64,21 @@ def run(folder):
     return out
 
 
+def load(folder):
+    explanations = read_run(folder).explanations
+    assert isinstance(explanations, TableExplanations)
+    return explanations
+
+
 def read(folder):
     return read_table(folder / "counterfactuals.csv")
 
 
 def test_a_table_run_writes_the_documented_files(run):
     assert {file.name for file in run.iterdir()} == FILES
-    assert len(Explanations.load(run / "explanations.npz")) == len(read(run)["row"]) == 240
+    explanations = load(run)
+    assert len(explanations) == len(read(run)["row"]) == 240
+    np.testing.assert_array_equal(explanations.counterfactual["job"], read(run)["job"])
     with Image.open(run / "columns.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 10
 
@@ -184,7 +193,7 @@ def test_a_pipeline_of_the_table_is_explained(model_files, capsys):
     arguments = ["explain", str(model_files / "loans.csv"), "--label", "paid", "--limit", "40"]
     model = ["--model", str(model_files / "pipeline.joblib"), "--trust-model-file"]
     assert cli.main([*arguments, *model, "--rule", "age:frozen", "--out", "run"]) == 0
-    explanations = Explanations.load("run/explanations.npz")
+    explanations = load("run")
     assert explanations.found.mean() >= 0.85  # age may not change
     config = storage.read_json("run/config.json")
     assert config["model"]["takes"] == "table"
@@ -210,7 +219,7 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
     assert cli.main([*arguments, *model, "--model-takes", "input", "-q", "--out", "run"]) == 0
     assert storage.read_json("run/config.json")["model"]["accuracy"] is None
     assert storage.read_json("run/config.json")["data"]["classes"] == ["False", "True"]
-    assert Explanations.load("run/explanations.npz").found.all()
+    assert load("run").found.all()
 
 
 # --- errors ------------------------------------------------------------------------------------
@@ -275,7 +284,7 @@ def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):
     monkeypatch.setattr("jaxcf.commands.Terminal", Interrupting)
     arguments = ["explain", str(folder / "loans.csv"), "--label", "paid", "--lanes", "8", "-q"]
     assert cli.main([*arguments, "--out", "run"]) == cli.EXIT_INTERRUPTED
-    explanations = Explanations.load("run/explanations.npz")
+    explanations = load("run")
     assert set(explanations.status.tolist()) == {Status.FOUND, Status.INTERRUPTED}
     after = read(folder.__class__("run"))
     unfinished = after["jaxcf_status"] == "interrupted"

@@ -1,19 +1,27 @@
 """The counterfactuals of a table, in original units and names."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from jaxcf import explanation_files, storage
 from jaxcf.explanations import Explanations
 from jaxcf.status import Status
 from jaxcf.tabular.changes import changed_features
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
+from jaxcf.tabular.schema_files import coding_from_json, coding_to_json
 from jaxcf.tabular.tables import Table, read_columns
+
+FORMAT = "jaxcf.table_explanations"
+SCHEMA_VERSION = 1
+
+_ARRAYS = ("original_values", "values")
 
 
 class Change(NamedTuple):
@@ -42,7 +50,8 @@ class TableExplanations:
         coding: between the table and the coordinates.
         original_values: `[n, columns]`, see `Schema.read`; NaN where an entry can't be read.
         values: `[n, columns]`, of the counterfactuals; they obey the rules exactly.
-        like: the table that was given, whose kind `original` and `counterfactual` have.
+        like: the table that was given, whose kind `original` and `counterfactual` have; empty
+            where loaded from a file, which makes them mappings from names to columns.
         problems: why rows couldn't be read, by row of the table.
         class_names: one per class, if known.
     """
@@ -75,6 +84,66 @@ class TableExplanations:
     def found(self) -> Bool[np.ndarray, " n"]:
         """Whether each row has a counterfactual that the model confirmed."""
         return self.explanations.found
+
+    @property
+    def status(self) -> Int[np.ndarray, " n"]:
+        """`Status` codes."""
+        return self.explanations.status
+
+    @property
+    def source_row(self) -> Int[np.ndarray, " n"]:
+        """The row of the table that each row belongs to."""
+        return self.explanations.source_row
+
+    @property
+    def original_class(self) -> Int[np.ndarray, " n"]:
+        """What the model decides for the originals; -1 for invalid rows."""
+        return self.explanations.original_class
+
+    @property
+    def original_probabilities(self) -> Float[np.ndarray, "n classes"]:
+        """Class probabilities of the originals."""
+        return self.explanations.original_probabilities
+
+    @property
+    def counterfactual_class(self) -> Int[np.ndarray, " n"]:
+        """What the model decides for the counterfactuals; -1 for invalid rows."""
+        return self.explanations.counterfactual_class
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, "n classes"]:
+        """Class probabilities of the counterfactuals."""
+        return self.explanations.probabilities
+
+    @property
+    def target_class(self) -> Int[np.ndarray, " n"]:
+        """The class of the prototype; -1 where there is none."""
+        return self.explanations.target_class
+
+    @property
+    def steps(self) -> Int[np.ndarray, " n"]:
+        """Updates used."""
+        return self.explanations.steps
+
+    @property
+    def losses(self) -> Mapping[str, Float[np.ndarray, " n"]]:
+        """Each weighted loss term at the counterfactuals, in coordinates."""
+        return self.explanations.losses
+
+    @property
+    def scores(self) -> Mapping[str, Float[np.ndarray, " n"]]:
+        """Further values per row."""
+        return self.explanations.scores
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What produced this."""
+        return self.explanations.settings
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall time by part of the work."""
+        return self.explanations.seconds
 
     @property
     def messages(self) -> list[str]:
@@ -165,3 +234,63 @@ class TableExplanations:
         for place, (name, entries) in enumerate(read_columns(columns).items()):
             facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
         return facts
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one npz file, at once or not at all, without pickle.
+
+        All but the kind of table that was given (`like`).
+        """
+        arrays = explanation_files.pack(self.explanations)
+        arrays |= {name: getattr(self, name) for name in _ARRAYS}
+        metadata = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "explanations": explanation_files.describe(self.explanations),
+            "coding": coding_to_json(self.coding),
+            "problems": [[int(row), message] for row, message in self.problems.items()],
+            "class_names": None if self.class_names is None else list(map(str, self.class_names)),
+        }
+        storage.write_arrays(path, arrays, metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "TableExplanations":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it isn't such a file, is damaged, or of another schema version.
+        """
+        arrays, metadata = storage.read_arrays(path)
+        storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
+        storage.check_names(path, arrays, _ARRAYS)
+        storage.check_lengths(path, arrays)
+        own = {name: arrays.pop(name) for name in _ARRAYS}
+        for name, array in own.items():
+            storage.check_array(path, name, array, "f", 2)
+        described = metadata.get("explanations")
+        if not isinstance(described, dict):
+            raise ValueError(f"{path} is damaged: it doesn't describe its explanations")
+        core = explanation_files.unpack(path, arrays, described)
+        try:
+            coding = coding_from_json(metadata["coding"])
+            own = {name: coding.schema.checked(array) for name, array in own.items()}
+            problems = {int(row): str(message) for row, message in metadata["problems"]}
+            names = metadata["class_names"]
+            if not (names is None or isinstance(names, list)):
+                raise ValueError(f"class_names are {names!r}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+        columns = len(coding.schema.columns)
+        if core["original"].shape[1:] != (columns,):
+            raise ValueError(
+                f"{path} is damaged: its coordinates have shape {core['original'].shape} for "
+                f"{columns} columns"
+            )
+        return cls(
+            explanations=Explanations(**core),
+            coding=coding,
+            **own,
+            like={},
+            problems=problems,
+            class_names=None if names is None else tuple(map(str, names)),
+        )

@@ -1,0 +1,89 @@
+"""The folder of a run, as `jaxcf explain` writes it: the names of its files, and reading it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxcf import explanation_files, storage
+from jaxcf.details import Details
+from jaxcf.explanations import Explanations
+from jaxcf.tabular import TableExplanations
+from jaxcf.tabular.explanations import FORMAT as TABLE_FORMAT
+
+EXPLANATIONS_FILE = "explanations.npz"
+DETAILS_FILE = "details.npz"
+SUMMARY_FILE = "summary.json"
+CONFIG_FILE = "config.json"
+
+EXPLANATION_FORMATS = (explanation_files.FORMAT, TABLE_FORMAT)
+"""The formats that `read_explanations` reads."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run left behind.
+
+    Attributes:
+        config: everything that was asked for and used.
+        explanations: `TableExplanations` where the run explained a table.
+        details: a closer look at some of the rows; None where the run has none.
+    """
+
+    config: dict[str, Any]
+    explanations: Explanations | TableExplanations
+    details: Details | None = None
+
+    @property
+    def core(self) -> Explanations:
+        """The explanations; of a table, those in coordinates."""
+        return core_of(self.explanations)
+
+
+def core_of(explanations: Explanations | TableExplanations) -> Explanations:
+    """The explanations; of a table, those in coordinates."""
+    if isinstance(explanations, TableExplanations):
+        return explanations.explanations
+    return explanations
+
+
+def read_run(folder: str | os.PathLike[str]) -> RunFolder:
+    """Read the folder of a run, of whatever kind.
+
+    Args:
+        folder: as `jaxcf explain` wrote it.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        FileNotFoundError: if it is no such folder.
+        ValueError: if one of its files is damaged.
+    """
+    folder = Path(folder)
+    config_file = folder / CONFIG_FILE
+    if not config_file.is_file():
+        raise FileNotFoundError(
+            f"{folder} is no run: it has no {CONFIG_FILE}; pass a folder written by `jaxcf explain`"
+        )
+    config = storage.read_json(config_file)
+    if not isinstance(config, dict):
+        raise ValueError(f"{config_file} is damaged: it holds no JSON object")
+    details_file = folder / DETAILS_FILE
+    return RunFolder(
+        config,
+        read_explanations(folder / EXPLANATIONS_FILE),
+        Details.load(details_file) if details_file.is_file() else None,
+    )
+
+
+def read_explanations(path: str | os.PathLike[str]) -> Explanations | TableExplanations:
+    """Read explanations, whether of a table or not.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no explanations, is damaged, or of another schema version.
+    """
+    if storage.read_metadata(path).get("format") == TABLE_FORMAT:
+        return TableExplanations.load(path)
+    return Explanations.load(path)

@@ -119,11 +119,9 @@ class Numeric:
             values: `[n]`.
             steps: multiples of another step instead, counted from 0; 0 keeps the column's own.
         """
-        step, start = self._grid(steps)
-        if not step.any():
-            return values
-        count = np.round((values - start) / np.where(step > 0, step, 1.0))
-        return np.where(step > 0, _point(start, step, count), values)
+        stepped, step, start = self._grid(steps)
+        count = np.round((values - start) / step)
+        return np.where(stepped, _point(start, step, count), values)
 
     def within(
         self,
@@ -133,19 +131,20 @@ class Numeric:
         steps: np.ndarray | float = 0.0,
     ) -> np.ndarray:
         """Clip to limits, staying on the grid where a point of it lies between them."""
-        step, start = self._grid(steps)
-        if step.any():
-            safe = np.where(step > 0, step, 1.0)
-            first = np.ceil((lower - start) / safe - _GRID_TOLERANCE)
-            last = np.floor((upper - start) / safe + _GRID_TOLERANCE)
-            between = (step > 0) & (first <= last)
-            lower = np.where(between, _point(start, step, first), lower)
-            upper = np.where(between, _point(start, step, last), upper)
+        stepped, step, start = self._grid(steps)
+        first = np.ceil((lower - start) / step - _GRID_TOLERANCE)
+        last = np.floor((upper - start) / step + _GRID_TOLERANCE)
+        between = stepped & (first <= last)
+        lower = np.where(between, _point(start, step, first), lower)
+        upper = np.where(between, _point(start, step, last), upper)
         return np.clip(values, lower, upper)
 
-    def _grid(self, steps: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    def _grid(self, steps: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where there is a grid, its step (1 where there is none) and where it starts."""
         other = np.asarray(steps) > 0
-        return np.where(other, steps, self.step), np.where(other, 0.0, self.lower)
+        step = np.where(other, steps, self.step)
+        stepped = np.asarray(step > 0)
+        return stepped, np.where(stepped, step, 1.0), np.where(other, 0.0, self.lower)
 
 
 @dataclass(frozen=True)
@@ -240,9 +239,9 @@ def is_missing(entry: object) -> bool:
 
 def _point(start: np.ndarray, step: np.ndarray, count: np.ndarray) -> np.ndarray:
     # 3 * 0.1 is not 0.3, but 3 / 10 is
-    parts = np.round(1 / np.where(step > 0, step, 1.0))
+    parts = np.round(1 / step)
     whole = np.abs(parts * step - 1) < 1e-12
-    return start + np.where(whole, count / np.where(whole, parts, 1.0), count * step)
+    return start + np.where(whole, count / np.maximum(parts, 1.0), count * step)
 
 
 def _check_name(name: object) -> None:

@@ -38,7 +38,8 @@ class Refinement:
             counterfactual, by bisection. Finds one for every row where the rules allow it, whatever
             the model, decision trees included. Needs prototypes in input space.
         sparsify: for every counterfactual: put features back to the original, the least changed
-            first, each for good where the decision holds.
+            first, each for good where the decision holds. `scores["reset_features"]` says how
+            many, `scores["reset_l1"]` by how much L1 fell.
         neighbours: how many training rows per target class the line search tries, >= 1.
         bisections: halvings of the way to one of them, >= 1.
 

@@ -213,6 +213,14 @@ def test_a_confidence_is_reached_or_not_found():
         assert (result.l2[both] >= plain.l2[both] * 0.9).all()
 
 
+def test_prototypes_are_rows_that_the_model_is_as_sure_of():
+    chosen = Objective.named("C", confidence=0.9)
+    sure = mlp().fit(encoder=False, prototypes="kdtree", objective=chosen).explain(mlp().x)
+    usual = mlp().fit(encoder=False, prototypes="kdtree").explain(mlp().x)
+    assert (mlp().probabilities(sure.prototype).max(axis=1) > 0.9).all()
+    assert (mlp().probabilities(usual.prototype).max(axis=1) <= 0.9).any()
+
+
 def test_more_confidence_in_the_own_class_can_be_asked_for():
     x = mlp().x
     fitted = mlp().fit(objective=Objective.named("C", confidence=0.95))

@@ -283,6 +283,45 @@ def test_confidence_and_trust_hold_for_tables():
     assert (result.explanations.scores["trust"][found] > 0.5).all()
 
 
+def test_the_trust_score_is_measured_in_coordinates():
+    some = frame().head(20)
+    ready = fitted(trust_threshold=0.0)
+    result = ready.explain(some)
+    values = schema().read(frame())
+    known, new = (ready.coding.coordinates(part) for part in (values, result.values))
+    distance = np.linalg.norm(new[:, None] - known, axis=2)
+    own = granted(result.original_values)[:, None] == granted(values)
+    nearest = (np.where(mask, distance, np.inf).min(axis=1) for mask in (own, ~own))
+    np.testing.assert_allclose(
+        result.explanations.scores["trust"], np.divide(*nearest), rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_array_equal(result.to_pandas()["trust"], result.explanations.scores["trust"])
+
+
+def test_rows_that_the_training_rows_hold_nothing_like_have_their_rule():
+    declared = pd.Categorical(["x", "y"] * 200, categories=["x", "y", "unused"])
+    table = frame().assign(kind=declared)
+
+    def with_kind(x: jax.Array) -> jax.Array:
+        return predict(x[:, : schema().width])
+
+    rows = table.head(4).copy()
+    rows.loc[0, "branch"] = 9
+    rows.loc[1, "age"] = 300
+    rows.loc[2, "kind"] = "unused"
+    named = Schema.infer(table, ordinal={"size": SIZES})
+    result = TableExplainer(with_kind, named).fit(table).explain(rows)
+    assert result.found.all()
+    after = result.counterfactual
+    assert after["branch"].tolist() == [9, 7, 7, 7]
+    assert frame()["age"].max() < 80
+    assert frame()["age"].max() <= after["age"].iloc[1] <= 300
+    assert after["kind"].iloc[2] == "unused"
+    for what in (pd.Timestamp("2020-01-01"), pd.Timedelta(days=3)):
+        with pytest.raises(TypeError, match=r"column 'since' has dtype .*convert it first"):
+            Schema.infer(frame().assign(since=what))
+
+
 def test_rows_that_cannot_be_read_say_why_and_spare_the_others():
     some = frame().head(6).copy()
     some["job"] = some["job"].astype(object)

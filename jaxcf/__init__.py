@@ -9,6 +9,7 @@ from jaxcf.estimators import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.explainer import Explainer, ExplanationInterrupted, FittedExplainer, Progress
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Candidate, Objective
+from jaxcf.progress import progress_bar
 from jaxcf.prototypes import KDTree, KMeans, NearestMean
 from jaxcf.refinement import Refinement
 from jaxcf.search import SearchOptions
@@ -41,6 +42,7 @@ __all__ = [
     "data",
     "metrics",
     "presets",
+    "progress_bar",
     "prototypes",
     "solvers",
 ]

@@ -1,13 +1,86 @@
-"""What the commands share: options of the search, and the summary."""
+"""What the commands share: what one is and gives, options of the search, and the summary."""
 
 import argparse
-from dataclasses import replace
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxcf import solvers
 from jaxcf.explanations import Explanations
 from jaxcf.search import SearchOptions
+
+if TYPE_CHECKING:
+    from jaxcf.terminal import Terminal
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+# How a command talks, and where its options come from, is no part of what was asked for.
+_NOT_RECORDED = ("command", "config", "json", "quiet")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command gives: shown as tables, or as one JSON document with `--json`.
+
+    Attributes:
+        document: plain values, with the path of what was written.
+        tables: by title, name and value per line.
+        remarks: lines for those who watch, after everything else.
+        status: the exit status.
+    """
+
+    document: Mapping[str, Any]
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line; `--json` and `--quiet` every one of them has.
+
+    Attributes:
+        help: one line for the list of commands, as a sentence without capital and full stop.
+        description: what it does, beyond that line.
+        epilog: examples, what is written where, exit status, where to read on.
+        usage: one line.
+        add_options: adds its arguments to a parser, none with a default of its own.
+        run: does it; given the options and where to say how far it is.
+        defaults: of the options that have one other than None or False.
+    """
+
+    help: str
+    description: str
+    epilog: str
+    usage: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: "Callable[[argparse.Namespace, Terminal], Outcome]"
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def flag(name: str) -> str:
+    """The option that an attribute comes from.
+
+    Examples:
+        >>> flag("max_steps")
+        '--max-steps'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """A question whether one of the known names was meant, if one is near.
+
+    Examples:
+        >>> nearest("explian", ["explain", "evaluate"])
+        ' (did you mean explain?)'
+    """
+    close = difflib.get_close_matches(text, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def asked(options: argparse.Namespace) -> dict[str, Any]:
@@ -15,7 +88,7 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(options).items()
-        if name not in ("command", "quiet")
+        if name not in _NOT_RECORDED
     }
 
 
@@ -32,6 +105,20 @@ def changed_search(options: argparse.Namespace, search: SearchOptions) -> Search
         solver = options.solver or search.solver.name
         changes["solver"] = solvers.named(solver, options.learning_rate)
     return replace(search, **changes)
+
+
+def run_outcome(
+    out: Path, summary: Mapping[str, Any], title: str, rows: Mapping[str, Any], status: int
+) -> Outcome:
+    """What a run gives, once it is written to a folder."""
+    files = sorted(file.name for file in out.iterdir())
+    kept = ("interrupted: what was finished is kept",) if status == EXIT_INTERRUPTED else ()
+    return Outcome(
+        {**summary, "out": str(out), "files": files},
+        {title: rows},
+        (*kept, f"written to {out}/: {', '.join(files)}"),
+        status,
+    )
 
 
 def summary_rows(explanations: Explanations) -> dict[str, str]:

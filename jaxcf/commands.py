@@ -13,45 +13,51 @@ import jax
 import numpy as np
 
 from jaxcf import data, metrics, models, presets, prototypes, storage, table_commands
-from jaxcf.cli import EXIT_INTERRUPTED
-from jaxcf.command_parts import asked, changed_search, summary_rows
+from jaxcf.command_parts import (
+    EXIT_INTERRUPTED,
+    Outcome,
+    asked,
+    changed_search,
+    nearest,
+    run_outcome,
+    summary_rows,
+)
+from jaxcf.completion import DATA_NAMES
 from jaxcf.data import Dataset
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted
 from jaxcf.explanations import Explanations
 from jaxcf.models import ModelSet
 from jaxcf.run_folder import (
-    CONFIG_FILE,
+    EVALUATION_FILE,
     EXPLANATION_FORMATS,
     EXPLANATIONS_FILE,
     SUMMARY_FILE,
     core_of,
     read_explanations,
     read_run,
+    run_folder,
+    write_config,
 )
 from jaxcf.terminal import Terminal
 from jaxcf.version import __version__
 
 GRID_FILE = "grid.png"
-EVALUATION_FILE = "evaluation.json"
 _DEFAULT_OBJECTIVE = "D"
-
-
-def run(options: argparse.Namespace) -> int:
-    """Run the command that was parsed; return the exit status."""
-    return _COMMANDS[options.command](options)
+_PACKAGES = ("jax", "flax", "optax", "numpy", "scikit-learn", "tensorflow-datasets")
 
 
 # --- explain -------------------------------------------------------------------------------
 
 
-def _explain(options: argparse.Namespace) -> int:
+def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Explain the test split of a data set, or a table."""
     if table_commands.is_table(options.data):
-        return table_commands.explain(options, Terminal(quiet=options.quiet))
+        return table_commands.explain(options, terminal)
+    _check_name(options.data)
     table_commands.refuse_table_options(options)
     options.objective = options.objective or _DEFAULT_OBJECTIVE
     began = time.perf_counter()
-    terminal = Terminal(quiet=options.quiet)
     dataset = _load_data(options.data, options.data_dir, terminal)
     if options.limit:
         dataset = dataset.first(test=options.limit)
@@ -65,23 +71,31 @@ def _explain(options: argparse.Namespace) -> int:
     fitted = explainer.fit(dataset.x_train)
     terminal.say(f"explaining {len(dataset.x_test)} rows (compiling first)")
     status = 0
-    with terminal.explaining(len(dataset.x_test)) as on_progress:
-        try:
-            explanations = fitted.explain(dataset.x_test, target=target, on_progress=on_progress)
-        except ExplanationInterrupted as interrupted:
-            explanations, status = interrupted.explanations, EXIT_INTERRUPTED
+    try:
+        explanations = fitted.explain(
+            dataset.x_test, target=target, on_progress=terminal.progress_bar()
+        )
+    except ExplanationInterrupted as interrupted:
+        explanations, status = interrupted.explanations, EXIT_INTERRUPTED
     explanations = _with_interpretability(explanations, model_set)
 
     seconds = {"models": models_seconds} | dict(explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     explanations = replace(explanations, seconds=seconds)
-    out = options.out or Path("runs") / f"{dataset.name}-{options.objective}"
+    out = options.out or run_folder(
+        f"{dataset.name}-{options.objective}", new=options.config is not None
+    )
     _write_run(out, explanations, dataset, _config(options, dataset, explanations, models_from))
-    terminal.table(f"{dataset.name}, objective {options.objective}", summary_rows(explanations))
-    if status == EXIT_INTERRUPTED:
-        terminal.say("interrupted: what was finished is kept")
-    terminal.say(f"written to {out}/: {', '.join(sorted(f.name for f in out.iterdir()))}")
-    return status
+    title = f"{dataset.name}, objective {options.objective}"
+    return run_outcome(out, explanations.summary(), title, summary_rows(explanations), status)
+
+
+def _check_name(name: str) -> None:
+    if name not in DATA_NAMES:
+        raise ValueError(
+            f"there is no data set {name!r}{nearest(name, DATA_NAMES)}; expected one of "
+            f"{', '.join(DATA_NAMES)}, or the path of a table, which ends in .csv"
+        )
 
 
 def _load_data(name: str, data_dir: Path | None, terminal: Terminal) -> Dataset:
@@ -173,7 +187,7 @@ def _write_run(
     from jaxcf import plots
 
     explanations.save(out / EXPLANATIONS_FILE)
-    storage.write_json(out / CONFIG_FILE, config)
+    write_config(out, config)
     storage.write_json(out / SUMMARY_FILE, explanations.summary())
     figure = plots.grid(
         explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
@@ -186,8 +200,8 @@ def _write_run(
 # --- evaluate ------------------------------------------------------------------------------
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    terminal = Terminal(quiet=options.quiet)
+def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Ask the models of a run again."""
     run = read_run(options.run)
     config = run.config
     name, models_from = config["data"]["name"], config["models"]
@@ -213,47 +227,57 @@ def _evaluate(options: argparse.Namespace) -> int:
     rows = {
         "confirmed": f"{summary['confirmed']} of {summary['found']} found, of {summary['n']} in all"
     }
-    terminal.table(f"{name}: predicted again", rows | summary_rows(explanations))
-    return 0
+    return Outcome(
+        summary | {"out": str(options.run), "files": [EVALUATION_FILE]},
+        {f"{name}: predicted again": rows | summary_rows(explanations)},
+        (f"written to {options.run / EVALUATION_FILE}",),
+    )
 
 
 # --- train and info ------------------------------------------------------------------------
 
 
-def _train(options: argparse.Namespace) -> int:
-    terminal = Terminal(quiet=options.quiet)
+def train(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Train the models of a data set."""
     dataset = _load_data(options.data, options.data_dir, terminal)
     model_set = _train_models(dataset, options.seed, terminal)
     out = options.out or Path("models") / f"{dataset.name}.npz"
     models.save_models(out, model_set)
-    terminal.table(f"{dataset.name} models", model_set.metadata)
-    terminal.say(f"written to {out}")
-    return 0
+    return Outcome(
+        dict(model_set.metadata) | {"out": str(out)},
+        {f"{dataset.name} models": model_set.metadata},
+        (f"written to {out}",),
+    )
 
 
-def _info(options: argparse.Namespace) -> int:
-    terminal = Terminal(quiet=False)
+def info(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Say what there is, or what a run or a file holds."""
     if options.path is None:
-        packages = ("jax", "flax", "optax", "numpy", "scikit-learn", "tensorflow-datasets")
-        rows: dict[str, Any] = {"jaxcf": __version__, "python": platform.python_version()}
-        rows |= {name: installed_version(name) for name in packages}
-        rows["devices"] = ", ".join(f"{device.device_kind}" for device in jax.devices())
-        rows["data sets"] = ", ".join(data.available())
-        rows["shipped weights"] = ", ".join(models.pretrained_names())
-        terminal.table("jaxcf", rows)
-    elif options.path.is_dir():
+        return _environment()
+    if options.path.is_dir():
         run = read_run(options.path)
-        terminal.table(str(options.path), summary_rows(run.core))
-        terminal.table("settings", run.config["settings"])
-    else:
-        terminal.table(str(options.path), _describe_file(options.path))
-    return 0
+        return Outcome(
+            run.explanations.summary()
+            | {"settings": run.config["settings"], "out": str(options.path)},
+            {str(options.path): summary_rows(run.core), "settings": run.config["settings"]},
+        )
+    if storage.read_metadata(options.path).get("format") in EXPLANATION_FORMATS:
+        explanations = read_explanations(options.path)
+        rows = summary_rows(core_of(explanations))
+        return Outcome(explanations.summary(), {str(options.path): rows})
+    metadata = models.load_models(options.path).metadata
+    return Outcome(metadata, {str(options.path): metadata})
 
 
-def _describe_file(path: Path) -> Mapping[str, Any]:
-    if storage.read_metadata(path).get("format") in EXPLANATION_FORMATS:
-        return summary_rows(core_of(read_explanations(path)))
-    return models.load_models(path).metadata
-
-
-_COMMANDS = {"explain": _explain, "evaluate": _evaluate, "train": _train, "info": _info}
+def _environment() -> Outcome:
+    versions = {"jaxcf": __version__, "python": platform.python_version()}
+    versions |= {name: installed_version(name) for name in _PACKAGES}
+    lists = {
+        "devices": [device.device_kind for device in jax.devices()],
+        "data sets": list(data.available()),
+        "shipped weights": list(models.pretrained_names()),
+    }
+    document = {"versions": versions} | {key.replace(" ", "_"): one for key, one in lists.items()}
+    return Outcome(
+        document, {"jaxcf": versions | {key: ", ".join(one) for key, one in lists.items()}}
+    )

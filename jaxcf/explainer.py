@@ -301,7 +301,8 @@ class FittedExplainer:
             num_alternatives: counterfactuals per row and target, >= 1, each led by another
                 prototype: the usual one, then k-means centroids of the allowed classes that lie
                 near the row and far from those already taken. `source_row` says whose they are.
-            on_progress: called now and then with a `Progress`.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
+                is a context manager, it is entered meanwhile.
             restore: brings counterfactuals into a final form before the model confirms them, such
                 as the exact values of a table: from points `[m, *shape]` and the rows of `x` they
                 belong to, `[m]`, to points.
@@ -328,10 +329,13 @@ class FittedExplainer:
         feasible = resolve(constraints, self.feature_range, x)
         batch = plan(x, target, feasible, self.num_classes, num_alternatives, restore)
         search = run.Run(self, on_progress, len(batch.x), feasible.num_levels)
+        answers = search.explain([batch])
         try:
-            return next(search.explain([batch]))
+            return next(answers)
         except KeyboardInterrupt:
             raise ExplanationInterrupted(search.unfinished(batch)) from None
+        finally:
+            answers.close()
 
     def stream(
         self,
@@ -345,7 +349,8 @@ class FittedExplainer:
         Args:
             batches: arrays `[n, *shape]`, pulled when lanes fall free.
             target: None, or one class for all rows.
-            on_progress: called now and then with a `Progress`.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
+                is a context manager, it is entered meanwhile.
 
         Yields:
             The explanations of each batch, in order. The lanes stay full across batches, so small

@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -57,7 +58,7 @@ class Run:
 
     Args:
         explainer: fitted.
-        on_progress: called when rows have ended.
+        on_progress: called when rows have ended; a context manager is entered meanwhile.
         num_rows: how many rows will come, if known.
         num_levels: the most values a feature is held to; None where no feature is held to a grid.
     """
@@ -81,8 +82,13 @@ class Run:
         self._done = 0
         self._found = 0
 
-    def explain(self, batches: Iterable[Batch]) -> Iterator[Explanations]:
+    def explain(self, batches: Iterable[Batch]) -> Generator[Explanations, None, None]:
         """Yield the explanations of each batch, in order."""
+        shown = self._on_progress
+        with shown if isinstance(shown, AbstractContextManager) else nullcontext():
+            yield from self._explain(batches)
+
+    def _explain(self, batches: Iterable[Batch]) -> Iterator[Explanations]:
         explainer = self._explainer
         rule, limits = search.split_options(explainer.options.search, explainer.objective)
         engine = Engine(
@@ -109,6 +115,8 @@ class Run:
             self._report()
             while self._open and self._open[0].complete:
                 yield self._finish_first()
+        if self._open:
+            self._report()  # rows that can't be searched end without a step
         while self._open:
             yield self._finish_first()
 

@@ -50,9 +50,14 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def json_text(value: Any) -> str:
+    """A value as indented JSON, which has no NaN."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a value as indented JSON."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    text = json_text(value)
     write_atomically(path, lambda file: file.write(text.encode()))
 
 

@@ -10,14 +10,23 @@ from typing import Any
 import numpy as np
 
 from jaxcf import data, prototypes, storage
-from jaxcf.cli import EXIT_INTERRUPTED, TABLE_OPTIONS
-from jaxcf.command_parts import asked, changed_search, summary_rows
+from jaxcf.arguments import TABLE_DEFAULTS
+from jaxcf.command_parts import (
+    EXIT_INTERRUPTED,
+    Outcome,
+    asked,
+    changed_search,
+    flag,
+    run_outcome,
+    summary_rows,
+)
+from jaxcf.completion import ADULT
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
-from jaxcf.run_folder import CONFIG_FILE, EXPLANATIONS_FILE, SUMMARY_FILE
+from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, run_folder, write_config
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
@@ -30,14 +39,13 @@ KIND = "table file"
 COUNTERFACTUALS_FILE = "counterfactuals.csv"
 COLUMNS_FILE = "columns.png"
 
-_ADULT = "adult"
 _OBJECTIVE = "C"
 # Needs no gradient of the model, and so one prediction per step.
 _BLACK_BOX_OBJECTIVE = "E"
 # Every step costs calls of the model; what isn't found by then, the line search finds.
 _BLACK_BOX_STEPS = 100
 _SHOWN_COLUMNS = 5
-_REFUSED = {"preset": "--preset", "models": "--models"}
+_REFUSED = ("preset", "models")
 
 
 def is_table(name: str) -> bool:
@@ -47,21 +55,21 @@ def is_table(name: str) -> bool:
         >>> is_table("my.csv"), is_table("adult"), is_table("digits")
         (True, True, False)
     """
-    return name == _ADULT or name.lower().endswith(".csv")
+    return name == ADULT or name.lower().endswith(".csv")
 
 
 def refuse_table_options(options: argparse.Namespace) -> None:
     """Raise if an option is given that only tables have."""
-    for name, (flag, default) in TABLE_OPTIONS.items():
+    for name, default in TABLE_DEFAULTS.items():
         if getattr(options, name) != default:
             raise ValueError(
-                f"{flag} is for tables (a CSV file, or adult); {options.data} is a data set with "
-                "networks of its own"
+                f"{flag(name)} is for tables (a CSV file, or adult); {options.data} is a data set "
+                "with networks of its own"
             )
 
 
-def explain(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Explain a table; return the exit status."""
+def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Explain a table."""
     began = time.perf_counter()
     _check_options(options)
     terminal.say(f"loading {options.data}")
@@ -83,20 +91,19 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> int:
     fitted = explainer.fit(prepare(train.columns))
     terminal.say(f"explaining {len(asked_for)} rows (compiling first)")
     table, status = prepare(asked_for.columns), 0
-    with terminal.explaining(len(asked_for)) as on_progress:
-        try:
-            explanations = fitted.explain(
-                table, target=options.target, rules=rules, on_progress=on_progress
-            )
-        except ExplanationInterrupted as interrupted:
-            explanations = fitted.in_units(interrupted.explanations, table, rules)
-            status = EXIT_INTERRUPTED
+    try:
+        explanations = fitted.explain(
+            table, target=options.target, rules=rules, on_progress=terminal.progress_bar()
+        )
+    except ExplanationInterrupted as interrupted:
+        explanations = fitted.in_units(interrupted.explanations, table, rules)
+        status = EXIT_INTERRUPTED
     seconds = {"models": models_seconds} | dict(explanations.explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     core = replace(explanations.explanations, seconds=seconds)
     explanations = replace(explanations, explanations=core)
     name = Path(options.data).stem
-    out = options.out or Path("runs") / f"{name}-{objective}"
+    out = options.out or run_folder(f"{name}-{objective}", new=options.config is not None)
     described = {
         "name": name,
         "kind": KIND,
@@ -115,19 +122,16 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> int:
     }
     _write_run(out, explanations, config)
     shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
-    terminal.table(f"{name}, objective {objective}", shown)
-    if status == EXIT_INTERRUPTED:
-        terminal.say("interrupted: what was finished is kept")
-    terminal.say(f"written to {out}/: {', '.join(sorted(f.name for f in out.iterdir()))}")
-    return status
+    title = f"{name}, objective {objective}"
+    return run_outcome(out, explanations.summary(), title, shown, status)
 
 
 def _check_options(options: argparse.Namespace) -> None:
-    for name, flag in _REFUSED.items():
+    for name in _REFUSED:
         if getattr(options, name) is not None:
             raise ValueError(
-                f"{flag} is for the data sets with networks of their own; tables take --model, "
-                "--objective, --categories and the options of the search"
+                f"{flag(name)} is for the data sets with networks of their own; tables take "
+                "--model, --objective, --categories and the options of the search"
             )
     if options.model is not None and not options.trust_model_file:
         raise ValueError(
@@ -136,7 +140,7 @@ def _check_options(options: argparse.Namespace) -> None:
         )
     if options.model is None and options.trust_model_file:
         raise ValueError("--trust-model-file goes with --model FILE, which is not given")
-    if options.data == _ADULT:
+    if options.data == ADULT:
         if options.test is not None:
             raise ValueError("adult has a test file of its own; --test is for CSV files")
         if options.label not in (None, ADULT_LABEL):
@@ -190,7 +194,7 @@ def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
 
 def _load(options: argparse.Namespace) -> tuple[Rows, Rows | None]:
     """Training rows, and the rows of another file, if there is one."""
-    if options.data == _ADULT:
+    if options.data == ADULT:
         tables = data.read_adult(options.data_dir)
         train, test = (Rows(dict(one.columns), one.labels) for one in tables)
     else:
@@ -250,7 +254,7 @@ def _write_run(out: Path, explanations: TableExplanations, config: Mapping[str, 
     summary = explanations.summary()
     explanations.save(out / EXPLANATIONS_FILE)
     write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations)
-    storage.write_json(out / CONFIG_FILE, config)
+    write_config(out, config)
     storage.write_json(out / SUMMARY_FILE, summary)
     figure = plots.changed_columns(
         {"": summary["changed_share"]},

@@ -1,32 +1,28 @@
-"""What the command line shows: progress bars and tables, drawn by rich."""
+"""What the command line shows: progress bars, and tables or one JSON document."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 from rich.table import Table
 
-from jaxcf.run import Progress
+from jaxcf import storage
+from jaxcf.command_parts import Outcome
+from jaxcf.progress import ProgressBar, bars, progress_bar
 
 
 class Terminal:
     """Where a command says what it does. Silent if asked; no bars where nobody watches.
 
     Args:
-        quiet: show nothing at all.
+        quiet: show nothing at all, but the document if it is asked for.
+        as_json: show what a command gives as one JSON document instead of tables.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool, as_json: bool = False) -> None:
+        self._as_json = as_json
         # Progress goes to the error stream, so that output can be piped.
         self._out = Console(quiet=quiet, highlight=False)
         self._err = Console(stderr=True, quiet=quiet, highlight=False)
@@ -35,8 +31,18 @@ class Terminal:
         """One line about what is being done, for those who watch."""
         self._err.print(text, markup=False)
 
-    def table(self, title: str, rows: Mapping[str, Any]) -> None:
-        """A two-column table on the output stream."""
+    def show(self, outcome: Outcome) -> None:
+        """What a command gives, on the output stream; its remarks on the error stream."""
+        if self._as_json:
+            # Not by rich, which would wrap it.
+            sys.stdout.write(storage.json_text(storage.plain(outcome.document)))
+        else:
+            for title, rows in outcome.tables.items():
+                self._table(title, rows)
+        for remark in outcome.remarks:
+            self.say(remark)
+
+    def _table(self, title: str, rows: Mapping[str, Any]) -> None:
         table = Table(title=title, title_justify="left", show_header=False, box=None)
         table.add_column(style="dim")
         table.add_column()
@@ -44,46 +50,19 @@ class Terminal:
             table.add_row(name, str(value))
         self._out.print(table)
 
-    @contextmanager
-    def _bars(self, *columns: Any) -> Iterator[Bars]:
-        bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            *columns,
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._err,
-            disable=self._quiet or not self._err.is_terminal,
-            transient=True,
-        )
-        with bars:
-            yield bars
-
-    @contextmanager
-    def explaining(self, total: int) -> Iterator[Any]:
-        """A bar of finished rows; yields the callback that moves it."""
-        columns = TextColumn("{task.fields[text]}")
-        with self._bars(columns) as bars:
-            task = bars.add_task("explaining", total=total, text="")
-
-            def on_progress(progress: Progress) -> None:
-                rate = progress.done / max(progress.seconds, 1e-9)
-                missed = progress.done - progress.found
-                text = f"{progress.found} found, {missed} not found, {rate:.0f}/s"
-                bars.update(task, completed=progress.done, text=text)
-
-            yield on_progress
+    def progress_bar(self) -> ProgressBar:
+        """A bar of finished rows, to be called with how far a run is."""
+        return progress_bar(console=self._err)
 
     @contextmanager
     def training(self) -> Iterator[Any]:
         """A bar of epochs per model; yields the callback that moves it."""
-        with self._bars(TextColumn("loss {task.fields[loss]:.4f}")) as bars:
+        with bars(self._err, "loss {task.fields[loss]:.4f}") as drawn:
             tasks: dict[str, Any] = {}
 
             def on_progress(stage: str, epoch: int, epochs: int, loss: float) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=epochs, loss=loss)
-                bars.update(tasks[stage], completed=epoch, loss=loss)
+                    tasks[stage] = drawn.add_task(stage, total=epochs, loss=loss)
+                drawn.update(tasks[stage], completed=epoch, loss=loss)
 
             yield on_progress

@@ -1,10 +1,14 @@
 """The command line, run in this process on the embedded data, as a user would call it."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcf import Explanations, Status, cli, data, storage
+import jaxcf
+from jaxcf import Explanations, Status, cli, data, models, storage
 
 SUMMARY_KEYS = {
     "n",
@@ -124,18 +128,10 @@ def test_tables_are_explained_too():
 
 
 def test_interrupting_keeps_what_was_finished(monkeypatch):
-    from jaxcf import terminal
+    def interrupt(progress):
+        raise KeyboardInterrupt
 
-    class Interrupting(terminal.Terminal):
-        def explaining(self, total):
-            from contextlib import nullcontext
-
-            def on_progress(progress):
-                raise KeyboardInterrupt
-
-            return nullcontext(on_progress)
-
-    monkeypatch.setattr("jaxcf.commands.Terminal", Interrupting)
+    monkeypatch.setattr("jaxcf.terminal.Terminal.progress_bar", lambda self: interrupt)
     status = cli.main(["explain", "digits", "--limit", "40", "--lanes", "8", "--out", "run"])
     assert status == cli.EXIT_INTERRUPTED
     explanations = Explanations.load("run/explanations.npz")
@@ -148,7 +144,7 @@ def test_interrupting_keeps_what_was_finished(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["explain", "digit"], "Did you mean 'digits'"),
+        (["explain", "digit"], "did you mean digits?"),
         (["explain", "digits", "--target", "eleven"], "its classes are 0, 1"),
         (["explain", "mnist", "--data-dir", "nowhere"], "nowhere"),
         (["explain", "digits", "--models", "nowhere.npz"], "nowhere.npz"),
@@ -175,10 +171,55 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
     assert "usage: jaxcf" in capsys.readouterr().err
 
 
-def test_quiet_is_quiet(capsys):
-    assert cli.main(["explain", "digits", "--limit", "4", "--quiet", "--out", "run"]) == 0
+@pytest.fixture
+def trained_at_once(monkeypatch):
+    """Training gives the shipped models of another data set, and takes no time."""
+    monkeypatch.setattr(
+        "jaxcf.models.train_models", lambda *_, **__: models.pretrained("breast_cancer")
+    )
+
+
+def commands(run):
+    """Each command, writing into the current folder."""
+    Path("copy").mkdir()
+    for file in run.iterdir():
+        Path("copy", file.name).write_bytes(file.read_bytes())
+    return [
+        ["explain", "digits", "--limit", "4", "--out", "run"],
+        ["evaluate", "copy"],
+        ["train", "breast_cancer"],
+        ["info"],
+        ["info", "copy"],
+        ["info", "copy/explanations.npz"],
+        ["info", "models/breast_cancer.npz"],
+    ]
+
+
+@pytest.mark.usefixtures("trained_at_once")
+def test_json_is_one_document_and_quiet_is_quiet(digits_run, capsys):
+    documents = []
+    for arguments in commands(digits_run):
+        assert cli.main([*arguments, "--quiet"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == captured.err == ""
+        if arguments[0] != "explain":  # tests of --config have it
+            assert cli.main([*arguments, "--json"]) == 0
+            documents.append(json.loads(capsys.readouterr().out))
+    evaluated, trained, here, run, explanations, weights = documents
+    assert evaluated["confirmed"] == run["found"] == explanations["found"]
+    assert (evaluated["out"], evaluated["files"]) == ("copy", ["evaluation.json"])
+    assert run["settings"]["search"]["max_steps"] == 500
+    assert trained == weights | {"out": "models/breast_cancer.npz"}
+    assert here["versions"]["jaxcf"] == jaxcf.__version__
+    assert "digits" in here["data_sets"]
+    assert here["devices"]
+
+
+def test_errors_with_json_leave_the_output_empty(capsys):
+    assert cli.main(["info", "nowhere.npz", "--json", "--quiet"]) == 1
     captured = capsys.readouterr()
-    assert captured.out == captured.err == ""
+    assert captured.out == ""
+    assert "nowhere.npz" in captured.err
 
 
 def test_info_names_data_and_describes_runs(digits_run, capsys):

@@ -65,7 +65,15 @@ def test_every_module_says_what_it_is_and_its_examples_run(name):
     assert result.failed == 0
 
 
-HEAVY = ("sklearn", "matplotlib", "tensorflow_datasets", "tensorflow", "pandas", "scipy.stats")
+HEAVY = (
+    "sklearn",
+    "matplotlib",
+    "tensorflow_datasets",
+    "tensorflow",
+    "pandas",
+    "rich",
+    "scipy.stats",
+)
 
 
 def test_importing_jaxcf_imports_nothing_heavy():

@@ -160,6 +160,8 @@ def test_progress_counts_every_row_that_was_asked_for(ready):
     reports = []
     ready.explain(x, on_progress=reports.append)
     assert reports[-1].done == reports[-1].total == 6
+    ready.explain(np.full_like(x, np.nan), on_progress=reports.append)
+    assert (reports[-1].done, reports[-1].found) == (6, 0)
 
 
 def test_history_of_rows_that_were_not_searched_is_missing():

@@ -179,7 +179,7 @@ class FittedTableExplainer:
             rules: what columns may become, by name, in original units. Other rules compile
                 nothing anew.
             num_alternatives: counterfactuals per row and target.
-            on_progress: called now and then with a `Progress`.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`.
 
         Returns:
             One row per row of the table (and per class or alternative), in its order; every

@@ -24,7 +24,7 @@ from jaxcf.targets import Target, Targets, read_targets
 from jaxcf.trust import Trust, scores_of
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
+    from jaxcf.fitted_explainer import FittedExplainer
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096

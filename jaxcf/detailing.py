@@ -18,7 +18,7 @@ from jaxcf.status import Status
 from jaxcf.targets import read_targets
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
+    from jaxcf.fitted_explainer import FittedExplainer
 
 SEARCHED = (Status.FOUND, Status.NOT_FOUND, Status.NEVER_MOVED, Status.NOT_CONFIRMED)
 """How rows end that have been searched to the end."""

@@ -17,8 +17,8 @@ from jaxcf.naming import names_or_numbers
 from jaxcf.status import Status
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
     from jaxcf.explanations import Explanations
+    from jaxcf.fitted_explainer import FittedExplainer
     from jaxcf.tabular.explanations import TableExplanations
 
 # Distances of so many rows at a time: those of 10,000 photographs would need gigabytes at once.

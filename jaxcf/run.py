@@ -23,7 +23,7 @@ from jaxcf.status import Status
 from jaxcf.version import __version__
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
+    from jaxcf.fitted_explainer import FittedExplainer
 
 
 class Progress(NamedTuple):

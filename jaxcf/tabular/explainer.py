@@ -12,8 +12,9 @@ from jaxcf.blocks import block_size
 from jaxcf.detailing import allowed_classes, choose_rows, look_closer
 from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
-from jaxcf.explainer import Explainer, FittedExplainer, OnProgress
+from jaxcf.explainer import Explainer
 from jaxcf.explanations import Explanations
+from jaxcf.fitted_explainer import FittedExplainer, OnProgress
 from jaxcf.model_functions import Model
 from jaxcf.objective import RECONSTRUCTION, Objective
 from jaxcf.prototypes import PrototypeKind

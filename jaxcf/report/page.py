@@ -11,7 +11,7 @@ from typing import Any
 from jaxcf import storage
 from jaxcf.report.packing import PackedArray
 
-_STYLES = ("page.css", "parts.css")
+_STYLES = ("page.css", "parts.css", "cards.css", "instance.css")
 _SCRIPTS = (
     "data.js",
     "text.js",

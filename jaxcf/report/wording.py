@@ -63,7 +63,7 @@ MEASURES = {
         "The share of judges that read the counterfactual as its new class. Judges are other "
         "models that never guided the search; they can be wrong too.",
     ),
-    "stays original": Words(
+    "stays_original": Words(
         "judges: still original", "The share of judges that still read the original class."
     ),
     "diversity": Words(

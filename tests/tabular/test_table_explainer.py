@@ -246,7 +246,7 @@ def test_changes_are_told_in_original_units():
             assert frame()[change.column].iloc[row] == change.old
             assert result.counterfactual[change.column].iloc[row] == change.new
         assert len(result.changes(row)) == result.changed[row].sum() > 0
-    facts = result.to_pandas()
+    facts: Any = result.to_pandas()
     assert facts["counterfactual_class"].isin(CLASSES).all()
     assert (facts["job"] == result.counterfactual["job"]).all()
     summary = result.summary()

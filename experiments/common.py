@@ -26,7 +26,7 @@ from jaxcf.models import Judge, ModelSet
 from jaxcf.terminal import Terminal
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.artist import Artist
 
 CODE_CHANNELS = 8
 """Channels of the second set of class autoencoders: the paper's keep an 8-channel 7x7 code."""
@@ -202,7 +202,7 @@ def write(
     rows: Sequence[Mapping[str, Any]],
     *,
     instances: Mapping[str, np.ndarray] | None = None,
-    figure: "Figure | None" = None,
+    figure: "Artist | None" = None,
     **extra: Any,
 ) -> Path:
     """Write what an experiment found.
@@ -212,7 +212,7 @@ def write(
         name: of the files, such as "table2".
         rows: the summary, one mapping per line; an `Interval` becomes three columns.
         instances: columns of equal length with one line per instance.
-        figure: drawn beside it.
+        figure: drawn beside it; or axes, for the figure that they are on.
         **extra: what else belongs into the JSON file.
 
     Returns:

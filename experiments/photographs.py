@@ -14,11 +14,11 @@ import numpy as np
 from benchmarks.common import print_table
 from experiments import common, explaining, measuring, tables
 from experiments.measuring import Measured, Measurer
-from jaxcf import plots, presets
+from jaxcf import presets
 from jaxcf.evaluation import COUNTERFACTUAL
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 _SETTINGS = {"report": "report", "default": None}
 _SHOWN = 6
@@ -97,9 +97,9 @@ def _figure(
     measurer: Measurer,
     options: argparse.Namespace,
     measured: dict[tuple[str, str], Measured],
-) -> "Figure":
+) -> "Axes":
     """Some images with their counterfactuals under one objective, those that were found first."""
     letter = "D" if "D" in options.objectives else options.objectives[-1]
     explanations = measured["default", letter].explanations
     names = [str(label) for label in measurer.dataset.class_names]
-    return plots.grid(explanations, num_columns=_SHOWN, class_names=names)
+    return explanations.plot(num_columns=_SHOWN, class_names=names)

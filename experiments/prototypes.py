@@ -80,7 +80,7 @@ def _figure(summary: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> "Fi
         for row in summary:
             if row["subject"] == COUNTERFACTUAL:
                 series.setdefault(row["kind"], []).append(row[name][:3])
-        plots.curves_with_intervals(axis, numbers, series, x_label="K", y_label=title, log_x=True)
+        plots.curves_with_intervals(numbers, series, axis, x_label="K", y_label=title, log_x=True)
         if name == "validity":
             axis.set_ylim(0, 1.05)
     return figure

@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jaxcf.command_parts import Command, Outcome
+from jaxcf.command_parts import EXIT_STATUS_TEXT, Command, Outcome
 from jaxcf.completion import add_data, add_path
 from jaxcf.objective import NAMED_OBJECTIVES
 from jaxcf.presets import NAMED_PRESETS
 from jaxcf.prototypes import NAMED_KINDS
+from jaxcf.report_arguments import REPORT_COMMANDS
 from jaxcf.search import STOP_RULES
 from jaxcf.solvers import NAMED_SOLVERS
 
@@ -31,11 +32,6 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
 """Options of `explain` that only tables have, and their defaults."""
 
 _CATEGORIES = ("abdm", "mvdm", "abdm-mvdm", "index")
-
-_EXIT_STATUS = """\
-exit status:
-  0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
-  130 interrupted"""
 
 
 def positive(text: str) -> int:
@@ -91,7 +87,7 @@ and for a table, instead of grid.png:
   counterfactuals.csv  one line per row, in its units, with status and classes
   columns.png          how often each column changed
 
-{_EXIT_STATUS} (what was finished is written)
+{EXIT_STATUS_TEXT} (what was finished is written)
 
 read on:
   docs/summary.md      every file, key and status of a run
@@ -254,7 +250,7 @@ files written to RUN:
   evaluation.json      the keys of summary.json anew, how many are confirmed
   explanations.npz     with --judges: again, with what they read of each row
 
-{_EXIT_STATUS}
+{EXIT_STATUS_TEXT}
 
 read on:
   docs/summary.md      what each key means
@@ -301,7 +297,7 @@ file written to --out:
   classifier, autoencoder and one autoencoder per class, with their accuracy and
   losses: plain arrays and one JSON description (jaxcf.models.load_models)
 
-{_EXIT_STATUS}
+{EXIT_STATUS_TEXT}
 
 read on:
   docs/recipes.md      models of your own instead, from any library
@@ -330,7 +326,7 @@ examples:
 
 Nothing is written.
 
-{_EXIT_STATUS}
+{EXIT_STATUS_TEXT}
 
 read on:
   docs/summary.md      what each key means
@@ -376,6 +372,7 @@ COMMANDS: Mapping[str, Command] = {
         defaults={"eps": 1e-8},
         run=_evaluate,
     ),
+    **REPORT_COMMANDS,
     "train": Command(
         help="train classifier, autoencoder and class autoencoders of a data set",
         description="Write them to one file. `jaxcf explain` does both by itself where no "

@@ -37,9 +37,9 @@ from jaxcf.run_folder import (
     EXPLANATIONS_FILE,
     SUMMARY_FILE,
     core_of,
-    free_folder,
     read_explanations,
     read_run,
+    run_folder,
     write_config,
 )
 from jaxcf.terminal import Terminal
@@ -85,7 +85,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     seconds = {"models": models_seconds} | dict(explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     explanations = replace(explanations, seconds=seconds)
-    out = options.out or free_folder(
+    out = options.out or run_folder(
         f"{dataset.name}-{options.objective}", new=options.config is not None
     )
     _write_run(out, explanations, dataset, _config(options, dataset, explanations, models_from))
@@ -180,9 +180,21 @@ def _config(
             "train_rows": len(dataset.x_train),
             "test_rows": len(dataset.x_test),
             "classes": [str(name) for name in dataset.class_names],
+            **_features(dataset),
         },
         "models": models_from,
         "settings": dict(explanations.settings),
+    }
+
+
+def _features(dataset: Dataset) -> dict[str, Any]:
+    """Names and units of a table's columns: original = x * scale + offset."""
+    if dataset.feature_names is None or dataset.offset is None or dataset.scale is None:
+        return {}
+    return {
+        "features": [str(name) for name in dataset.feature_names],
+        "offset": dataset.offset.tolist(),
+        "scale": dataset.scale.tolist(),
     }
 
 
@@ -194,12 +206,8 @@ def _write_run(
     explanations.save(out / EXPLANATIONS_FILE)
     write_config(out, config)
     storage.write_json(out / SUMMARY_FILE, explanations.summary())
-    figure = plots.grid(
-        explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
-    )
-    storage.write_atomically(
-        out / GRID_FILE, lambda file: figure.savefig(file, format="png", dpi=130)
-    )
+    axes = explanations.plot(class_names=dataset.class_names, feature_names=dataset.feature_names)
+    plots.save(axes, out / GRID_FILE)
 
 
 # --- evaluate ------------------------------------------------------------------------------

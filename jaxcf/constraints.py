@@ -200,6 +200,30 @@ class FeatureRange(NamedTuple):
     strict: bool
 
 
+def range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
+    """The range asked for; else what the training rows span.
+
+    Args:
+        given: lower and upper, or None.
+        x_train: `[n, *shape]`, n >= 1.
+
+    Returns:
+        The range: where none is given, of all features together for images and of each by itself
+        for rows `[n, features]`, and not strict.
+
+    Raises:
+        ValueError: if the range that is given is none, see `check_range`.
+
+    Examples:
+        >>> range_of(None, np.array([[0.0, 5.0], [1.0, 3.0]])).upper.tolist()
+        [1.0, 5.0]
+    """
+    if given is not None:
+        return FeatureRange(*check_range(given, x_train.shape[1:]), strict=True)
+    axes = 0 if x_train.ndim == 2 else None
+    return FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)
+
+
 @dataclass(frozen=True, eq=False)
 class FeasibleSets:
     """The rules of one call over its rows, as views: only `of` makes arrays, for the rows asked.
@@ -335,14 +359,6 @@ def check_range(
     if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
         raise ValueError(f"{name} needs lower <= upper everywhere, and no NaN")
     return lower, upper
-
-
-def range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
-    """The range asked for; where none is, what the training rows span, which binds no other row."""
-    if given is not None:
-        return FeatureRange(*check_range(given, x_train.shape[1:]), strict=True)
-    axes = 0 if x_train.ndim == 2 else None
-    return FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)
 
 
 def _bound(

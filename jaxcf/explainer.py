@@ -1,10 +1,10 @@
 """The entry: options, `fit`, `explain`. The one place where input is checked."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from jaxcf.descriptions import describe_training
 from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
-from jaxcf.inputs import as_rows, check_labels
+from jaxcf.inputs import as_rows, check_finite, check_labels
 from jaxcf.model_functions import Model, ModelFunctions, check_models, check_params
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
 from jaxcf.prototypes import FittedPrototypes, PrototypeKind
@@ -27,6 +27,9 @@ from jaxcf.run import ExplanationInterrupted, Progress
 from jaxcf.search import SearchOptions
 from jaxcf.targets import Target
 from jaxcf.trust import Trust, trust_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Explainer", "ExplanationInterrupted", "FittedExplainer", "Progress"]
 
@@ -190,12 +193,7 @@ class Explainer:
             raise ValueError(
                 f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
             )
-        bad = np.flatnonzero(~np.isfinite(x_train.reshape(len(x_train), -1)).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"{len(bad)} of {len(x_train)} training rows hold NaN or infinite values, the "
-                f"first is row {bad[0]}; remove or impute them"
-            )
+        check_finite("training rows", x_train)
         models = self._models()
         check_params(self.params)
         num_classes, latent_shape = check_models(models, self.params, x_train.shape[1:])
@@ -248,6 +246,15 @@ class FittedExplainer:
     latent_shape: tuple[int, ...]
     feature_range: FeatureRange
     seconds: float
+
+    def __repr__(self) -> str:
+        terms, kind = ", ".join(self.objective.terms), self.prototypes.kind
+        return f"FittedExplainer({terms}; {kind}; classes={self.num_classes}, shape={self.shape})"
+
+    def _repr_html_(self) -> str:
+        from jaxcf.notebook import explainer_html
+
+        return explainer_html(self)
 
     @cached_property
     def trust(self) -> Trust | None:
@@ -343,6 +350,27 @@ class FittedExplainer:
             for x in map(self._check_rows, batches)
         )
         return run.Run(self, on_progress).explain(ready)
+
+    def plot_latent(
+        self,
+        x: ArrayLike,
+        ax: "Axes | None" = None,
+        *,
+        explanations: Explanations | None = None,
+        class_names: Sequence[str] | None = None,
+        projection: str = "pca",
+    ) -> "Axes":
+        """Encodings of rows in the plane, and prototypes; see `jaxcf.plots.encoded_rows`."""
+        from jaxcf import plots
+
+        return plots.encoded_rows(
+            self,
+            self._check_rows(x),
+            ax,
+            explanations=explanations,
+            class_names=class_names,
+            projection=projection,
+        )
 
     def details(
         self,

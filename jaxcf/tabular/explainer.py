@@ -1,7 +1,7 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from jaxcf.tabular.rules import ReadRules, Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table
 from jaxcf.targets import Target
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,12 @@ class FittedTableExplainer:
     coding: TableCoding
     of_coordinates: FittedExplainer
 
+    def __repr__(self) -> str:
+        return f"FittedTableExplainer({', '.join(self.coding.schema.names)})"
+
+    def _repr_html_(self) -> str:
+        return self.of_coordinates._repr_html_()
+
     def explain(
         self,
         table: Table,
@@ -281,6 +290,23 @@ class FittedTableExplainer:
         values = self.coding.schema.read(table)
         return self._in_units(
             explanations, table, values, read_rules(rules or {}, self.coding, values)
+        )
+
+    def plot_latent(
+        self,
+        table: Table,
+        ax: "Axes | None" = None,
+        *,
+        explanations: TableExplanations | None = None,
+        projection: str = "pca",
+    ) -> "Axes":
+        """A table's rows in the plane, by coordinates; see `jaxcf.plots.encoded_rows`."""
+        return self.of_coordinates.plot_latent(
+            self.coding.coordinates(self.coding.schema.read(table)),
+            ax,
+            explanations=None if explanations is None else explanations.explanations,
+            class_names=self.options.class_names,
+            projection=projection,
         )
 
     def _in_units(

@@ -177,14 +177,13 @@ def load_judges(options: argparse.Namespace, dataset: Dataset) -> tuple[Judge, .
     path = _kept(options, f"{dataset.name}-judges")
     if not path.exists():
         say(f"training judges for {dataset.name}, to be kept in {path}")
-        with Terminal(quiet=False).training() as on_progress:
-            judges = models.train_judges(
-                _whole(options),
-                updates=_QUICK_UPDATES if options.quick else None,
-                on_progress=on_progress,
-            )
-        models.save_judges(path, judges)
-    return models.load_judges(path)
+    with Terminal(quiet=False).training() as on_progress:
+        return models.kept_judges(
+            path,
+            lambda: _whole(options),
+            updates=_QUICK_UPDATES if options.quick else None,
+            on_progress=on_progress,
+        )
 
 
 def _kept(options: argparse.Namespace, name: str) -> Path:

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
 
 # In float32 a bound or a value on the grid is a multiple of the step only to this share of one.
 _GRID_TOLERANCE = 0.05
+
+Range = tuple[Any, Any]
 
 
 class Grid(NamedTuple):
@@ -121,6 +123,50 @@ class Constraints:
         if self.step is not None and (_numbers("step", self.step) < 0).any():
             raise ValueError("step must be >= 0 everywhere; 0 allows any value")
 
+    def of_rows(self, rows: Int[np.ndarray, " m"], shape: tuple[int, ...]) -> "Constraints":
+        """The rules of some of the rows that these are for.
+
+        Args:
+            rows: `[m]`, any of them as often as it is named.
+            shape: `*shape` of one instance.
+
+        Returns:
+            The same rules where all rows share them, else those of each.
+
+        Raises:
+            ValueError: if there are rules for fewer rows.
+
+        Examples:
+            >>> rules = Constraints(lower=[[0.0], [0.1], [0.2]], step=[0.5])
+            >>> rules.of_rows(np.array([2, 0]), (1,)).lower.tolist()
+            [[0.2], [0.0]]
+        """
+        given = {name: np.asarray(one) for name, one in vars(self).items() if one is not None}
+        shared = {name: len(shape) + (name == "levels") for name in given}
+        return replace(
+            self,
+            **{
+                name: rows_of(name, array, rows) if array.ndim > shared[name] else array
+                for name, array in given.items()
+            },
+        )
+
+
+def rows_of(name: str, given: np.ndarray, rows: Int[np.ndarray, " m"]) -> np.ndarray:
+    """The entries of some rows, from an array of one for each or of one for all.
+
+    Raises:
+        ValueError: if it has entries for fewer rows.
+    """
+    if len(given) == 1:
+        return given[np.zeros(len(rows), int)]
+    if len(rows) and rows.max() >= len(given):
+        raise ValueError(
+            f"{name} is for {len(given)} rows, and there is a row {rows.max()}; pass what "
+            "explain was given for these explanations"
+        )
+    return given[rows]
+
 
 class Feasible(NamedTuple):
     """What each of some rows may become.
@@ -154,7 +200,7 @@ class FeatureRange(NamedTuple):
     strict: bool
 
 
-def range_of(given: tuple[ArrayLike, ArrayLike] | None, x_train: np.ndarray) -> FeatureRange:
+def range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
     """The range asked for; else what the training rows span.
 
     Args:

@@ -305,6 +305,17 @@ class Explanations:
             self, ax, num_features=num_features, feature_names=feature_names
         )
 
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """One HTML page with every row, which needs no network; see `jaxcf.report.write`.
+
+        Args:
+            path: of the file.
+            options: of `jaxcf.report.write`, such as `class_names`.
+        """
+        from jaxcf import report
+
+        report.write(path, self, **options)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle."""
         storage.write_arrays(path, explanation_files.pack(self), explanation_files.describe(self))

@@ -5,9 +5,10 @@ a new figure, which a notebook shows and `save` writes. Pictures of several pane
 figure.
 """
 
+from jaxcf.details import representative_rows
 from jaxcf.plots.encodings import PROJECTIONS, Plane, encoded_rows, project
 from jaxcf.plots.files import save
-from jaxcf.plots.grids import grid, representative_rows
+from jaxcf.plots.grids import grid
 from jaxcf.plots.images import objective_rows, path_strip
 from jaxcf.plots.latent import latent_space, path_overlay
 from jaxcf.plots.searches import search_losses, search_path

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int
 
+from jaxcf.details import representative_rows
 from jaxcf.naming import names_or_numbers
 from jaxcf.plots.images import column_places, frame_mosaic, line_places, place_image
 from jaxcf.plots.style import DIFFERENCE, axes_or_new, is_image, signed_change, value_range
@@ -73,25 +73,6 @@ def grid(
         f"instances of shape {shape} are neither images [h, w], [h, w, 1], [h, w, 3] nor "
         "rows [features]"
     )
-
-
-def representative_rows(
-    found: np.ndarray, original_class: Int[np.ndarray, " n"], count: int
-) -> Int[np.ndarray, " k"]:
-    """Up to `count` rows: found ones first, taking turns over the original classes.
-
-    Examples:
-        >>> import numpy as np
-        >>> representative_rows(np.array([True] * 4), np.array([0, 0, 1, 1]), 2).tolist()
-        [0, 2]
-    """
-    turn = np.zeros(len(found), int)
-    for label in np.unique(original_class):
-        for group in (found, ~found):
-            members = np.flatnonzero((original_class == label) & group)
-            turn[members] = np.arange(len(members))
-    chosen = np.sort(np.lexsort((original_class, turn, ~found))[:count])
-    return chosen[np.argsort(original_class[chosen], kind="stable")]
 
 
 def title(

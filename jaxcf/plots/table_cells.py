@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxcf.plots.grids import representative_rows, title
+from jaxcf.details import representative_rows
+from jaxcf.plots.grids import title
 from jaxcf.plots.style import QUIET, axes_or_new
 
 if TYPE_CHECKING:

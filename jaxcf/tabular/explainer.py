@@ -1,11 +1,14 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from jaxcf.blackbox import BlackBox
+from jaxcf.blocks import block_size
+from jaxcf.detailing import allowed_classes, choose_rows, look_closer
+from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, FittedExplainer, OnProgress
 from jaxcf.explanations import Explanations
@@ -219,6 +222,57 @@ class FittedTableExplainer:
             restore=restore,
         )
         return self._in_units(explanations, table, values, read)
+
+    def details(
+        self,
+        explanations: TableExplanations,
+        table: Table,
+        *,
+        rows: Any = None,
+        num_rows: int = 24,
+        num_points: int = 12,
+        num_neighbours: int = 3,
+        target: Target | str | Literal["each"] = None,
+        rules: Rules | None = None,
+    ) -> Details:
+        """Search some rows once more and look closely: the way, the prototype, its neighbours.
+
+        Args:
+            explanations: that this explainer made, all of them or some.
+            table: the training rows given to `fit`.
+            rows: as for `FittedExplainer.details`.
+            num_rows: likewise.
+            num_points: likewise.
+            num_neighbours: likewise.
+            target: what `explain` was given for these explanations, for all of its rows.
+            rules: likewise.
+
+        Returns:
+            The details, in coordinates: `explanations[details.rows].values_at(details.path)` gives
+            the values of the points.
+
+        Raises:
+            TypeError: if the table or target is of a wrong kind.
+            ValueError: if the explanations, the table, the rules or the target are others than the
+                explainer's own, or a number is out of its range.
+            IndexError: if a row doesn't exist.
+        """
+        coordinates = self.coding.coordinates(self.coding.schema.read_training(table))
+        chosen = choose_rows(explanations.explanations, rows, num_rows)
+        part = explanations[chosen]
+        own = {name: rule.of_rows(part.source_row) for name, rule in (rules or {}).items()}
+        read = read_rules(own, self.coding, part.original_values)
+        details = look_closer(
+            self.of_coordinates,
+            part.explanations,
+            coordinates,
+            allowed_classes(part.explanations, self._target(target)),
+            read.constraints,
+            num_points,
+            num_neighbours,
+            block_size(len(explanations)),
+        )
+        return replace(details, rows=chosen)
 
     def in_units(
         self, explanations: Explanations, table: Table, rules: Rules | None = None

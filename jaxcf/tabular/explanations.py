@@ -168,6 +168,27 @@ class TableExplanations:
         """The counterfactuals, in original units and category names; else the best effort."""
         return self.coding.schema.write(self.values, like=self.like)
 
+    def values_at(
+        self, coordinates: Float[np.ndarray, "n *more columns"]
+    ) -> Float[np.ndarray, "n *more columns"]:
+        """The values that coordinates of these rows stand for, such as those of `Details`.
+
+        Args:
+            coordinates: `[n, ..., columns]`, any number of points per row.
+
+        Returns:
+            Values, see `Schema.read`: NaN where a coordinate is; those of a row's original where a
+            coordinate is its original's.
+        """
+        values = np.empty(coordinates.shape)
+        for row, starts in enumerate(self.explanations.original):
+            points = coordinates[row].reshape(-1, coordinates.shape[-1])
+            originals = np.broadcast_to(self.original_values[row], points.shape)
+            starts = np.broadcast_to(starts, points.shape)
+            found = self.coding.values(points, originals, starts)
+            values[row] = found.reshape(coordinates.shape[1:])
+        return values
+
     @property
     def changed(self) -> Bool[np.ndarray, "n columns"]:
         """Which columns differ from the original."""
@@ -239,6 +260,17 @@ class TableExplanations:
         for place, (name, entries) in enumerate(read_columns(columns).items()):
             facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
         return facts
+
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """One HTML page with every row, which needs no network; see `jaxcf.report.write`.
+
+        Args:
+            path: of the file.
+            options: of `jaxcf.report.write`, such as `class_names`.
+        """
+        from jaxcf import report
+
+        report.write(path, self, **options)
 
     def _repr_html_(self) -> str:
         from jaxcf.notebook import table_html

@@ -39,7 +39,6 @@ from jaxcf.run_folder import (
     core_of,
     read_explanations,
     read_run,
-    run_folder,
     write_config,
 )
 from jaxcf.terminal import Terminal

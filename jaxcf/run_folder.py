@@ -17,21 +17,13 @@ DETAILS_FILE = "details.npz"
 SUMMARY_FILE = "summary.json"
 CONFIG_FILE = "config.json"
 EVALUATION_FILE = "evaluation.json"
-SCHEMA_VERSION = 1
+
+CONFIG_SCHEMA_VERSION = 1
 
 EXPLANATION_FORMATS = (explanation_files.FORMAT, TABLE_FORMAT)
 """The formats that `read_explanations` reads."""
 
-_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dict}
-
-
-def run_folder(name: str, *, new: bool) -> Path:
-    """Where a run goes if nobody says where; if it shall be new, with a number if it must."""
-    folder, number = Path("runs") / name, 1
-    while new and folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+_CONFIG_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dict}
 
 
 @dataclass(frozen=True)
@@ -59,36 +51,6 @@ def core_of(explanations: Explanations | TableExplanations) -> Explanations:
     if isinstance(explanations, TableExplanations):
         return explanations.explanations
     return explanations
-
-
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write `config.json`, with the version of its schema."""
-    storage.write_json(folder / CONFIG_FILE, {"schema_version": SCHEMA_VERSION, **config})
-
-
-def read_config(path: Path) -> Mapping[str, Any]:
-    """Read what `write_config` wrote.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is something else, damaged, or of another schema version.
-    """
-    config = storage.read_json(path)
-    if not isinstance(config, dict) or "schema_version" not in config:
-        raise ValueError(
-            f"{path} is no {CONFIG_FILE} of this version of jaxcf: it has no schema_version; "
-            "pass one that `jaxcf explain` wrote, or run it again"
-        )
-    if config["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has schema version {config['schema_version']!r}; this version of jaxcf reads "
-            f"{SCHEMA_VERSION}: run `jaxcf explain` again, or use the version that wrote it"
-        )
-    for name, kind in _CONTENT.items():
-        if not isinstance(config.get(name), kind):
-            wanted = "an object" if kind is dict else "a text"
-            raise ValueError(f"{path} is damaged: {name!r} must be {wanted}")
-    return config
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunFolder:

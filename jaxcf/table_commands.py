@@ -28,7 +28,7 @@ from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
-from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, run_folder, write_config
+from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, free_folder, write_config
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations

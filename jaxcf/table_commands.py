@@ -106,7 +106,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     core = replace(explanations.explanations, seconds=seconds)
     explanations = replace(explanations, explanations=core)
     name = Path(options.data).stem
-    out = options.out or run_folder(f"{name}-{objective}", new=options.config is not None)
+    out = options.out or free_folder(f"{name}-{objective}", new=options.config is not None)
     described = {
         "name": name,
         "kind": KIND,

@@ -14,6 +14,7 @@ from jaxcf.engine import Block, EngineOptions
 from jaxcf.explanations import Explanations
 from jaxcf.inputs import as_rows
 from jaxcf.objective import Instance
+from jaxcf.selection import chosen_rows
 from jaxcf.status import Status
 from jaxcf.targets import read_targets
 
@@ -38,10 +39,9 @@ def choose_rows(explanations: Explanations, rows: Any, num_rows: int) -> Int[np.
     Returns:
         Row numbers.
     """
-    every = np.arange(len(explanations))
     if rows is not None:
-        return np.atleast_1d(every[rows])
-    searched = every[np.isin(explanations.status, SEARCHED)]
+        return chosen_rows(len(explanations), rows)
+    searched = np.flatnonzero(np.isin(explanations.status, SEARCHED))
     chosen = representative_rows(
         explanations.found[searched], explanations.original_class[searched], num_rows
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxcf import metrics
+from jaxcf.details import representative_rows
 from jaxcf.naming import names_or_numbers
 from jaxcf.status import Status
 
@@ -187,7 +188,6 @@ def _transitions(explanations: "Explanations", class_names: Sequence[str] | None
 
 def _strip(explanations: "Explanations") -> str:
     """A few found images above their counterfactuals; none where rows are no images."""
-    from jaxcf.plots.grids import representative_rows
     from jaxcf.plots.style import is_image, value_range
 
     if not is_image(explanations.original.shape[1:]) or not explanations.found.any():

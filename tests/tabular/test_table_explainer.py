@@ -362,7 +362,7 @@ def test_changes_are_told_in_original_units():
             assert frame()[change.column].tolist()[row] == change.old
             assert result.counterfactual[change.column].tolist()[row] == change.new
         assert len(result.changes(row)) == result.changed[row].sum() > 0
-    facts = result.to_pandas()
+    facts: Any = result.to_pandas()
     assert facts["counterfactual_class"].isin(CLASSES).all()
     assert (facts["job"] == result.counterfactual["job"]).all()
     summary = result.summary()
@@ -370,6 +370,50 @@ def test_changes_are_told_in_original_units():
     assert summary["changed_share"]["branch"] == 0
     assert summary["moved"]["branch"] is None
     assert repr(result[:3]) == "TableExplanations(n=3, found=3)"
+
+
+def test_details_end_at_the_counterfactuals_under_the_same_rules():
+    some = frame().head(80)
+    rules = rules_of(np.random.default_rng(5), some)
+    explainer = fitted(refinement=Refinement())
+    explanations = explainer.explain(some, rules=rules, target="granted")
+    found = np.flatnonzero(explanations.found)[::-2]
+    assert len(found) >= 5
+    details = explainer.details(
+        explanations[found], frame(), rows=slice(1, None), rules=rules, target="granted"
+    )
+    part = explanations[found[1:]]
+    assert details.rows.tolist() == list(range(1, len(found)))
+    last = (details.evaluations >= 0).sum(axis=1) - 1
+    ends = part.values_at(details.path)[np.arange(len(last)), last]
+    # Without the limits of the rules, numbers may differ by what float32 leaves of them.
+    np.testing.assert_allclose(ends, part.values, rtol=1e-5)
+    way = frame().iloc[details.nearest_row[:, 0]]
+    assert granted(schema().read(way)).all()
+
+
+def test_details_of_other_rows_rules_or_classes_are_refused():
+    explainer = fitted()
+    explanations = explainer.explain(frame().head(8), target="granted")
+    fewer = {"age": Rule(lower=[20, 30])}
+    with pytest.raises(ValueError, match="lower is for 2 rows, and there is a row"):
+        explainer.details(explanations, frame(), rules=fewer, target="granted")
+    with pytest.raises(ValueError, match="x_train has shape"):
+        explainer.details(explanations, frame().head(9), target="granted")
+    with pytest.raises(ValueError, match="there is no class named 'maybe'"):
+        explainer.details(explanations, frame(), target="maybe")
+
+
+def test_a_rule_of_some_rows_is_that_of_each():
+    rule = Rule(lower=[20, 30, 40], upper=50, frozen=[True, False, False], allowed=np.eye(3) > 0)
+    part = rule.of_rows(np.array([2, 2, 0]))
+    assert (part.lower.tolist(), part.upper) == ([40, 40, 20], 50)
+    assert (np.asarray(part.frozen).tolist(), part.increase_only) == ([False, False, True], False)
+    assert np.argmax(np.asarray(part.allowed), axis=1).tolist() == [2, 2, 0]
+    named = Rule(lower=["small", "large"], upper="large", allowed=("clerk", "pilot"))
+    part = named.of_rows(np.array([1]))
+    assert (part.lower.tolist(), part.upper) == (["large"], "large")
+    assert part.allowed == ("clerk", "pilot")
 
 
 # --- models outside JAX ----------------------------------------------------------------------

@@ -37,9 +37,9 @@ from jaxcf.run_folder import (
     EXPLANATIONS_FILE,
     SUMMARY_FILE,
     core_of,
+    free_folder,
     read_explanations,
     read_run,
-    run_folder,
     write_config,
 )
 from jaxcf.terminal import Terminal
@@ -85,7 +85,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     seconds = {"models": models_seconds} | dict(explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     explanations = replace(explanations, seconds=seconds)
-    out = options.out or run_folder(
+    out = options.out or free_folder(
         f"{dataset.name}-{options.objective}", new=options.config is not None
     )
     _write_run(out, explanations, dataset, _config(options, dataset, explanations, models_from))

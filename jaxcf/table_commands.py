@@ -28,7 +28,7 @@ from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
-from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, run_folder, write_config
+from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, free_folder, write_config
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
@@ -106,7 +106,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     core = replace(explanations.explanations, seconds=seconds)
     explanations = replace(explanations, explanations=core)
     name = Path(options.data).stem
-    out = options.out or run_folder(f"{name}-{objective}", new=options.config is not None)
+    out = options.out or free_folder(f"{name}-{objective}", new=options.config is not None)
     described = {
         "name": name,
         "kind": KIND,

@@ -93,7 +93,7 @@ class Explainer:
                 "decode=, or reconstruct="
             )
         if isinstance(self.predict, BlackBox):
-            self._check_black_box()
+            self.predict.check_options(self.output, self.engine.devices)
         if self.trust_threshold is not None and not self.trust_threshold >= 0:
             raise ValueError(f"trust_threshold must be >= 0 or None, got {self.trust_threshold}")
         objective = self._objective()
@@ -113,19 +113,6 @@ class Explainer:
             raise ValueError(
                 "the line search goes to training rows in input space, but an encode function was "
                 "given; leave encode out, or pass Refinement(line_search=False)"
-            )
-
-    def _check_black_box(self) -> None:
-        if self.output != "probabilities":
-            raise ValueError(
-                f"a BlackBox must return probabilities, but output is {self.output!r}; take the "
-                "softmax of the logits in its function"
-            )
-        devices = self.engine.devices or ()
-        if len(devices) > 1:
-            raise ValueError(
-                f"a BlackBox is asked from one place, but the engine has {len(devices)} devices; "
-                "pass EngineOptions(devices=None) or one device"
             )
 
     @property

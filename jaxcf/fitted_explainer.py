@@ -14,7 +14,7 @@ from jaxcf.blocks import block_size
 from jaxcf.constraints import Constraints, FeatureRange, resolve
 from jaxcf.details import Details
 from jaxcf.explanations import Explanations
-from jaxcf.inputs import as_rows
+from jaxcf.inputs import as_rows_of_shape
 from jaxcf.model_functions import ModelFunctions, check_params
 from jaxcf.objective import PROTOTYPE, Objective
 from jaxcf.prototypes import FittedPrototypes
@@ -116,7 +116,7 @@ class FittedExplainer:
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
         check_params(self.options.params)
-        x = self._check_rows(x)
+        x = as_rows_of_shape(x, self.shape)
         if num_alternatives < 1:
             raise ValueError(f"num_alternatives must be at least 1, got {num_alternatives}")
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
@@ -158,10 +158,9 @@ class FittedExplainer:
             ValueError: if params have been deleted.
         """
         check_params(self.options.params)
-        ready = (
-            plan(x, target, resolve(None, self.feature_range, x), self.num_classes)
-            for x in map(self._check_rows, batches)
-        )
+        rows = (as_rows_of_shape(batch, self.shape) for batch in batches)
+        feasible = ((x, resolve(None, self.feature_range, x)) for x in rows)
+        ready = (plan(x, target, sets, self.num_classes) for x, sets in feasible)
         return run.Run(self, on_progress).explain(ready)
 
     def plot_latent(
@@ -178,7 +177,7 @@ class FittedExplainer:
 
         return plots.encoded_rows(
             self,
-            self._check_rows(x),
+            as_rows_of_shape(x, self.shape),
             ax,
             explanations=explanations,
             class_names=class_names,
@@ -227,13 +226,3 @@ class FittedExplainer:
         counts = num_points, num_neighbours, block_size(len(explanations))
         details = detailing.look_closer(self, part, x_train, allowed, constraints, *counts)
         return replace(details, rows=chosen)
-
-    def _check_rows(self, x: Any) -> np.ndarray:
-        x = as_rows("x", x)
-        if x.shape[1:] != self.shape:
-            hint = "; pass x[None] for one instance" if x.shape == self.shape else ""
-            raise ValueError(
-                f"x has shape {x.shape}; expected [n, {', '.join(map(str, self.shape))}] as in "
-                f"training{hint}"
-            )
-        return x

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxcf.data import from_arrays, load
-from jaxcf.models import load_judges, save_judges, train_judges
+from jaxcf.models import kept_judges, load_judges, save_judges, train_judges
 from jaxcf.models.judges import halves
 from jaxcf.storage import read_arrays, write_arrays
 
@@ -118,3 +118,21 @@ def test_tables_have_no_judges():
     x, y = np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1], np.int32)
     with pytest.raises(ValueError, match="expected 'image'"):
         train_judges(from_arrays(x, y, x, y, name="rows"))
+
+
+def test_judges_are_trained_once_and_kept(digits, tmp_path):
+    calls = []
+
+    def load_digits():
+        calls.append(1)
+        return digits.first(train=60, test=40)
+
+    path = tmp_path / "kept" / "judges.npz"
+    trained = kept_judges(path, load_digits, updates=4)
+    again = kept_judges(path, load_digits)
+    assert len(calls) == 1
+    for one, other in zip(trained, again, strict=True):
+        assert (one.name, one.accuracy) == (other.name, other.accuracy)
+        np.testing.assert_array_equal(
+            one.predict(digits.x_test[:9]), other.predict(digits.x_test[:9])
+        )

@@ -13,12 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxcf import Explanations, FittedExplainer, SearchOptions, models, storage
+from jaxcf import Explanations, FittedExplainer, SearchOptions, models, plots, storage
 from jaxcf.objective import PREDICTION
 from jaxcf.version import __version__
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.artist import Artist
 
 SYSTEM = f"jaxcf {__version__}"
 """What is measured, for the rows."""
@@ -80,10 +80,9 @@ def mean_over(rows: np.ndarray, values: np.ndarray) -> float | None:
     return float(np.mean(values[rows], dtype=np.float64)) if rows.any() else None
 
 
-def save_figure(figure: "Figure", json_file: Path) -> None:
-    """Write the plot beside the JSON of the same benchmark."""
-    path = json_file.with_suffix(".png")
-    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+def save_figure(picture: "Artist", json_file: Path) -> None:
+    """Write a figure, or the one that some axes are on, beside the JSON of the same benchmark."""
+    plots.save(picture, json_file.with_suffix(".png"))
 
 
 def load_models(data: str, weights: Path | None = None) -> models.ModelSet:

@@ -26,7 +26,7 @@ from jaxcf.models import Judge, ModelSet
 from jaxcf.terminal import Terminal
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.artist import Artist
 
 CODE_CHANNELS = 8
 """Channels of the second set of class autoencoders: the paper's keep an 8-channel 7x7 code."""
@@ -62,6 +62,12 @@ def parser(doc: str | None, *, data_name: str = "mnist") -> argparse.ArgumentPar
     )
     made.add_argument(
         "--out", type=Path, default=Path("results"), metavar="DIR", help="default: %(default)s"
+    )
+    made.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep what was explained there, and take from there what an interrupted run had done",
     )
     made.add_argument("--limit", type=int, metavar="N", help="only the first N test rows")
     made.add_argument("--seed", type=int, default=0, help="default: %(default)s")
@@ -177,14 +183,13 @@ def load_judges(options: argparse.Namespace, dataset: Dataset) -> tuple[Judge, .
     path = _kept(options, f"{dataset.name}-judges")
     if not path.exists():
         say(f"training judges for {dataset.name}, to be kept in {path}")
-        with Terminal(quiet=False).training() as on_progress:
-            judges = models.train_judges(
-                _whole(options),
-                updates=_QUICK_UPDATES if options.quick else None,
-                on_progress=on_progress,
-            )
-        models.save_judges(path, judges)
-    return models.load_judges(path)
+    with Terminal(quiet=False).training() as on_progress:
+        return models.kept_judges(
+            path,
+            lambda: _whole(options),
+            updates=_QUICK_UPDATES if options.quick else None,
+            on_progress=on_progress,
+        )
 
 
 def _kept(options: argparse.Namespace, name: str) -> Path:
@@ -203,7 +208,7 @@ def write(
     rows: Sequence[Mapping[str, Any]],
     *,
     instances: Mapping[str, np.ndarray] | None = None,
-    figure: "Figure | None" = None,
+    figure: "Artist | None" = None,
     **extra: Any,
 ) -> Path:
     """Write what an experiment found.
@@ -213,7 +218,7 @@ def write(
         name: of the files, such as "table2".
         rows: the summary, one mapping per line; an `Interval` becomes three columns.
         instances: columns of equal length with one line per instance.
-        figure: drawn beside it.
+        figure: drawn beside it; or axes, for the figure that they are on.
         **extra: what else belongs into the JSON file.
 
     Returns:
@@ -244,7 +249,7 @@ def write(
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     # Where things lie on this machine is no part of a result.
-    hidden = ("began", "data_dir", "models_dir", "out")
+    hidden = ("began", "data_dir", "keep", "models_dir", "out")
     return {key: value for key, value in vars(options).items() if key not in hidden}
 
 

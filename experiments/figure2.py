@@ -170,10 +170,12 @@ def _figure(
         ),
     }
     common.say(f"t-SNE of {count} encodings and the prototypes")
-    # t-SNE can't place new points: the prototypes are laid out together with the encodings.
-    together = np.concatenate([train.encodings[rows], *(one.points for one in marked.values())])
-    plane = _plane(together, options.seed)
-    points, *projected = np.split(plane, np.cumsum([count, len(marked["nearest"].points)]))
+    points, *projected = plots.project(
+        train.encodings[rows],
+        *(one.points for one in marked.values()),
+        method="tsne",
+        seed=options.seed,
+    ).points
 
     figure = plots.new_figure(12.5, 4.6)
     axes = figure.subplots(1, 3, width_ratios=(4.4, 4.4, 3.4))
@@ -184,7 +186,7 @@ def _figure(
     for axis, (kind, one), where in zip(axes, marked.items(), projected, strict=False):
         by_class = {int(c): where[one.classes == c] for c in np.unique(one.classes)}
         plots.latent_space(
-            axis, points, train.classes[rows], prototypes=by_class, class_names=dataset.class_names
+            points, train.classes[rows], axis, prototypes=by_class, class_names=dataset.class_names
         )
         axis.set_title(titles[kind], fontsize=10)
     series = {
@@ -192,9 +194,9 @@ def _figure(
         for kind in dict.fromkeys(row["kind"] for row in summary)
     }
     plots.curves_with_intervals(
-        axes[2],
         options.numbers,
         series,
+        axes[2],
         x_label="K",
         y_label=f"share of its class among {latents.NEIGHBOURS} nearest",
         log_x=True,
@@ -203,12 +205,6 @@ def _figure(
     axes[2].minorticks_off()
     axes[2].set_title("purity of the surroundings", fontsize=10)
     return figure
-
-
-def _plane(encodings: np.ndarray, seed: int) -> np.ndarray:
-    from sklearn.manifold import TSNE
-
-    return TSNE(2, init="pca", random_state=seed).fit_transform(encodings)
 
 
 if __name__ == "__main__":

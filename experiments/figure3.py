@@ -116,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for one in searched
         ),
         figure=_figure(searched, fitted, train),
+        search={one.settings: one.explanations.settings for one in searched},
         shown_rows={f"{a} to {b}": _shown(searched, (a, b))[1] for a, b in PAIRS},
     )
     columns = ("pair", "settings", "found", "steps", "approach", "detour")
@@ -213,7 +214,7 @@ def _draw_strip(axis: "Axes", one: Searched, place: int, fitted: FittedExplainer
     images = np.concatenate([explanation.path[0, updates], np.asarray(decoded)])
     names = {0: "original", last: f"update {last}"}
     labels = [names.get(update, str(update)) for update in updates.tolist()]
-    plots.path_strip(axis, images, [*labels, "prototype,\ndecoded"])
+    plots.path_strip(images, [*labels, "prototype,\ndecoded"], axis)
 
 
 def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described) -> None:
@@ -227,8 +228,8 @@ def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described
     )
     plane = _plane(path[0], goal, train.encodings[near])
     points = (train.encodings[near] - path[0]) @ plane
-    plots.latent_space(axis, points, train.classes[near], keep_look=False, size=4)
-    plots.path_overlay(axis, (path - path[0]) @ plane, goal=(goal - path[0]) @ plane)
+    plots.latent_space(points, train.classes[near], axis, keep_look=False, size=4)
+    plots.path_overlay((path - path[0]) @ plane, axis, goal=(goal - path[0]) @ plane)
     axis.set_xlabel("towards the prototype", fontsize=8)
     axis.legend(
         fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, labelspacing=1.1

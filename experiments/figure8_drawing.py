@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxcf.plots import COLOURS, curves_with_intervals, new_figure
-from jaxcf.plots.style import DIFFERENCE, show_image
+from jaxcf.plots.style import DIFFERENCE, show_image, signed_change
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,9 +88,9 @@ def _curves(
             # A little to the side of each other, or intervals that are alike would hide each other.
             beside = 1.025 ** (place - (len(methods) - 1) / 2)
             curves_with_intervals(
-                axis,
                 [size * beside for size in sizes],
                 {method: [of_cell[method, size][key] for size in sizes]},
+                axis,
                 x_label="pixels set to 0",
                 y_label=label,
                 log_x=True,
@@ -125,7 +125,7 @@ def _column(axes: Sequence["Axes"], example: Example) -> None:
     veil = np.ma.masked_where(~example.mask, np.ones(example.mask.shape))
     axes[2].imshow(veil, cmap=_one_colour(COLOURS[4]), interpolation="nearest")
     show_image(axes[3], example.recovered, 0, 1)
-    change = (example.recovered - example.original).mean(axis=2)
+    change = signed_change(example.recovered - example.original)
     show_image(axes[4], change, -1, 1, DIFFERENCE)
     for line, name in ((0, example.before), (2, example.after), (3, example.before)):
         axes[line].set_title(name, fontsize=8, pad=2)

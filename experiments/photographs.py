@@ -14,11 +14,12 @@ import numpy as np
 from benchmarks.common import print_table
 from experiments import common, explaining, measuring, tables
 from experiments.measuring import Measured, Measurer
-from jaxcf import plots, presets
+from jaxcf import presets
 from jaxcf.evaluation import COUNTERFACTUAL
+from jaxcf.metrics.interpretability_scores import EPS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 _SETTINGS = {"report": "report", "default": None}
 _SHOWN = 6
@@ -48,7 +49,9 @@ def make(
         for letter in options.objectives:
             common.say(f"{settings} settings, objective {letter}")
             explainer = explaining.under(fitted, preset, letter)
-            measured[settings, letter] = measurer.measure(explainer, measurer.dataset.x_test)
+            measured[settings, letter] = measurer.measure(
+                explainer, measurer.dataset.x_test, f"{name}-{settings}-{letter}"
+            )
     _write(name, measurer, options, measured)
 
 
@@ -73,8 +76,13 @@ def _write(
         summary,
         instances=tables.stack(instances),
         figure=_figure(measurer, options, measured),
+        search={
+            settings: measured[settings, options.objectives[0]].explanations.settings
+            for settings in _SETTINGS
+        },
         models=measurer.models.metadata,
         judges=measurer.described_judges(),
+        im_eps=EPS,
         separation=measuring.separations(last.evaluation),
     )
     columns = ("validity", "steps (found)", "l1", "l2", "oracle", "stays original", "frechet")
@@ -97,9 +105,9 @@ def _figure(
     measurer: Measurer,
     options: argparse.Namespace,
     measured: dict[tuple[str, str], Measured],
-) -> "Figure":
+) -> "Axes":
     """Some images with their counterfactuals under one objective, those that were found first."""
     letter = "D" if "D" in options.objectives else options.objectives[-1]
     explanations = measured["default", letter].explanations
     names = [str(label) for label in measurer.dataset.class_names]
-    return plots.grid(explanations, num_columns=_SHOWN, class_names=names)
+    return explanations.plot(num_columns=_SHOWN, class_names=names)

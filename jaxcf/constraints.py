@@ -10,11 +10,13 @@ from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
 
 # In float32 a bound or a value on the grid is a multiple of the step only to this share of one.
 _GRID_TOLERANCE = 0.05
+
+Range = tuple[Any, Any]
 
 
 class Grid(NamedTuple):
@@ -129,6 +131,50 @@ class Constraints:
         if self.offset is not None and self.step is None:
             raise ValueError("offset says where a step is counted from; pass step as well")
 
+    def of_rows(self, rows: Int[np.ndarray, " m"], shape: tuple[int, ...]) -> "Constraints":
+        """The rules of some of the rows that these are for.
+
+        Args:
+            rows: `[m]`, any of them as often as it is named.
+            shape: `*shape` of one instance.
+
+        Returns:
+            The same rules where all rows share them, else those of each.
+
+        Raises:
+            ValueError: if there are rules for fewer rows.
+
+        Examples:
+            >>> rules = Constraints(lower=[[0.0], [0.1], [0.2]], step=[0.5])
+            >>> rules.of_rows(np.array([2, 0]), (1,)).lower.tolist()
+            [[0.2], [0.0]]
+        """
+        given = {name: np.asarray(one) for name, one in vars(self).items() if one is not None}
+        shared = {name: len(shape) + (name == "levels") for name in given}
+        return replace(
+            self,
+            **{
+                name: rows_of(name, array, rows) if array.ndim > shared[name] else array
+                for name, array in given.items()
+            },
+        )
+
+
+def rows_of(name: str, given: np.ndarray, rows: Int[np.ndarray, " m"]) -> np.ndarray:
+    """The entries of some rows, from an array of one for each or of one for all.
+
+    Raises:
+        ValueError: if it has entries for fewer rows.
+    """
+    if len(given) == 1:
+        return given[np.zeros(len(rows), int)]
+    if len(rows) and rows.max() >= len(given):
+        raise ValueError(
+            f"{name} is for {len(given)} rows, and there is a row {rows.max()}; pass what "
+            "explain was given for these explanations"
+        )
+    return given[rows]
+
 
 class Feasible(NamedTuple):
     """What each of some rows may become.
@@ -160,6 +206,30 @@ class FeatureRange(NamedTuple):
     lower: ArrayLike
     upper: ArrayLike
     strict: bool
+
+
+def range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
+    """The range asked for; else what the training rows span.
+
+    Args:
+        given: lower and upper, or None.
+        x_train: `[n, *shape]`, n >= 1.
+
+    Returns:
+        The range: where none is given, of all features together for images and of each by itself
+        for rows `[n, features]`, and not strict.
+
+    Raises:
+        ValueError: if the range that is given is none, see `check_range`.
+
+    Examples:
+        >>> range_of(None, np.array([[0.0, 5.0], [1.0, 3.0]])).upper.tolist()
+        [1.0, 5.0]
+    """
+    if given is not None:
+        return FeatureRange(*check_range(given, x_train.shape[1:]), strict=True)
+    axes = 0 if x_train.ndim == 2 else None
+    return FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)
 
 
 @dataclass(frozen=True, eq=False)

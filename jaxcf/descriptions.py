@@ -35,11 +35,55 @@ def describe_all(
     return map_blocks(lambda x: describe(params, x), x, size=size)
 
 
+def describe_training(
+    models: ModelFunctions, params: Any, x_train: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and encodings of training rows, at least one.
+
+    Raises:
+        ValueError: if the model returns anything but probabilities for some of them.
+    """
+    failures = Failures(warn=False)
+    if models.black_box is not None:
+        models.black_box.check_answer(x_train[:2])
+    probabilities, encodings = describe_all(models, params, x_train, failures)
+    if failures.first is not None:
+        raise ValueError(
+            f"{int(np.isnan(probabilities).any(axis=1).sum())} of {len(x_train)} training "
+            f"rows got no probabilities; the first error: {failures.first}; mend the model or "
+            "leave these rows out"
+        )
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            "predict returned NaN or infinite values for "
+            f"{int((~np.isfinite(probabilities).all(axis=1)).sum())} of {len(x_train)} "
+            "training rows; check the model and the scale of its input"
+        )
+    lowest, highest = probabilities.min(), probabilities.max()
+    if lowest < -1e-3 or highest > 1 + 1e-3:
+        raise ValueError(
+            f"predict returned values from {lowest:.3g} to {highest:.3g}, which are no "
+            "probabilities; pass output='logits' if they are logits"
+        )
+    return probabilities, encodings
+
+
 def encode_all(
     models: ModelFunctions, params: Any, x: np.ndarray, size: int | None = None
 ) -> np.ndarray:
     """Encodings of any number of rows, at least one, in blocks of a size."""
     return map_blocks(partial(_encode, models.compiled, params), x, size=size)
+
+
+def decode_all(
+    models: ModelFunctions,
+    params: Any,
+    x: np.ndarray,
+    encodings: np.ndarray,
+    size: int | None = None,
+) -> np.ndarray:
+    """What the decoder makes of encodings, as many as there are rows `x`, at least one."""
+    return map_blocks(partial(_reconstruct, models.compiled, params), x, encodings, size=size)
 
 
 def describe_all_results(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxcf import storage
 
@@ -46,7 +46,6 @@ class Details:
         nearest_row: `[m, k]`, their numbers among the training rows; -1 where padded.
 
     Examples:
-        >>> import numpy as np
         >>> rows, x = np.array([4]), np.zeros((1, 2, 3), np.float32)
         >>> details = Details(rows, np.array([[0, 7]]), x, {}, x[:, 0], x, np.array([[1, 2]]))
         >>> details
@@ -116,3 +115,21 @@ def _check_shapes(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]
                 f"{path} is damaged: {name} has shape {arrays[name].shape} where the other arrays "
                 f"want {wanted}"
             )
+
+
+def representative_rows(
+    found: Bool[np.ndarray, " n"], original_class: Int[np.ndarray, " n"], count: int
+) -> Int[np.ndarray, " k"]:
+    """Up to `count` rows: found ones first, taking turns over the original classes.
+
+    Examples:
+        >>> representative_rows(np.array([True] * 4), np.array([0, 0, 1, 1]), 2).tolist()
+        [0, 2]
+    """
+    turn = np.zeros(len(found), int)
+    for label in np.unique(original_class):
+        for group in (found, ~found):
+            members = np.flatnonzero((original_class == label) & group)
+            turn[members] = np.arange(len(members))
+    chosen = np.sort(np.lexsort((original_class, turn, ~found))[:count])
+    return chosen[np.argsort(original_class[chosen], kind="stable")]

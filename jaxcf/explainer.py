@@ -1,22 +1,24 @@
 """The entry: options, `fit`, `explain`. The one place where input is checked."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxcf import prototypes, run
+from jaxcf import detailing, prototypes, run
 from jaxcf.batches import Restore, plan
-from jaxcf.blackbox import BlackBox, Failures
-from jaxcf.constraints import Constraints, FeatureRange, check_range, resolve
-from jaxcf.descriptions import describe_all
+from jaxcf.blackbox import BlackBox
+from jaxcf.blocks import block_size
+from jaxcf.constraints import Constraints, FeatureRange, Range, range_of, resolve
+from jaxcf.descriptions import describe_training
+from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
-from jaxcf.inputs import as_rows, check_labels
+from jaxcf.inputs import as_rows, check_finite, check_labels
 from jaxcf.model_functions import Model, ModelFunctions, check_models, check_params
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
 from jaxcf.prototypes import FittedPrototypes, PrototypeKind
@@ -26,9 +28,11 @@ from jaxcf.search import SearchOptions
 from jaxcf.targets import Target
 from jaxcf.trust import Trust, trust_of
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["Explainer", "ExplanationInterrupted", "FittedExplainer", "Progress"]
 
-Range = tuple[Any, Any]
 OnProgress = Callable[[Progress], None]
 
 
@@ -189,16 +193,11 @@ class Explainer:
             raise ValueError(
                 f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
             )
-        bad = np.flatnonzero(~np.isfinite(x_train.reshape(len(x_train), -1)).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"{len(bad)} of {len(x_train)} training rows hold NaN or infinite values, the "
-                f"first is row {bad[0]}; remove or impute them"
-            )
+        check_finite("training rows", x_train)
         models = self._models()
         check_params(self.params)
         num_classes, latent_shape = check_models(models, self.params, x_train.shape[1:])
-        probabilities, encodings = self._describe_training(models, x_train)
+        probabilities, encodings = describe_training(models, self.params, x_train)
         classes = probabilities.argmax(axis=1)
         if labels is not None:
             classes = check_labels(labels, len(x_train), num_classes)
@@ -210,38 +209,12 @@ class Explainer:
             objective=self._objective(),
             prototypes=fitted,
             num_classes=num_classes,
+            training_class=np.where(sure, classes, -1),
             shape=x_train.shape[1:],
             latent_shape=latent_shape,
-            feature_range=_range_of(self.feature_range, x_train),
+            feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
         )
-
-    def _describe_training(
-        self, models: ModelFunctions, x_train: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        failures = Failures(warn=False)
-        if isinstance(self.predict, BlackBox):
-            self.predict.check_answer(x_train[:2])
-        probabilities, encodings = describe_all(models, self.params, x_train, failures)
-        if failures.first is not None:
-            raise ValueError(
-                f"{int(np.isnan(probabilities).any(axis=1).sum())} of {len(x_train)} training "
-                f"rows got no probabilities; the first error: {failures.first}; mend the model or "
-                "leave these rows out"
-            )
-        if not np.isfinite(probabilities).all():
-            raise ValueError(
-                "predict returned NaN or infinite values for "
-                f"{int((~np.isfinite(probabilities).all(axis=1)).sum())} of {len(x_train)} "
-                "training rows; check the model and the scale of its input"
-            )
-        lowest, highest = probabilities.min(), probabilities.max()
-        if lowest < -1e-3 or highest > 1 + 1e-3:
-            raise ValueError(
-                f"predict returned values from {lowest:.3g} to {highest:.3g}, which are no "
-                "probabilities; pass output='logits' if they are logits"
-            )
-        return probabilities, encodings
 
 
 @dataclass(frozen=True)
@@ -254,6 +227,8 @@ class FittedExplainer:
         objective: what is minimised.
         prototypes: the class prototypes.
         num_classes: of the model.
+        training_class: `[n]`, the class that each training row stands for: what the model decides,
+            or its label where those were given; -1 where the model isn't as sure as it must be.
         shape: `*shape` of one instance.
         latent_shape: `*latent` of one encoding.
         feature_range: lower and upper, arrays that broadcast to `*shape`, and whether they were
@@ -266,10 +241,20 @@ class FittedExplainer:
     objective: Objective
     prototypes: FittedPrototypes
     num_classes: int
+    training_class: np.ndarray
     shape: tuple[int, ...]
     latent_shape: tuple[int, ...]
     feature_range: FeatureRange
     seconds: float
+
+    def __repr__(self) -> str:
+        terms, kind = ", ".join(self.objective.terms), self.prototypes.kind
+        return f"FittedExplainer({terms}; {kind}; classes={self.num_classes}, shape={self.shape})"
+
+    def _repr_html_(self) -> str:
+        from jaxcf.notebook import explainer_html
+
+        return explainer_html(self)
 
     @cached_property
     def trust(self) -> Trust | None:
@@ -366,6 +351,70 @@ class FittedExplainer:
         )
         return run.Run(self, on_progress).explain(ready)
 
+    def plot_latent(
+        self,
+        x: ArrayLike,
+        ax: "Axes | None" = None,
+        *,
+        explanations: Explanations | None = None,
+        class_names: Sequence[str] | None = None,
+        projection: str = "pca",
+    ) -> "Axes":
+        """Encodings of rows in the plane, and prototypes; see `jaxcf.plots.encoded_rows`."""
+        from jaxcf import plots
+
+        return plots.encoded_rows(
+            self,
+            self._check_rows(x),
+            ax,
+            explanations=explanations,
+            class_names=class_names,
+            projection=projection,
+        )
+
+    def details(
+        self,
+        explanations: Explanations,
+        x_train: ArrayLike,
+        *,
+        rows: Any = None,
+        num_rows: int = 24,
+        num_points: int = 12,
+        num_neighbours: int = 3,
+        target: Target | Literal["each"] = None,
+        constraints: Constraints | None = None,
+    ) -> Details:
+        """Search some rows once more and look closely: the way, the prototype, its neighbours.
+
+        Args:
+            explanations: that this explainer made, all of them or some.
+            x_train: `[n, *shape]`, the rows given to `fit`.
+            rows: of the explanations: a slice, a mask, row numbers or one row number; None chooses
+                rows that were searched, of all original classes in turn, found ones first.
+            num_rows: how many it chooses at most.
+            num_points: of each way, >= 2, from its first to its last.
+            num_neighbours: training rows per counterfactual, >= 0.
+            target: what `explain` was given for these explanations, for all of its rows.
+            constraints: likewise.
+
+        Returns:
+            The details. Rows that weren't searched to the end have no way.
+
+        Raises:
+            TypeError: if `x_train` or `target` is of a wrong type.
+            ValueError: if the explanations, `x_train`, `target` or constraints don't go with this
+                explainer and each other, or a number is out of its range.
+        """
+        check_params(self.options.params)
+        chosen = detailing.choose_rows(explanations, rows, num_rows)
+        part = explanations[chosen]
+        if constraints is not None:
+            constraints = constraints.of_rows(part.source_row, self.shape)
+        allowed = detailing.allowed_classes(part, target)
+        counts = num_points, num_neighbours, block_size(len(explanations))
+        details = detailing.look_closer(self, part, x_train, allowed, constraints, *counts)
+        return replace(details, rows=chosen)
+
     def _check_rows(self, x: Any) -> np.ndarray:
         x = as_rows("x", x)
         if x.shape[1:] != self.shape:
@@ -375,10 +424,3 @@ class FittedExplainer:
                 f"training{hint}"
             )
         return x
-
-
-def _range_of(given: Range | None, x_train: np.ndarray) -> FeatureRange:
-    if given is not None:
-        return FeatureRange(*check_range(given, x_train.shape[1:]), strict=True)
-    axes = 0 if x_train.ndim == 2 else None
-    return FeatureRange(x_train.min(axis=axes), x_train.max(axis=axes), strict=False)

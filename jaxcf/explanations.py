@@ -1,7 +1,7 @@
 """The result: one row per instance, whatever became of it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf import explanation_files, metrics, storage
+from jaxcf.naming import names_or_numbers
+from jaxcf.selection import chosen_rows
 from jaxcf.status import Status
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
     from pandas import DataFrame
 
 
@@ -113,8 +115,13 @@ class Explanations:
         return metrics.elastic_net(self.perturbation, weights.get("l1", 0.1))
 
     def __getitem__(self, rows: Any) -> "Explanations":
-        """The chosen rows, as explanations: a slice, a mask, row numbers or one row number."""
-        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        """The chosen rows, as explanations: a mask, a slice, row numbers or one row number.
+
+        Raises:
+            TypeError: if `rows` is nothing of the kind.
+            IndexError: if there is no such row, or a mask has not one entry per row.
+        """
+        chosen = chosen_rows(len(self), rows)
         arrays = {name: getattr(self, name)[chosen] for name in explanation_files.ARRAYS}
         tables = {
             name: {key: values[chosen] for key, values in getattr(self, name).items()}
@@ -169,11 +176,21 @@ class Explanations:
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
         }
 
-    def to_pandas(self) -> "DataFrame":
+    def to_pandas(
+        self, *, class_names: Sequence[str] | None = None, probabilities: bool = False
+    ) -> "DataFrame":
         """One line per row with everything that is one value per row (needs pandas).
+
+        The columns are those of docs/summary.md.
+
+        Args:
+            class_names: one per class, to stand for the numbers; missing where a row has none.
+            probabilities: whether to add one column per class, "probability_NAME", of the
+                counterfactual.
 
         Raises:
             ImportError: if pandas is not installed.
+            ValueError: if there are more or fewer names than classes.
         """
         try:
             from pandas import DataFrame
@@ -181,12 +198,19 @@ class Explanations:
             raise ImportError(
                 "to_pandas() needs pandas, which is an extra: pip install 'jaxcf[pandas]'"
             ) from error
+        names = names_or_numbers("classes", class_names, self.probabilities.shape[1])
+
+        def named(classes: np.ndarray) -> Any:
+            # The class -1, of a row without one, is the last.
+            return classes if class_names is None else np.array([*names, None], object)[classes]
+
         columns: dict[str, Any] = {
+            "row": self.source_row,
             "found": self.found,
             "status": [Status(code).name.lower() for code in self.status],
-            "original_class": self.original_class,
-            "counterfactual_class": self.counterfactual_class,
-            "target_class": self.target_class,
+            "original_class": named(self.original_class),
+            "counterfactual_class": named(self.counterfactual_class),
+            "target_class": named(self.target_class),
             "original_probability": self.original_probabilities.max(axis=1),
             "counterfactual_probability": self.probabilities.max(axis=1),
             "steps": self.steps,
@@ -197,13 +221,100 @@ class Explanations:
             "elastic_net": self.elastic_net,
         }
         columns |= {f"loss_{name}": values for name, values in self.losses.items()}
-        return DataFrame(columns | dict(self.scores))
+        columns |= self.scores
+        if probabilities:
+            columns |= {
+                f"probability_{name}": values
+                for name, values in zip(names, self.probabilities.T, strict=True)
+            }
+        return DataFrame(columns)
 
-    def plot(self, *, num_columns: int = 10, class_names: Any = None) -> "Figure":
+    def _repr_html_(self) -> str:
+        from jaxcf.notebook import explanations_html
+
+        return explanations_html(self)
+
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        num_columns: int = 10,
+        class_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> "Axes":
         """A grid of originals, counterfactuals and differences; see `jaxcf.plots.grid`."""
         from jaxcf import plots
 
-        return plots.grid(self, num_columns=num_columns, class_names=class_names)
+        return plots.grid(
+            self, ax, num_columns=num_columns, class_names=class_names, feature_names=feature_names
+        )
+
+    def plot_path(
+        self,
+        row: int,
+        ax: "Axes | None" = None,
+        *,
+        num_points: int = 8,
+        class_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> "Axes":
+        """The way of one search, which needs `record_path`; see `jaxcf.plots.search_path`."""
+        from jaxcf import plots
+
+        return plots.search_path(
+            self,
+            row,
+            ax,
+            num_points=num_points,
+            class_names=class_names,
+            feature_names=feature_names,
+        )
+
+    def plot_losses(
+        self,
+        row: int,
+        ax: "Axes | None" = None,
+        *,
+        log: bool = True,
+        class_names: Sequence[str] | None = None,
+    ) -> "Axes":
+        """One search's loss terms; needs `record_history`; see `jaxcf.plots.search_losses`."""
+        from jaxcf import plots
+
+        return plots.search_losses(self, row, ax, log=log, class_names=class_names)
+
+    def plot_transitions(
+        self, ax: "Axes | None" = None, *, class_names: Sequence[str] | None = None
+    ) -> "Axes":
+        """How many rows went from which class to which; see `jaxcf.plots.transitions`."""
+        from jaxcf import plots
+
+        return plots.transitions(self, ax, class_names=class_names)
+
+    def plot_changes(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        num_features: int = 20,
+        feature_names: Sequence[str] | None = None,
+    ) -> "Axes":
+        """How often each feature rose and fell; see `jaxcf.plots.feature_directions`."""
+        from jaxcf import plots
+
+        return plots.feature_directions(
+            self, ax, num_features=num_features, feature_names=feature_names
+        )
+
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """One HTML page with every row, which needs no network; see `jaxcf.report.write`.
+
+        Args:
+            path: of the file.
+            options: of `jaxcf.report.write`, such as `class_names`.
+        """
+        from jaxcf import report
+
+        report.write(path, self, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle."""

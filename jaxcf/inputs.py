@@ -31,3 +31,13 @@ def check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
             f"labels must lie in 0 to {num_classes - 1}, got {labels.min()} to {labels.max()}"
         )
     return labels.astype(np.int64)
+
+
+def check_finite(what: str, rows: np.ndarray) -> None:
+    """Rows that hold finite values alone; `what` they are stands in the error."""
+    bad = np.flatnonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{len(bad)} of {len(rows)} {what} hold NaN or infinite values, the first is row "
+            f"{bad[0]}; remove or impute them"
+        )

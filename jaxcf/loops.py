@@ -24,7 +24,7 @@ def slow_in_a_loop(
     Returns:
         Whether each step is better one call.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> slow_in_a_loop(jnp.matmul, (), jnp.ones((2, 3)), jnp.ones((3, 4)))
         False

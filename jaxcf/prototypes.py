@@ -259,7 +259,7 @@ class FittedPrototypes:
 
     def nearest_members(
         self, encodings: Float[np.ndarray, "n *latent"], class_index: int, count: int
-    ) -> Float[np.ndarray, "n count *latent"]:
+    ) -> Int[np.ndarray, "n count"]:
         """The training rows of a class nearest to each encoding, nearest first.
 
         Args:
@@ -268,13 +268,12 @@ class FittedPrototypes:
             count: how many, >= 1; fewer where the class has fewer rows.
 
         Returns:
-            `[n, count, *latent]`.
+            `[n, count]`, their places among the `members` of the class.
         """
         members = self.members[class_index]
         flat = np.asarray(encodings, np.float32).reshape(len(encodings), -1)
         index = _neighbours(members, min(count, len(members)), "auto")
-        neighbours = index.kneighbors(flat, return_distance=False)
-        return members[neighbours].reshape(*neighbours.shape, *self.shape)
+        return index.kneighbors(flat, return_distance=False)
 
     def _select_block(
         self,

@@ -191,7 +191,8 @@ def line_search(
         wanted = np.flatnonzero(targets[:, index])
         if not len(wanted) or not len(prototypes.members[index]):
             continue
-        ends = prototypes.nearest_members(x[wanted], index, options.neighbours)
+        nearest = prototypes.nearest_members(x[wanted], index, options.neighbours)
+        ends = prototypes.members[index][nearest].reshape(*nearest.shape, *prototypes.shape)
         bounds = jax.tree.map(lambda leaf, w=wanted: leaf[w], sets[:3])
         for neighbour, factor in product(range(ends.shape[1]), _FACTORS):
             way = ends[:, neighbour] - x[wanted]

@@ -14,10 +14,11 @@ from jaxcf import search, storage
 from jaxcf.batches import Batch, OpenBatch
 from jaxcf.blackbox import Failures
 from jaxcf.constraints import Grid
-from jaxcf.engine import Block, Engine, Finished
+from jaxcf.engine import Block, Engine, EngineOptions, Finished
 from jaxcf.explanations import Explanations
 from jaxcf.objective import Instance
 from jaxcf.refinement import Refinement
+from jaxcf.search import Limits, Rule
 from jaxcf.status import Status
 from jaxcf.version import __version__
 
@@ -51,6 +52,52 @@ class ExplanationInterrupted(KeyboardInterrupt):
     def __init__(self, explanations: Explanations) -> None:
         super().__init__("explaining was interrupted; .explanations holds what was finished")
         self.explanations = explanations
+
+
+def engine_of(
+    explainer: "FittedExplainer",
+    rule: Rule,
+    limits: Limits,
+    options: EngineOptions,
+    num_levels: int | None,
+    num_rows: int | None = None,
+    failures: Failures | None = None,
+) -> Engine:
+    """The engine for a fitted explainer.
+
+    Args:
+        explainer: whose models, objective and trust the searches have.
+        rule: the static search options.
+        limits: the traced search options.
+        options: the layout.
+        num_levels: the most values a feature is held to; None where no feature is held to a grid.
+        num_rows: how many rows will come, if known.
+        failures: told of what goes wrong when a black box is asked.
+
+    Returns:
+        An engine that has compiled nothing yet.
+    """
+    shape, latent = explainer.shape, explainer.latent_shape
+    original, prototype = (jax.ShapeDtypeStruct(dims, jnp.float32) for dims in (shape, latent))
+    original_class = jax.ShapeDtypeStruct((), jnp.int32)
+    targets = jax.ShapeDtypeStruct((explainer.num_classes,), jnp.bool_)
+    grid = None
+    if num_levels is not None:
+        levels = jax.ShapeDtypeStruct((*shape, num_levels), jnp.float32)
+        grid = Grid(*cast(Any, (original, original, levels)))
+    leaves = (original, original_class, targets, prototype, original, original)
+    return Engine(
+        explainer.models,
+        explainer.options.params,
+        explainer.objective,
+        rule,
+        limits,
+        options,
+        Instance(*cast(Any, leaves), grid=grid),
+        num_rows,
+        failures,
+        explainer.trust,
+    )
 
 
 class Run:
@@ -91,17 +138,9 @@ class Run:
     def _explain(self, batches: Iterable[Batch]) -> Iterator[Explanations]:
         explainer = self._explainer
         rule, limits = search.split_options(explainer.options.search, explainer.objective)
-        engine = Engine(
-            explainer.models,
-            explainer.options.params,
-            explainer.objective,
-            rule,
-            limits,
-            explainer.options.engine,
-            self._template(),
-            self._num_rows,
-            self._failures,
-            explainer.trust,
+        options = explainer.options.engine
+        engine = engine_of(
+            explainer, rule, limits, options, self._num_levels, self._num_rows, self._failures
         )
         self._settings = self._describe_settings(engine)
         self._seconds["compile"] = engine.compile()
@@ -127,19 +166,6 @@ class Run:
             self._open[0] if self._open else OpenBatch(self._explainer, batch, 0, self._failures)
         )
         return self._finish(opened)
-
-    def _template(self) -> Instance:
-        explainer = self._explainer
-        shape, latent = explainer.shape, explainer.latent_shape
-        original, prototype = (jax.ShapeDtypeStruct(dims, jnp.float32) for dims in (shape, latent))
-        original_class = jax.ShapeDtypeStruct((), jnp.int32)
-        targets = jax.ShapeDtypeStruct((explainer.num_classes,), jnp.bool_)
-        grid = None
-        if self._num_levels is not None:
-            levels = jax.ShapeDtypeStruct((*shape, self._num_levels), jnp.float32)
-            grid = Grid(*cast(Any, (original, original, levels)))
-        leaves = (original, original_class, targets, prototype, original, original)
-        return Instance(*cast(Any, leaves), grid=grid)
 
     def _blocks(self, batches: Iterable[Batch]) -> Iterator[Block]:
         first_row = 0
@@ -185,11 +211,7 @@ class Run:
 
     def _describe_settings(self, engine: Engine) -> dict[str, Any]:
         explainer = self._explainer
-        kind = explainer.prototypes.kind
-        settings = {
-            "objective": explainer.objective.settings(),
-            "prototypes": {"kind": kind.name} | vars(kind),
-            "search": explainer.options.search.settings(),
+        settings = method_settings(explainer) | {
             "lanes": engine.num_lanes,
             "device": jax.devices()[0].device_kind,
             "versions": {"jaxcf": __version__, "jax": jax.__version__},
@@ -201,3 +223,15 @@ class Run:
         if explainer.models.black_box is not None:
             settings["black_box"] = explainer.models.black_box.settings()
         return storage.plain(settings)
+
+
+def method_settings(explainer: "FittedExplainer") -> dict[str, Any]:
+    """What decides how every row is searched, as plain values for records."""
+    kind = explainer.prototypes.kind
+    return storage.plain(
+        {
+            "objective": explainer.objective.settings(),
+            "prototypes": {"kind": kind.name} | vars(kind),
+            "search": explainer.options.search.settings(),
+        }
+    )

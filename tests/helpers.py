@@ -255,6 +255,51 @@ def search(rule: Any = "adam", **options: Any) -> SearchOptions:
 
 KINDS: dict[str, Any] = {"nearest": NearestMean(k=3), "kdtree": KDTree(), "kmeans": KMeans(k=2)}
 
+# --- pictures ------------------------------------------------------------------------------
+
+
+def made_explanations(shape: tuple[int, ...], n: int = 6, **changes: Any) -> Explanations:
+    """Explanations of random rows, class 0 to 1 to 2 to 0, every feature 0.25 more or at 1."""
+    original = np.random.default_rng(0).uniform(size=(n, *shape)).astype(np.float32)
+    classes = np.arange(n, dtype=np.int32) % 3
+    probabilities = np.eye(3, dtype=np.float32)[classes]
+    made: dict[str, Any] = {
+        "original": original,
+        "counterfactual": np.clip(original + 0.25, 0, 1),
+        "status": np.zeros(n, np.int8),
+        "source_row": np.arange(n),
+        "original_class": classes,
+        "original_probabilities": probabilities,
+        "counterfactual_class": (classes + 1) % 3,
+        "probabilities": np.roll(probabilities, 1, axis=1),
+        "target_class": (classes + 1) % 3,
+        "prototype": np.zeros((n, 2), np.float32),
+        "steps": np.ones(n, np.int32),
+        "prediction_weight": np.ones(n, np.float32),
+    }
+    return Explanations(**made | changes)
+
+
+def pixels(axes: Any) -> np.ndarray:
+    """The figure of some axes as it looks, `[height, width, 3]`, 0 to 255."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(axes.get_figure(root=True))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def texts(axes: Any) -> list[str]:
+    """What is written on some axes."""
+    return [text.get_text() for text in axes.texts]
+
+
+def tick_labels(axes: Any) -> tuple[list[str], list[str]]:
+    """The labels of the columns and of the lines."""
+    across, down = axes.get_xticklabels(), axes.get_yticklabels()
+    return [label.get_text() for label in across], [label.get_text() for label in down]
+
+
 # --- damaging files ------------------------------------------------------------------------
 
 Damage = Callable[[dict[str, Any], dict[str, Any]], Any]

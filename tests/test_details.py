@@ -1,10 +1,30 @@
 """A closer look at some rows: what it shows is the search that was made."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from helpers import damage_file, with_array, with_metadata, without
+from helpers import (
+    assert_close,
+    damage_file,
+    mlp,
+    objective,
+    search,
+    with_array,
+    with_metadata,
+    without,
+)
 
-from jaxcf import Details, Explanations
+from jaxcf import (
+    BlackBox,
+    Constraints,
+    Details,
+    Explainer,
+    Explanations,
+    FittedExplainer,
+    NearestMean,
+    Refinement,
+)
 
 
 @pytest.fixture
@@ -60,3 +80,178 @@ def test_other_files_name_what_reads_them(by_hand, tmp_path):
     by_hand.save(tmp_path / "details.npz")
     with pytest.raises(ValueError, match=r"no explanations but .*: read it with jaxcf\.Details"):
         Explanations.load(tmp_path / "details.npz")
+
+
+# --- made by an explainer --------------------------------------------------------------------
+
+
+def fit(**options: Any) -> FittedExplainer:
+    return mlp().fit(**options)
+
+
+def searched_point(explanations, details):
+    """The last point of each way, and the counterfactuals as the search left them."""
+    last = (details.evaluations >= 0).sum(axis=1) - 1
+    return details.path[np.arange(len(details)), last], explanations.counterfactual[details.rows]
+
+
+SEARCHES = {
+    "first flip": search(max_steps=40),
+    "budget": search(max_steps=40, stop="budget"),
+    "growing c": search(prediction_weight=0.1, weight_growth=1.3),
+    "rounds": search(max_steps=12, prediction_weight=0.1, weight_rounds=4, stop="budget"),
+    "converged": search("fista", stop="converged", max_steps=60, patience=5),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_way_starts_at_the_row_and_ends_where_the_search_did(name):
+    explainer = fit(search=SEARCHES[name])
+    explanations = explainer.explain(mlp().x)
+    assert explanations.found.sum() >= 4
+    details = explainer.details(explanations, mlp().x_train, num_points=5)
+    ends, expected = searched_point(explanations, details)
+    assert_close(ends, expected)
+    np.testing.assert_array_equal(details.path[:, 0], explanations.original[details.rows])
+    shown = details.evaluations >= 0
+    assert (np.diff(details.evaluations, axis=1)[shown[:, 1:]] > 0).all()
+    assert shown.sum(axis=1).max() == 5
+    np.testing.assert_array_equal(np.isnan(details.path).all(axis=2), ~shown)
+
+
+def test_losses_are_those_of_every_evaluation():
+    recorded = search(max_steps=40, record_history=True, record_path=True)
+    explainer = fit(search=recorded)
+    explanations = explainer.explain(mlp().x)
+    details = explainer.details(explanations, mlp().x_train)
+    for name, values in details.losses.items():
+        whole = explanations.history[name][details.rows]
+        assert_close(values, whole[:, : values.shape[1]])
+        assert np.isnan(whole[:, values.shape[1] :]).all()
+    chosen = details.evaluations[:, 1]
+    m = np.arange(len(details))
+    assert explanations.path is not None
+    assert_close(details.path[:, 1], explanations.path[details.rows][m, chosen])
+
+
+def test_before_refinement_means_before_refinement():
+    refinement = Refinement(line_search=True, sparsify=True)
+    plain, refined = fit(encoder=False), fit(encoder=False, refinement=refinement)
+    explanations = refined.explain(mlp().x)
+    details = refined.details(explanations, mlp().x_train)
+    ends, _ = searched_point(explanations, details)
+    assert_close(ends, plain.explain(mlp().x).counterfactual[details.rows])
+    # Without an encoder prototypes are training rows.
+    distances = np.abs(details.prototype[:, None] - mlp().x_train).max(axis=2)
+    assert (distances.min(axis=1) == 0).all()
+
+
+def test_what_was_asked_for_is_asked_for_again():
+    x = mlp().x
+    classes = mlp().probabilities(x).argmax(axis=1)
+    target = (classes + 1 + np.arange(len(x)) % 2) % 3
+    frozen = np.zeros(x.shape, bool)
+    frozen[np.arange(len(x)), np.arange(len(x)) % 4] = True
+    asked = {"target": target, "constraints": Constraints(frozen=frozen, step=[0.01] * 5)}
+    explainer = fit(search=search(max_steps=60))
+    explanations = explainer.explain(x, **asked)
+    part = explanations[explanations.found][::-1]
+    assert len(part) == 2
+    details = explainer.details(part, mlp().x_train, rows=[1, 0], **asked)
+    assert details.rows.tolist() == [1, 0]
+    ends, expected = searched_point(part, details)
+    assert_close(ends, expected)
+    with pytest.raises(ValueError, match="target is for 2 rows, and there is a row"):
+        explainer.details(part, mlp().x_train, target=target[:2])
+    with pytest.raises(ValueError, match="frozen is for 2 rows, and there is a row"):
+        explainer.details(part, mlp().x_train, constraints=Constraints(frozen=frozen[:2]))
+
+
+@pytest.mark.parametrize("asked", [{"target": "each"}, {"num_alternatives": 3}, {"target": 1}])
+def test_one_row_may_have_several_counterfactuals(asked):
+    explainer = fit(search=search(max_steps=60))
+    explanations = explainer.explain(mlp().x, **asked)
+    details = explainer.details(explanations, mlp().x_train, target=asked.get("target"))
+    ends, expected = searched_point(explanations, details)
+    assert explanations.found[details.rows].sum() > 3
+    assert_close(ends, expected)
+
+
+def test_neighbours_are_training_rows_of_the_new_class():
+    explainer = fit()
+    explanations = explainer.explain(mlp().x)
+    details = explainer.details(explanations, mlp().x_train, num_neighbours=4)
+    decided = mlp().probabilities(mlp().x_train).argmax(axis=1)
+    new = explanations.counterfactual_class[details.rows]
+    np.testing.assert_array_equal(details.nearest, mlp().x_train[details.nearest_row])
+    np.testing.assert_array_equal(decided[details.nearest_row], np.repeat(new[:, None], 4, 1))
+    codes = np.asarray(mlp().encode(mlp().x_train))
+    ends = np.asarray(mlp().encode(explanations.counterfactual[details.rows]))
+    for row, end in enumerate(ends):
+        members = np.flatnonzero(decided == new[row])
+        nearest = np.argsort(((codes[members] - end) ** 2).sum(axis=1))[:4]
+        assert details.nearest_row[row].tolist() == members[nearest].tolist()
+    # There is an encoder and no decoder: no way back from the prototypes.
+    assert np.isnan(details.prototype).all()
+
+
+def test_a_small_class_has_fewer_neighbours():
+    x_train = mlp().x_train[:11]  # three or four rows of a class
+    explainer = mlp().explainer(prototypes=NearestMean(k=2)).fit(x_train)
+    details = explainer.details(explainer.explain(mlp().x), x_train, num_neighbours=6)
+    padded = details.nearest_row < 0
+    assert padded[:, -1].all()
+    assert not padded[:, 0].any()
+    np.testing.assert_array_equal(np.isnan(details.nearest).all(axis=2), padded)
+
+
+def test_prototypes_are_decoded_where_there_is_a_decoder():
+    def decode(encodings):
+        return encodings @ np.ones((4, 5), np.float32)
+
+    explainer = mlp().fit(decode=decode, reconstruct=None)
+    explanations = explainer.explain(mlp().x)
+    details = explainer.details(explanations, mlp().x_train)
+    assert_close(details.prototype, decode(explanations.prototype[details.rows]))
+
+
+def test_rows_that_were_not_searched_have_no_way():
+    x = mlp().x.copy()
+    x[1] = np.nan
+    x[3, 0] = 1.5
+    explainer = fit()
+    explanations = explainer.explain(x)
+    details = explainer.details(explanations, mlp().x_train)
+    assert sorted(details.rows.tolist()) == [0, 2, 4, 5]
+    details = explainer.details(explanations, mlp().x_train, rows=[1, 0, 3])
+    assert (details.evaluations[[0, 2]] == -1).all()
+    assert np.isnan(details.path[[0, 2]]).all()
+    assert np.isfinite(details.path[1, 0]).all()
+    assert (details.nearest_row[0] == -1).all()
+    nothing = explainer.details(explanations[[1, 3]], mlp().x_train)
+    assert len(nothing) == 0
+
+
+def test_what_does_not_belong_together_is_refused():
+    explainer = fit()
+    explanations = explainer.explain(mlp().x)
+    with pytest.raises(ValueError, match=r"expected the rows .*fitted to, of shape \(60, 5\)"):
+        explainer.details(explanations, mlp().x_train[:-1])
+    with pytest.raises(ValueError, match=r"made with search .*pass the explanations to the"):
+        fit(search=search(max_steps=21)).details(explanations, mlp().x_train)
+    with pytest.raises(ValueError, match="num_points must be at least 2"):
+        explainer.details(explanations, mlp().x_train, num_points=1)
+    with pytest.raises(IndexError):
+        explainer.details(explanations, mlp().x_train, rows=[9])
+
+
+def test_a_model_outside_jax_is_looked_at_too(tmp_path):
+    box = BlackBox(mlp().probabilities, num_classes=3)
+    explainer = Explainer(
+        box, objective=objective("C"), search=search(max_steps=30), feature_range=(-1.0, 1.0)
+    ).fit(mlp().x_train)
+    explanations = explainer.explain(mlp().x)
+    explanations.save(tmp_path / "file.npz")
+    details = explainer.details(Explanations.load(tmp_path / "file.npz"), mlp().x_train)
+    ends, expected = searched_point(explanations, details)
+    assert_close(ends, expected)

@@ -3,9 +3,12 @@
 import builtins
 import json
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from helpers import (
     TABLES,
@@ -62,6 +65,8 @@ def test_the_mixed_rows_are_as_meant(mixed):
         ([4, 0, 4], [4, 0, 4]),
         (np.array([True, False, False, False, False, True]), [0, 5]),
         ([], []),
+        ([True] + 5 * [False], [0]),
+        (pandas.Series([False, True, True, False, False, False], index=list("uvwxyz")), [1, 2]),
     ],
     ids=repr,
 )
@@ -81,10 +86,36 @@ def test_found_rows_can_be_chosen_by_their_own_mask(mixed):
     assert len(mixed[mixed.found]) == mixed.found.sum()
 
 
-@pytest.mark.parametrize("rows", [6, [0, 7], np.ones(5, bool)])
-def test_rows_that_do_not_exist_are_an_error(mixed, rows):
-    with pytest.raises(IndexError):
+def test_masks_can_be_combined(mixed):
+    target = mixed.target_class[0]
+    part = mixed[mixed.found & (mixed.target_class == target)]
+    kept = [row for row in range(6) if mixed.found[row] and mixed.target_class[row] == target]
+    assert part.source_row.tolist() == kept
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        (6, IndexError, "row 6 does not exist: there are 6, 0 to 5"),
+        ([0, -7], IndexError, "row -7 does not exist"),
+        (np.ones(5, bool), IndexError, "the mask has 5 entries, but there are 6 rows"),
+        (np.ones(6), TypeError, r"ndarray of shape \(6,\) and type float64; .* as in x > 0.5"),
+        (2.0, TypeError, r"float of shape \(\) and type float64; expected a mask"),
+        (np.ones((6, 3), bool), TypeError, r"ndarray of shape \(6, 3\) and type bool; expected"),
+        ((0, 1), TypeError, r"\(0, 1\) is no row; expected a mask"),
+        (True, TypeError, "True is no row"),
+        ("found", TypeError, "'found' is no row"),
+        (None, TypeError, "None is no row"),
+    ],
+    ids=repr,
+)
+def test_what_chooses_no_rows_says_why(mixed, rows, error, message):
+    with pytest.raises(error, match=message):
         mixed[rows]
+
+
+def test_rows_come_one_by_one_in_a_loop(mixed):
+    assert [int(one.source_row[0]) for one in mixed] == list(range(6))
 
 
 def test_distances_are_of_the_change_and_zero_for_untouched_rows(mixed):
@@ -140,6 +171,31 @@ def test_a_table_has_one_line_per_row(mixed):
     assert table["im1"].tolist() == list(range(6))
     np.testing.assert_array_equal(table["l1"], mixed.l1)
     np.testing.assert_array_equal(table["loss_l2"], mixed.losses["l2"])
+    part = mixed[mixed.found][::-1].to_pandas()
+    np.testing.assert_array_equal(part["row"], np.flatnonzero(mixed.found)[::-1])
+
+
+def test_a_table_holds_names_and_probabilities_where_asked_to(mixed):
+    table = mixed.to_pandas(class_names=["a", "b", "c"], probabilities=True)
+    known = mixed.original_class >= 0
+    assert table["original_class"].isna().tolist() == (~known).tolist()
+    named = ["abc"[label] for label in mixed.original_class[known]]
+    assert table["original_class"][known].tolist() == named
+    for place, name in enumerate("abc"):
+        np.testing.assert_array_equal(table[f"probability_{name}"], mixed.probabilities[:, place])
+    numbered = mixed.to_pandas(probabilities=True)
+    np.testing.assert_array_equal(numbered["original_class"], mixed.original_class)
+    assert list(numbered.columns[-3:]) == [f"probability_{label}" for label in range(3)]
+    with pytest.raises(ValueError, match="got 2 names for 3 classes"):
+        mixed.to_pandas(class_names=["a", "b"])
+
+
+def test_the_columns_of_a_table_are_documented(mixed):
+    page = (Path(__file__).parent.parent / "docs" / "summary.md").read_text()
+    part = page.partition("## The columns of to_pandas")[2].partition("\n## ")[0]
+    for column in mixed.to_pandas(probabilities=True):
+        kind = re.sub("^(loss|probability)_.*", r"\1_NAME", str(column))
+        assert f"`{kind}`" in part or column in mixed.scores, column
 
 
 def test_without_pandas_the_table_says_how_to_get_it(mixed, monkeypatch):

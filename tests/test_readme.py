@@ -2,17 +2,14 @@
 
 import doctest
 import re
-from pathlib import Path
 
 import pytest
+from documentation import PAGES, ROOT, name_of
 
 from jaxcf import Status, cli
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_examples_run(page):
     result = doctest.testfile(str(page), module_relative=False)
     assert result.failed == 0
@@ -20,7 +17,7 @@ def test_examples_run(page):
         assert result.attempted >= 5
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         if not target.startswith("http"):

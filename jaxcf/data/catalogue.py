@@ -24,7 +24,7 @@ def available() -> tuple[str, ...]:
     Returns:
         The names, sorted.
 
-    Example:
+    Examples:
         >>> available()
         ('breast_cancer', 'caltech101', 'cifar10', 'digits', 'mnist')
     """
@@ -73,7 +73,7 @@ def load(
         TypeError: An argument has the wrong type.
         ValueError: The name is not known, an argument is out of range, or the data is damaged.
 
-    Example:
+    Examples:
         >>> load("breast_cancer")
         Dataset(name='breast_cancer', kind='table', shape=(30,), train_rows=427, test_rows=142, \
 num_classes=2)

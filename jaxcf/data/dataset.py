@@ -27,7 +27,7 @@ class Dataset:
         offset: Per column of a table, such that original = x * scale + offset; None for images.
         scale: Per column of a table, in the units of the original column; None for images.
 
-    Example:
+    Examples:
         >>> from jaxcf.data import load
         >>> digits = load("digits")
         >>> digits.kind, digits.shape, digits.num_classes
@@ -75,7 +75,7 @@ class Dataset:
         Raises:
             ValueError: A count is below 1.
 
-        Example:
+        Examples:
             >>> from jaxcf.data import load
             >>> load("digits").first(train=100, test=10)
             Dataset(name='digits', kind='image', shape=(8, 8, 1), train_rows=100, test_rows=10, \
@@ -104,7 +104,7 @@ num_classes=10)
         Raises:
             ValueError: The data set is not a table, or `x` has another number of columns.
 
-        Example:
+        Examples:
             >>> from jaxcf.data import load
             >>> table = load("breast_cancer")
             >>> bool((table.to_original(table.x_train).max(axis=0) > 1).any())
@@ -125,7 +125,7 @@ num_classes=10)
         Raises:
             ValueError: The data set is not a table, or `x` has another number of columns.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> from jaxcf.data import load
             >>> table = load("breast_cancer")
@@ -187,7 +187,7 @@ def from_arrays(
         TypeError: Rows are not numbers, or labels are not integers.
         ValueError: Shapes, lengths, ranges or names do not fit together, or a value is not finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> rows = np.array([[1.0, 50.0], [3.0, 70.0], [2.0, 60.0]])
         >>> table = from_arrays(rows, np.array([0, 1, 1]), rows[:1], np.array([0]), name="toy")

@@ -32,7 +32,7 @@ def read_idx(path: str | Path) -> Shaped[np.ndarray, "..."]:
         FileNotFoundError: There is no such file.
         ValueError: The content is no IDX: wrong magic number, or more or fewer values than stated.
 
-    Example:
+    Examples:
         >>> import tempfile, pathlib
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "labels"
         >>> _ = file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 6, 7]))

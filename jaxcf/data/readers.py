@@ -44,7 +44,7 @@ def image_folder(
         ValueError: Fewer than two classes, a class without images, or files that are no images:
             the message names them.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> from PIL import Image
         >>> root = pathlib.Path(tempfile.mkdtemp())
@@ -111,7 +111,7 @@ def read_csv(
         ValueError: A value is missing or not a number, a line is too short or too long, or the
             label is not a column: the message names the column and the line.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "loans.csv"
         >>> _ = file.write_text("age,sum,paid\n" + "30,100,yes\n40,300,no\n" * 4)

@@ -37,7 +37,7 @@ def stratified_split(
         TypeError: `test_fraction` is not a number or `seed` is not an integer.
         ValueError: `labels` is not one-dimensional, `test_fraction` or `seed` is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> train, test = stratified_split(np.array([0, 0, 0, 0, 1, 1, 1, 1]), test_fraction=0.25)
         >>> len(train), len(test), sorted([*train.tolist(), *test.tolist()])

@@ -26,7 +26,7 @@ class Augmentation:
     Raises:
         ValueError: If `shift` or `noise` is negative.
 
-    Example:
+    Examples:
         >>> import jax
         >>> import jax.numpy as jnp
         >>> vary = Augmentation(flip=True, shift=2)
@@ -70,7 +70,7 @@ def is_photograph(shape: Sequence[int]) -> bool:
     Returns:
         Whether they are.
 
-    Example:
+    Examples:
         >>> is_photograph((32, 32, 3)), is_photograph((28, 28, 1))
         (True, False)
     """
@@ -90,7 +90,7 @@ def usual_augmentation(shape: Sequence[int], *, noise: float = 0.0) -> Augmentat
         Flips and shifts by a sixteenth of the shorter side for photographs, and the noise; None
         where there is nothing to vary.
 
-    Example:
+    Examples:
         >>> usual_augmentation((32, 32, 3))
         Augmentation(flip=True, shift=2, noise=0.0)
         >>> usual_augmentation((28, 28, 1)) is None

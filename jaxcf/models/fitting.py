@@ -227,7 +227,7 @@ def apply_in_blocks(
     Returns:
         The results `[n, *out]`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flax import nnx
         >>> from jaxcf.models import DenseClassifier

@@ -28,7 +28,7 @@ class ModelFunction:
         key: Which of the params are the network's weights.
         method: The method to call.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jaxcf.models.networks import DenseClassifier
@@ -70,7 +70,7 @@ def call(
     Returns:
         What the network returns.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jaxcf.models.networks import DenseClassifier

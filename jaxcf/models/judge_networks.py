@@ -68,7 +68,7 @@ class StridedClassifier(_FeatureClassifier):
     Raises:
         ValueError: If a size is not a positive integer, or nothing is left of the image.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> model = StridedClassifier((8, 8, 1), 10, widths=(8, 16), rngs=nnx.Rngs(0))
@@ -131,7 +131,7 @@ class MixerClassifier(_FeatureClassifier):
     Raises:
         ValueError: If a size is not a positive integer.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> model = MixerClassifier((9, 8, 1), 10, patch=2, width=8, depth=1, rngs=nnx.Rngs(0))
@@ -218,7 +218,7 @@ class AveragingClassifier(_FeatureClassifier):
     Raises:
         ValueError: If a size is not a positive integer, or nothing is left of the image.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> model = AveragingClassifier((8, 8, 1), 10, widths=(8, 16), rngs=nnx.Rngs(0))

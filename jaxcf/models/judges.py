@@ -5,7 +5,7 @@ alone.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
@@ -36,7 +36,7 @@ class Judge:
         accuracy: Share of the test rows that it classifies right.
         training: JSON-able: the rows it was trained on, the settings, the seconds.
 
-    Example:
+    Examples:
         >>> from flax import nnx
         >>> from jaxcf.models.judge_networks import StridedClassifier
         >>> network = StridedClassifier((8, 8, 1), 10, widths=(8,), rngs=nnx.Rngs(0))
@@ -95,7 +95,7 @@ def train_judges(
         ValueError: If the data set holds no images, `updates` is below 1, or rows and labels don't
             fit each other.
 
-    Example:
+    Examples:
         >>> from jaxcf.data import load
         >>> [judge.name for judge in train_judges(
         ...     load("digits").first(train=200, test=100), updates=20)]
@@ -127,7 +127,7 @@ def halves(rows: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndar
     Returns:
         The numbers of the rows in either half, in order; an odd row goes to the second.
 
-    Example:
+    Examples:
         >>> first, second = halves(5, seed=0)
         >>> sorted([*first.tolist(), *second.tolist()])
         [0, 1, 2, 3, 4]
@@ -149,7 +149,7 @@ def save_judges(path: str | os.PathLike[str], judges: tuple[Judge, ...]) -> None
         ValueError: If two judges have the same name.
         TypeError: If what is known of the training can't be written as JSON.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from flax import nnx
         >>> from jaxcf.models.judge_networks import StridedClassifier
@@ -183,7 +183,7 @@ def load_judges(path: str | os.PathLike[str]) -> tuple[Judge, ...]:
             missing, unknown, of the wrong shape or type, or not finite, or if a judge's accuracy or
             training is missing.
 
-    Example:
+    Examples:
         >>> load_judges("missing.npz")
         Traceback (most recent call last):
         ...
@@ -197,6 +197,33 @@ def load_judges(path: str | os.PathLike[str]) -> tuple[Judge, ...]:
         Judge(name, network, known[name]["accuracy"], known[name]["training"])
         for name, network in zip(architectures, networks, strict=True)
     )
+
+
+def kept_judges(
+    path: str | os.PathLike[str],
+    load_dataset: Callable[[], Dataset],
+    *,
+    updates: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> tuple[Judge, ...]:
+    """The judges that a file keeps; where there is no file, they are trained, and kept there.
+
+    Args:
+        path: The file.
+        load_dataset: Gives what to train them on; called only where there is no file.
+        updates: Of the training, see `train_judges`.
+        on_progress: Likewise.
+
+    Returns:
+        The judges.
+
+    Raises:
+        ValueError: If the data set holds no images, or the file is damaged or something else.
+    """
+    if not os.path.exists(path):
+        judges = train_judges(load_dataset(), updates=updates, on_progress=on_progress)
+        save_judges(path, judges)
+    return load_judges(path)
 
 
 def _check_known(path: str | os.PathLike[str], name: str, known: Any) -> None:

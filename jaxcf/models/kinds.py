@@ -49,7 +49,7 @@ def build(architecture: Mapping[str, Any], rngs: nnx.Rngs) -> Network:
     Raises:
         ValueError: If the kind is unknown, or the arguments are not those of the kind.
 
-    Example:
+    Examples:
         >>> from flax import nnx
         >>> table = {"kind": "DenseClassifier", "num_features": 4, "num_classes": 3, "hidden": [8]}
         >>> build(table, nnx.Rngs(0)).hidden

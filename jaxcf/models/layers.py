@@ -35,7 +35,7 @@ def conv3x3(
     Returns:
         Images `[n, h, w, o]`.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> conv3x3(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), jnp.zeros(1))[0, 0, :, 0]
         Array([4., 6., 6., 4.], dtype=float32)
@@ -61,7 +61,7 @@ def conv3x3_pool_relu(
     Returns:
         Images `[n, h // 2, w // 2, o]`.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> conv3x3_pool_relu(jnp.ones((1, 4, 6, 1)), jnp.ones((3, 3, 1, 8)), jnp.zeros(8)).shape
         (1, 2, 3, 8)
@@ -90,7 +90,7 @@ def conv3x3_pool_relu_twice(
     Returns:
         Images `[n, h // 4, w // 4, o]`.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> kernels = jnp.ones((3, 3, 1, 8)), jnp.zeros(8), jnp.ones((3, 3, 8, 4)), jnp.zeros(4)
         >>> conv3x3_pool_relu_twice(jnp.ones((1, 8, 8, 1)), *kernels).shape
@@ -115,7 +115,7 @@ def conv_transpose2x2(
     Returns:
         Images `[n, 2 h, 2 w, o]`.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> kernel = jnp.arange(4.0).reshape(2, 2, 1, 1)
         >>> conv_transpose2x2(jnp.ones((1, 1, 1, 1)), kernel, jnp.zeros(1))[0, :, :, 0]
@@ -153,7 +153,7 @@ def conv_transpose2x2_relu_twice_conv3x3(
     Returns:
         Images `[n, 4 h, 4 w, o]`.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> up = jnp.ones((2, 2, 1, 1)), jnp.zeros(1)
         >>> conv = jnp.ones((3, 3, 1, 3)), jnp.zeros(3)

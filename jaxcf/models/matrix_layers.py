@@ -153,7 +153,7 @@ def _pool_relu_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 def add_bias(x: Float[Array, "*shape o"], bias: Float[Array, " o"]) -> Float[Array, "*shape o"]:
     """Add `bias[o]` along the last axis, in any number of dimensions.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> add_bias(jnp.zeros((2, 2)), jnp.array([1.0, 2.0]))[0]
         Array([1., 2.], dtype=float32)

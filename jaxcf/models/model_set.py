@@ -24,7 +24,7 @@ class ModelSet:
         class_autoencoders: One per class, trained on that class alone, in class order.
         metadata: JSON-able: the data, training settings and quality of the networks.
 
-    Example:
+    Examples:
         >>> from flax import nnx
         >>> from jaxcf.models import DenseAutoencoder, DenseClassifier
         >>> rngs = nnx.Rngs(0)

@@ -43,7 +43,7 @@ class ConvolutionalClassifier(nnx.Module):
     Raises:
         ValueError: If a size is not a positive integer, or an image is smaller than 4x4.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> model = ConvolutionalClassifier((28, 28, 1), 10, rngs=nnx.Rngs(0))
@@ -98,7 +98,7 @@ class ConvolutionalAutoencoder(nnx.Module):
     Raises:
         ValueError: If a size is not a positive integer, or an image is smaller than 4x4.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> model = ConvolutionalAutoencoder((28, 28, 1), rngs=nnx.Rngs(0))
@@ -161,7 +161,7 @@ class DenseClassifier(nnx.Module):
     Raises:
         ValueError: If a size is not a positive integer.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> DenseClassifier(30, 2, rngs=nnx.Rngs(0))(jnp.zeros((5, 30))).shape
@@ -206,7 +206,7 @@ class DenseAutoencoder(nnx.Module):
     Raises:
         ValueError: If a size is not a positive integer.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> model = DenseAutoencoder(30, code_size=6, rngs=nnx.Rngs(0))

@@ -29,7 +29,7 @@ class Weights(nnx.Module):
         bias: Initial value of the bias.
         rngs: Where the initial kernel is drawn from.
 
-    Example:
+    Examples:
         >>> from flax import nnx
         >>> Weights((3, 3, 1, 16), inputs=9, rngs=nnx.Rngs(0)).bias.shape
         (16,)
@@ -60,7 +60,7 @@ class StandardizedWeights(nnx.Module):
         outputs: Channels that go out.
         rngs: Where the initial kernel is drawn from.
 
-    Example:
+    Examples:
         >>> from flax import nnx
         >>> kernel, bias = StandardizedWeights(3, 16, rngs=nnx.Rngs(0))
         >>> kernel.shape, bool(abs(kernel.mean()) < 1e-6)
@@ -90,7 +90,7 @@ class LayerNorm(nnx.Module):
     Args:
         size: Length of the last axis.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> LayerNorm(2)(jnp.array([[1.0, 3.0]])).round(2)
         Array([[-1.,  1.]], dtype=float32)
@@ -128,7 +128,7 @@ def convolve(
     Returns:
         Images `[n, ceil(h / stride), ceil(w / stride), o]`.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> convolve(jnp.ones((1, 5, 5, 2)), jnp.ones((3, 3, 2, 4)), jnp.zeros(4), stride=2).shape
         (1, 3, 3, 4)
@@ -151,7 +151,7 @@ def average_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
     Returns:
         Images `[n, h // 2, w // 2, c]`.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> average_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
         1.5

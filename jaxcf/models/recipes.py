@@ -103,7 +103,7 @@ def train_models(
         ValueError: If rows and labels don't fit each other, or a class has no training rows.
         CollapsedAutoencoderError: If an autoencoder returns a constant after several tries.
 
-    Example:
+    Examples:
         >>> from jaxcf.data import load
         >>> models = train_models(load("breast_cancer"), classifier_epochs=20,
         ...                       autoencoder_epochs=40, class_autoencoder_epochs=40)
@@ -189,7 +189,7 @@ def fingerprint(x: Float[np.ndarray, "n *shape"], y: Int[np.ndarray, " n"]) -> s
     Returns:
         64 hexadecimal digits.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> fingerprint(np.zeros((2, 3)), np.zeros(2, int))[:8]
         '5c9899b2'

@@ -45,7 +45,7 @@ class ResidualClassifier(nnx.Module):
     Raises:
         ValueError: If a size is not a positive integer, or nothing is left of the image.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> model = ResidualClassifier((32, 32, 3), 10, widths=(8, 16), rngs=nnx.Rngs(0))

@@ -56,7 +56,7 @@ class TrainingInfo:
         augmentation: How each batch was varied.
         started_trained: Whether it started from a trained network; else from random weights.
 
-    Example:
+    Examples:
         >>> TrainingInfo(100, 2, 32, 1e-3, 0, 0.1, 0, 1.5).epochs
         2
     """
@@ -112,7 +112,7 @@ def train_classifier(
     Raises:
         ValueError: If the rows or labels don't fit each other or the architecture.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> x = np.linspace(0, 1, 64, dtype=np.float32)[:, None]
         >>> table = {"kind": "DenseClassifier", "num_features": 1, "num_classes": 2}
@@ -175,7 +175,7 @@ def train_autoencoder(
         ValueError: If the rows don't fit the architecture.
         CollapsedAutoencoderError: If the network returns a constant after each try.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> x = np.linspace(0, 1, 64, dtype=np.float32)[:, None].repeat(3, axis=1)
         >>> table = {"kind": "DenseAutoencoder", "num_features": 3, "code_size": 1}
@@ -234,7 +234,7 @@ def train_class_autoencoders(
         ValueError: If a class has no rows, or rows and labels don't fit.
         CollapsedAutoencoderError: If a network returns a constant after each try.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> x = np.linspace(0, 1, 64, dtype=np.float32)[:, None].repeat(3, axis=1)
         >>> table = {"kind": "DenseAutoencoder", "num_features": 3, "code_size": 1}

@@ -40,7 +40,7 @@ def save_models(path: str | os.PathLike[str], models: ModelSet) -> None:
     Raises:
         TypeError: If the metadata can't be written as JSON.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from jaxcf.models import pretrained
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +65,7 @@ def load_models(path: str | os.PathLike[str]) -> ModelSet:
         ValueError: If it is something else, damaged, of another schema version, or if an array is
             missing, unknown, of the wrong shape or type, or not finite.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from jaxcf.models import pretrained
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def pretrained_names() -> tuple[str, ...]:
     Returns:
         Names as in `jaxcf.data.load`, sorted.
 
-    Example:
+    Examples:
         >>> "digits" in pretrained_names()
         True
     """
@@ -106,7 +106,7 @@ def pretrained(name: str) -> ModelSet:
     Raises:
         ValueError: If there are none for that data set.
 
-    Example:
+    Examples:
         >>> pretrained("digits").metadata["data"]["name"]
         'digits'
     """
@@ -143,7 +143,7 @@ def load_torch_models(
         ValueError: If it is damaged, or an array is missing, unknown, of the wrong shape or type,
             or not finite.
 
-    Example:
+    Examples:
         >>> load_torch_models("missing.npz")
         Traceback (most recent call last):
         ...

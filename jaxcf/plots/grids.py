@@ -4,40 +4,47 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int
 
-from jaxcf.plots.style import DIFFERENCE, is_image, new_figure, show_image
+from jaxcf.details import representative_rows
+from jaxcf.naming import names_or_numbers
+from jaxcf.plots.images import column_places, frame_mosaic, line_places, place_image
+from jaxcf.plots.style import DIFFERENCE, axes_or_new, is_image, signed_change, value_range
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
     from jaxcf.explanations import Explanations
+
+_MOST_FEATURES = 15
 
 
 def grid(
     explanations: "Explanations",
+    ax: "Axes | None" = None,
     *,
     num_columns: int = 10,
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
-) -> "Figure":
+) -> "Axes":
     """Originals, counterfactuals and their differences, side by side.
 
-    Images `[n, h, w]` or `[n, h, w, 1 or 3]` are shown as images, one column per instance; tables
-    `[n, features]` as bars of the most changed features, one panel per instance. Found rows of
-    all original classes are shown first.
+    One column per instance, found rows of all original classes first. Images `[n, h, w]` or
+    `[n, h, w, 1 or 3]` stand above each other; of rows `[n, features]` the changes of the most
+    changed features, in words and colours: blue where a feature grew, red where it fell.
 
     Args:
         explanations: at least one row.
-        num_columns: how many instances at most.
+        ax: to draw on; None for a new figure.
+        num_columns: how many instances at most, >= 1.
         class_names: one per class; their numbers where not given.
-        feature_names: one per feature, for tables.
+        feature_names: one per feature, for rows that are no images.
 
     Returns:
-        The figure, not yet shown or saved.
+        The axes.
 
     Raises:
-        ValueError: if there is no row, or the shape of one is neither an image nor a table row.
+        ValueError: if there is no row, names are too many or too few, or the shape of a row is
+            neither an image nor `[features]`.
 
     Examples:
         >>> import numpy as np
@@ -45,99 +52,128 @@ def grid(
         >>> rows = np.zeros((2, 4, 4, 1), np.float32)
         >>> explanations = Explanations(rows, rows + 0.5, *[np.zeros(2, np.int8)] * 3,
         ...     np.ones((2, 2)), np.ones(2, int), np.ones((2, 2)), *[np.ones(2, int)] * 4)
-        >>> len(grid(explanations).axes)
+        >>> len(grid(explanations).images)
         6
     """
     if not len(explanations):
         raise ValueError("there is no row to draw")
+    if num_columns < 1:
+        raise ValueError(f"num_columns must be at least 1, got {num_columns}")
     rows = representative_rows(explanations.found, explanations.original_class, num_columns)
     chosen = explanations[rows]
-    titles = [_title(chosen, row, class_names) for row in range(len(chosen))]
+    titles = [title(chosen, row, class_names) for row in range(len(chosen))]
     shape = chosen.original.shape[1:]
     if len(shape) == 1:
-        return _bars(chosen, titles, feature_names)
+        return _changes(
+            chosen, ax, titles, names_or_numbers("features", feature_names, *shape, "feature ")
+        )
     if is_image(shape):
-        return _images(chosen, titles)
+        return _images(chosen, ax, titles)
     raise ValueError(
-        f"instances of shape {shape} are neither images [h, w], [h, w, 1], [h, w, 3] nor table "
+        f"instances of shape {shape} are neither images [h, w], [h, w, 1], [h, w, 3] nor "
         "rows [features]"
     )
 
 
-def representative_rows(
-    found: np.ndarray, original_class: Int[np.ndarray, " n"], count: int
-) -> Int[np.ndarray, " k"]:
-    """Up to `count` rows: found ones first, taking turns over the original classes.
+def title(
+    explanations: "Explanations", row: int, class_names: Sequence[str] | None, *, longest: int = 14
+) -> str:
+    """What became of a row, in classes: "3 → 9", or "3, not found".
 
-    Examples:
-        >>> import numpy as np
-        >>> representative_rows(np.array([True] * 4), np.array([0, 0, 1, 1]), 2).tolist()
-        [0, 2]
+    Args:
+        explanations: of which one is meant.
+        row: its number.
+        class_names: one per class; their numbers where not given.
+        longest: two names with more letters stand on two lines.
+
+    Returns:
+        One line or two.
+
+    Raises:
+        ValueError: if there are more or fewer names than classes.
     """
-    turn = np.zeros(len(found), int)
-    for label in np.unique(original_class):
-        for group in (found, ~found):
-            members = np.flatnonzero((original_class == label) & group)
-            turn[members] = np.arange(len(members))
-    chosen = np.sort(np.lexsort((original_class, turn, ~found))[:count])
-    return chosen[np.argsort(original_class[chosen], kind="stable")]
-
-
-_LONGEST_TITLE = 14
-
-
-def _title(explanations: "Explanations", row: int, class_names: Sequence[str] | None) -> str:
-    def name(label: int) -> str:
-        return str(label) if class_names is None or label < 0 else str(class_names[label])
-
-    before = name(int(explanations.original_class[row]))
+    names = names_or_numbers("classes", class_names, explanations.probabilities.shape[1])
+    names.append("?")  # -1 is the class of a row that can't be read
+    before = names[explanations.original_class[row]]
     if not explanations.found[row]:
         return f"{before}, not found"
-    after = name(int(explanations.counterfactual_class[row]))
+    after = names[explanations.counterfactual_class[row]]
     # Two long names side by side would run into the next column's.
-    narrow = len(before) + len(after) <= _LONGEST_TITLE
+    narrow = len(before) + len(after) <= longest
     return f"{before} → {after}" if narrow else f"{before}\n→ {after}"
 
 
-def _images(explanations: "Explanations", titles: list[str]) -> "Figure":
-    count = len(explanations)
-    figure = new_figure(1.05 * count + 0.9, 3.5)
-    axes = figure.subplots(3, count, squeeze=False)
+def _longest_line(titles: Sequence[str]) -> int:
+    return max(len(line) for one in titles for line in one.split("\n"))
+
+
+def _images(explanations: "Explanations", ax: "Axes | None", titles: list[str]) -> "Axes":
+    count, height, width = explanations.original.shape[:3]
+    height /= width
+    lines = max(one.count("\n") for one in titles) + 1
+    ax = axes_or_new(ax, 1.12 * count + 0.4, 3 * 1.12 * height + 0.18 * lines)
+    limits = value_range(np.stack([explanations.original, explanations.counterfactual]))
     difference = explanations.perturbation
     reach = float(np.abs(difference).max()) or 1.0
-    low = float(np.nanmin(explanations.original))
-    high = max(float(np.nanmax(explanations.original)), low + 1e-6)
+    drawn = [
+        (explanations.original, limits, "gray"),
+        (explanations.counterfactual, limits, "gray"),
+        ([signed_change(change) for change in difference], (-reach, reach), DIFFERENCE),
+    ]
+    for line, (images, ends, colours) in enumerate(drawn):
+        for column, image in enumerate(images):
+            corner = place_image(ax, image, line, column, ends, colours=colours, framed=True)
+    frame_mosaic(ax, *corner)
+    # So that long names don't run into each other.
+    ax.set_xticks(column_places(count), titles, fontsize=min(9, 140 / _longest_line(titles)))
+    ax.xaxis.tick_top()
+    labels = ["original", "counterfactual", f"difference\n(to ±{reach:.2g})"]
+    ax.set_yticks(line_places(3, height), labels, rotation=90, va="center", ha="center")
+    ax.tick_params(length=0, pad=2)
+    ax.tick_params(axis="y", pad=9)
+    return ax
+
+
+def _changes(
+    explanations: "Explanations", ax: "Axes | None", titles: list[str], names: list[str]
+) -> "Axes":
+    change = explanations.perturbation
+    largest = np.abs(change).max(axis=0)
+    changed = np.argsort(-largest, kind="stable")[: max(np.count_nonzero(largest), 1)]
+    shown, left_out = changed[:_MOST_FEATURES], changed[_MOST_FEATURES:]
+    count, reach = len(change), float(largest.max()) or 1.0
+    digits = max(0, 1 - int(np.floor(np.log10(reach))))
+    longest = max(len(names[feature]) for feature in shown)
+    width = 0.085 * max(_longest_line(titles), 7)
+    ax = axes_or_new(ax, width * count + 0.08 * longest + 0.3, 0.27 * len(shown) + 0.8)
+    ax.imshow(change[:, shown].T, cmap=DIFFERENCE, vmin=-reach, vmax=reach, aspect="auto")
     for column in range(count):
-        show_image(axes[0, column], explanations.original[column], low, high)
-        show_image(axes[1, column], explanations.counterfactual[column], low, high)
-        change = difference[column]
-        change = change.mean(axis=-1) if change.ndim == 3 else change
-        show_image(axes[2, column], change, -reach, reach, DIFFERENCE)
-        axes[0, column].set_title(titles[column], fontsize=9)
-    for axis, label in zip(axes[:, 0], ("original", "counterfactual", "difference"), strict=True):
-        axis.set_ylabel(label, fontsize=8)
-    return figure
-
-
-def _bars(
-    explanations: "Explanations", titles: list[str], feature_names: Sequence[str] | None
-) -> "Figure":
-    count, num_features = explanations.original.shape
-    shown = min(8, num_features)
-    columns = min(count, 3)
-    lines = -(-count // columns)
-    figure = new_figure(4.2 * columns, (0.28 * shown + 0.7) * lines)
-    axes = figure.subplots(lines, columns, squeeze=False)
-    names = [str(name) for name in feature_names or range(num_features)]
-    for row, axis in enumerate(axes.flat):
-        if row >= count:
-            axis.set_axis_off()
-            continue
-        change = explanations.perturbation[row]
-        largest = np.argsort(-np.abs(change), kind="stable")[:shown][::-1]
-        colours = ["tab:red" if change[feature] < 0 else "tab:blue" for feature in largest]
-        axis.barh([names[feature] for feature in largest], change[largest], color=colours)
-        axis.axvline(0, color="black", linewidth=0.6)
-        axis.set_title(titles[row], fontsize=9)
-        axis.tick_params(labelsize=7)
-    return figure
+        for line, feature in enumerate(shown):
+            value = change[column, feature]
+            if value:
+                dark = abs(value) > 0.6 * reach
+                text = f"{value:+.{digits}f}"
+                ax.text(
+                    column,
+                    line,
+                    text if float(text) else "≈ 0",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if dark else "black",
+                )
+    ax.set_xticks(range(count), titles, fontsize=9)
+    ax.xaxis.tick_top()
+    ax.set_yticks(range(len(shown)), [names[feature] for feature in shown], fontsize=8)
+    ax.set_xticks(np.arange(1, count) - 0.5, minor=True)
+    ax.set_yticks(np.arange(1, len(shown)) - 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=1.5)
+    ax.tick_params(which="both", length=0)
+    ax.spines[:].set_visible(False)
+    if len(left_out):
+        plural = "feature" if len(left_out) == 1 else "features"
+        ax.set_xlabel(
+            f"{len(left_out)} more {plural} changed, by at most {largest[left_out].max():.2g}",
+            fontsize=8,
+        )
+    return ax

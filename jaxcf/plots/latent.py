@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxcf.plots.style import QUIET, look
+from jaxcf.plots.style import QUIET, axes_or_new, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,21 +16,21 @@ _HALO = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"
 
 
 def latent_space(
-    axis: "Axes",
     points: Float[np.ndarray, "n 2"],
     classes: Int[np.ndarray, " n"],
+    ax: "Axes | None" = None,
     *,
     prototypes: Mapping[int, Float[np.ndarray, "_ 2"]] | None = None,
     class_names: Sequence[str] | None = None,
     size: float = 5.0,
     keep_look: bool = True,
-) -> None:
+) -> "Axes":
     """Points of a plane by class, each class with its name at its middle, prototypes on top.
 
     Args:
-        axis: to draw on.
         points: `[n, 2]`, projected encodings.
         classes: `[n]`, >= 0, the class of each.
+        ax: to draw on; None for a new figure.
         prototypes: class to `[k, 2]`, projected like the points: large, with a black edge, in the
             look of their class.
         class_names: one per class; their numbers where not given.
@@ -38,15 +38,16 @@ def latent_space(
         keep_look: whether class i has the i-th look, as in other pictures; else the classes that
             are there take the first looks.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: if there is no point, or not one class per point.
 
     Examples:
         >>> import numpy as np
-        >>> from jaxcf.plots import new_figure
-        >>> axis = new_figure(3, 3).subplots()
-        >>> latent_space(axis, np.zeros((4, 2)), np.array([0, 0, 1, 1]))
-        >>> [text.get_text() for text in axis.texts]
+        >>> axes = latent_space(np.zeros((4, 2)), np.array([0, 0, 1, 1]))
+        >>> [text.get_text() for text in axes.texts]
         ['0', '1']
     """
     if not len(points) or len(points) != len(classes):
@@ -54,11 +55,12 @@ def latent_space(
             f"{len(points)} points and {len(classes)} classes; pass at least one point, and one "
             "class per point"
         )
+    ax = axes_or_new(ax, 5, 4.6)
     present = np.unique(classes)
     looks = {int(label): look(int(label) if keep_look else i) for i, label in enumerate(present)}
     for label, chosen in looks.items():
         members = points[classes == label]
-        axis.scatter(
+        ax.scatter(
             *members.T,
             s=size**2 / 2,
             color=chosen.colour,
@@ -68,7 +70,7 @@ def latent_space(
         )
     for label, marked in (prototypes or {}).items():
         chosen = looks.get(label, look(label))
-        axis.scatter(
+        ax.scatter(
             *marked.T,
             s=(3 * size) ** 2 / 3,
             color=chosen.colour,
@@ -80,7 +82,7 @@ def latent_space(
     marks = np.concatenate([np.empty((0, 2)), *(prototypes or {}).values()])
     for label in looks:
         name = str(label) if class_names is None else str(class_names[label])
-        axis.annotate(
+        ax.annotate(
             name,
             tuple(_place_of_name(points[classes == label], marks)),
             fontsize=11,
@@ -90,9 +92,10 @@ def latent_space(
             bbox=_HALO,
             zorder=4,
         )
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.spines[:].set_color(QUIET)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_color(QUIET)
+    return ax
 
 
 def _place_of_name(members: np.ndarray, marks: np.ndarray) -> np.ndarray:
@@ -107,36 +110,38 @@ def _place_of_name(members: np.ndarray, marks: np.ndarray) -> np.ndarray:
 
 
 def path_overlay(
-    axis: "Axes",
     path: Float[np.ndarray, "k 2"],
+    ax: "Axes | None" = None,
     *,
     goal: Float[np.ndarray, "2"] | None = None,
     name: str = "path",
-) -> None:
+) -> "Axes":
     """The way of one search over a plane: from a circle to a star, and the prototype's cross.
 
     Args:
-        axis: to draw on, usually over `latent_space`.
         path: `[k, 2]`, the projected points in their order, k >= 1.
+        ax: to draw on, usually those of `latent_space`; None for a new figure.
         goal: the projected prototype that the search was drawn to.
         name: of the path, for the legend.
+
+    Returns:
+        The axes.
 
     Raises:
         ValueError: if the path has no point.
 
     Examples:
         >>> import numpy as np
-        >>> from jaxcf.plots import new_figure
-        >>> axis = new_figure(3, 3).subplots()
-        >>> path_overlay(axis, np.array([[0.0, 0.0], [1.0, 1.0]]), goal=np.array([2.0, 1.0]))
-        >>> axis.get_legend_handles_labels()[1]
+        >>> axes = path_overlay(np.array([[0.0, 0.0], [1.0, 1.0]]), goal=np.array([2.0, 1.0]))
+        >>> axes.get_legend_handles_labels()[1]
         ['path', 'original', 'counterfactual', 'prototype']
     """
     if not len(path):
         raise ValueError("the path has no point; explain with SearchOptions(record_path=True)")
-    axis.plot(*path.T, color="white", linewidth=3.4, zorder=5)
+    ax = axes_or_new(ax, 5, 4.6)
+    ax.plot(*path.T, color="white", linewidth=3.4, zorder=5)
     # A dot at every update would run together; a dozen still show where it is slow.
-    axis.plot(
+    ax.plot(
         *path.T,
         color="black",
         linewidth=1.4,
@@ -150,7 +155,7 @@ def path_overlay(
     if goal is not None:
         ends.append(("prototype", goal, "X", 65))
     for label, point, marker, area in ends:
-        axis.scatter(
+        ax.scatter(
             *point,
             s=area,
             marker=marker,
@@ -160,3 +165,4 @@ def path_overlay(
             zorder=7,
             label=label,
         )
+    return ax

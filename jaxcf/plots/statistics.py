@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Num
 
-from jaxcf.plots.style import QUIET, look, new_figure, tidy
+from jaxcf.plots.style import QUIET, axes_or_new, look, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,35 +145,36 @@ def _shares_below(axis: "Axes", groups: Mapping[str, np.ndarray], order: Sequenc
 
 
 def curves_with_intervals(
-    axis: "Axes",
     x: Sequence[float],
     series: Mapping[str, Sequence[Sequence[float]]],
+    ax: "Axes | None" = None,
     *,
     x_label: str = "",
     y_label: str = "",
     log_x: bool = False,
     first_look: int = 0,
-) -> None:
+) -> "Axes":
     """One curve per series over a grid of values, with an interval at each.
 
     Args:
-        axis: to draw on.
         x: `[k]`, the grid.
         series: name to `k` triples (mean, lower, upper), or `metrics.Interval`s; a mean that isn't
             finite leaves a gap.
+        ax: to draw on; None for a new figure.
         x_label: of the grid.
         y_label: of the values.
         log_x: whether the grid is spread logarithmically.
         first_look: the place of the first series among the looks, to keep those of another panel.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: if there is no series, or one has not as many values as the grid.
 
     Examples:
-        >>> from jaxcf.plots import new_figure
-        >>> axis = new_figure(3, 2).subplots()
-        >>> curves_with_intervals(axis, [1, 2], {"D": [(0.5, 0.4, 0.6), (0.7, 0.6, 0.8)]})
-        >>> axis.get_legend_handles_labels()[1]
+        >>> axes = curves_with_intervals([1, 2], {"D": [(0.5, 0.4, 0.6), (0.7, 0.6, 0.8)]})
+        >>> axes.get_legend_handles_labels()[1]
         ['D']
     """
     if not series:
@@ -184,13 +185,14 @@ def curves_with_intervals(
                 f"the series {name!r} has {len(values)} values, but the grid {len(x)}; "
                 "pass one (mean, lower, upper) for each"
             )
+    ax = axes_or_new(ax, 4.5, 3.2)
     for index, (name, values) in enumerate(series.items()):
         chosen = look(first_look + index)
         # An interval may hold more, such as the number of rows.
         mean, lower, upper = np.asarray([list(one)[:3] for one in values], np.float64).T
         present = np.isfinite(mean)
         reach = [np.maximum(mean - lower, 0), np.maximum(upper - mean, 0)]
-        axis.errorbar(
+        ax.errorbar(
             np.asarray(x, np.float64),
             np.where(present, mean, np.nan),
             yerr=np.where(present & np.isfinite(reach), reach, 0),
@@ -203,12 +205,13 @@ def curves_with_intervals(
             capsize=2.5,
             label=name,
         )
-    tidy(axis)
-    axis.set_xlabel(x_label, fontsize=9)
-    axis.set_ylabel(y_label, fontsize=9)
+    tidy(ax)
+    ax.set_xlabel(x_label, fontsize=9)
+    ax.set_ylabel(y_label, fontsize=9)
     if log_x:
-        axis.set_xscale("log")
-    axis.legend(fontsize=8)
+        ax.set_xscale("log")
+    ax.legend(fontsize=8)
+    return ax
 
 
 def loss_curves(

@@ -91,16 +91,38 @@ def new_figure(width: float, height: float) -> "Figure":
         height: in inches.
 
     Returns:
-        The figure.
+        The figure; a notebook shows it.
 
     Examples:
         >>> new_figure(4, 3).axes
         []
     """
     # Not through pyplot: a library must not touch the caller's current figure or backend.
-    from matplotlib.figure import Figure
+    from jaxcf.plots.shown import ShownFigure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return ShownFigure(figsize=(width, height), layout="constrained")
+
+
+def axes_or_new(ax: "Axes | None", width: float, height: float) -> "Axes":
+    """The axes that were given, or those of a new figure.
+
+    Args:
+        ax: to draw on; None for a new figure.
+        width: of the new figure, in inches.
+        height: likewise.
+
+    Returns:
+        The axes; a notebook shows those of a new figure.
+
+    Examples:
+        >>> axes_or_new(None, 4, 3).get_figure().get_size_inches().tolist()
+        [4.0, 3.0]
+    """
+    if ax is not None:
+        return ax
+    from jaxcf.plots.shown import ShownAxes
+
+    return new_figure(width, height).add_subplot(axes_class=ShownAxes)
 
 
 def show_image(
@@ -123,10 +145,51 @@ def show_image(
         (4, 4)
     """
     image = np.asarray(image)
+    if image.ndim == 3 and image.shape[2] == 3:
+        # matplotlib takes colours from 0 to 1 as they are, whatever the limits.
+        image = np.clip((image - low) / (high - low), 0, 1)
     shown = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     axis.imshow(shown, cmap=colours, vmin=low, vmax=high)
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def value_range(images: np.ndarray) -> tuple[float, float]:
+    """What to draw darkest and brightest: 0 and 1, or what the images span where that is more.
+
+    Args:
+        images: any shape; values that aren't finite don't count.
+
+    Returns:
+        Lowest and highest.
+
+    Examples:
+        >>> value_range(np.array([0.2, 0.7])), value_range(np.array([-1.0, 0.5, np.nan]))
+        ((0.0, 1.0), (-1.0, 1.0))
+    """
+    finite = images[np.isfinite(images)]
+    return float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
+
+
+def signed_change(change: np.ndarray) -> np.ndarray:
+    """One number per pixel: of several channels the largest change, with its sign.
+
+    A mean would hide what brightens one channel and darkens another.
+
+    Args:
+        change: `[h, w]` or `[h, w, channels]`.
+
+    Returns:
+        `[h, w]`.
+
+    Examples:
+        >>> signed_change(np.array([[[0.1, -0.5, 0.2]]])).tolist()
+        [[-0.5]]
+    """
+    if change.ndim < 3:
+        return change
+    largest = np.abs(change).argmax(axis=2)[..., None]
+    return np.take_along_axis(change, largest, axis=2)[..., 0]
 
 
 def is_image(shape: tuple[int, ...]) -> bool:

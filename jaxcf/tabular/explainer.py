@@ -1,13 +1,16 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
 
 from jaxcf.blackbox import BlackBox
+from jaxcf.blocks import block_size
+from jaxcf.detailing import allowed_classes, choose_rows, look_closer
+from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, FittedExplainer, OnProgress
 from jaxcf.explanations import Explanations
@@ -24,6 +27,9 @@ from jaxcf.tabular.rules import ReadRules, Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table
 from jaxcf.targets import Target
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,12 @@ class FittedTableExplainer:
     coding: TableCoding
     of_coordinates: FittedExplainer
 
+    def __repr__(self) -> str:
+        return f"FittedTableExplainer({', '.join(self.coding.schema.names)})"
+
+    def _repr_html_(self) -> str:
+        return self.of_coordinates._repr_html_()
+
     def explain(
         self,
         table: Table,
@@ -212,6 +224,57 @@ class FittedTableExplainer:
         )
         return self._in_units(explanations, table, values, read)
 
+    def details(
+        self,
+        explanations: TableExplanations,
+        table: Table,
+        *,
+        rows: Any = None,
+        num_rows: int = 24,
+        num_points: int = 12,
+        num_neighbours: int = 3,
+        target: Target | str | Literal["each"] = None,
+        rules: Rules | None = None,
+    ) -> Details:
+        """Search some rows once more and look closely: the way, the prototype, its neighbours.
+
+        Args:
+            explanations: that this explainer made, all of them or some.
+            table: the training rows given to `fit`.
+            rows: as for `FittedExplainer.details`.
+            num_rows: likewise.
+            num_points: likewise.
+            num_neighbours: likewise.
+            target: what `explain` was given for these explanations, for all of its rows.
+            rules: likewise.
+
+        Returns:
+            The details, in coordinates: `explanations[details.rows].values_at(details.path)` gives
+            the values of the points.
+
+        Raises:
+            TypeError: if the table or target is of a wrong kind.
+            ValueError: if the explanations, the table, the rules or the target are others than the
+                explainer's own, or a number is out of its range.
+            IndexError: if a row doesn't exist.
+        """
+        coordinates = self.coding.coordinates(self.coding.schema.read_training(table))
+        chosen = choose_rows(explanations.explanations, rows, num_rows)
+        part = explanations[chosen]
+        own = {name: rule.of_rows(part.source_row) for name, rule in (rules or {}).items()}
+        read = read_rules(own, self.coding, part.original_values)
+        details = look_closer(
+            self.of_coordinates,
+            part.explanations,
+            coordinates,
+            allowed_classes(part.explanations, self._target(target)),
+            read.constraints,
+            num_points,
+            num_neighbours,
+            block_size(len(explanations)),
+        )
+        return replace(details, rows=chosen)
+
     def in_units(
         self, explanations: Explanations, table: Table, rules: Rules | None = None
     ) -> TableExplanations:
@@ -228,6 +291,23 @@ class FittedTableExplainer:
         values = self.coding.schema.read(table)
         return self._in_units(
             explanations, table, values, read_rules(rules or {}, self.coding, values)
+        )
+
+    def plot_latent(
+        self,
+        table: Table,
+        ax: "Axes | None" = None,
+        *,
+        explanations: TableExplanations | None = None,
+        projection: str = "pca",
+    ) -> "Axes":
+        """A table's rows in the plane, by coordinates; see `jaxcf.plots.encoded_rows`."""
+        return self.of_coordinates.plot_latent(
+            self.coding.coordinates(self.coding.schema.read(table)),
+            ax,
+            explanations=None if explanations is None else explanations.explanations,
+            class_names=self.options.class_names,
+            projection=projection,
         )
 
     def _in_units(

@@ -4,19 +4,23 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf import explanation_files, storage
 from jaxcf.explanations import Explanations
-from jaxcf.status import Status
+from jaxcf.selection import chosen_rows
 from jaxcf.tabular.changes import changed_features
 from jaxcf.tabular.coding import TableCoding
-from jaxcf.tabular.columns import Numeric
+from jaxcf.tabular.columns import Categorical, Numeric
 from jaxcf.tabular.schema_files import coding_from_json, coding_to_json
 from jaxcf.tabular.tables import Table, read_columns
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 FORMAT = "jaxcf.table_explanations"
 SCHEMA_VERSION = 1
@@ -72,7 +76,7 @@ class TableExplanations:
 
     def __getitem__(self, rows: Any) -> "TableExplanations":
         """The chosen rows: a slice, a mask, row numbers or one row number."""
-        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        chosen = chosen_rows(len(self), rows)
         return replace(
             self,
             explanations=self.explanations[chosen],
@@ -164,6 +168,27 @@ class TableExplanations:
         """The counterfactuals, in original units and category names; else the best effort."""
         return self.coding.schema.write(self.values, like=self.like)
 
+    def values_at(
+        self, coordinates: Float[np.ndarray, "n *more columns"]
+    ) -> Float[np.ndarray, "n *more columns"]:
+        """The values that coordinates of these rows stand for, such as those of `Details`.
+
+        Args:
+            coordinates: `[n, ..., columns]`, any number of points per row.
+
+        Returns:
+            Values, see `Schema.read`: NaN where a coordinate is; those of a row's original where a
+            coordinate is its original's.
+        """
+        values = np.empty(coordinates.shape)
+        for row, starts in enumerate(self.explanations.original):
+            points = coordinates[row].reshape(-1, coordinates.shape[-1])
+            originals = np.broadcast_to(self.original_values[row], points.shape)
+            starts = np.broadcast_to(starts, points.shape)
+            found = self.coding.values(points, originals, starts)
+            values[row] = found.reshape(coordinates.shape[1:])
+        return values
+
     @property
     def changed(self) -> Bool[np.ndarray, "n columns"]:
         """Which columns differ from the original."""
@@ -216,24 +241,83 @@ class TableExplanations:
             },
         }
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self, *, probabilities: bool = False) -> "DataFrame":
         """The counterfactuals with their status and classes beside them (needs pandas).
+
+        The columns are "row", those of the table, and those of docs/summary.md.
+
+        Args:
+            probabilities: whether to add one column per class, "probability_NAME".
 
         Raises:
             ImportError: if pandas is not installed.
         """
-        facts = self.explanations.to_pandas()
-        facts["status"] = [Status(code).name.lower() for code in self.explanations.status]
+        facts = self.explanations.to_pandas(
+            class_names=self.class_names, probabilities=probabilities
+        )
         facts["changed"] = self.changed.sum(axis=1)
-        if self.class_names is not None:
-            names = np.array([*self.class_names, None], object)
-            for column in ("original_class", "counterfactual_class", "target_class"):
-                facts[column] = names[facts[column].to_numpy()]
-        facts.insert(0, "row", self.explanations.source_row)
         columns = self.coding.schema.write(self.values, like={})
         for place, (name, entries) in enumerate(read_columns(columns).items()):
             facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
         return facts
+
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """One HTML page with every row, which needs no network; see `jaxcf.report.write`.
+
+        Args:
+            path: of the file.
+            options: of `jaxcf.report.write`, such as `class_names`.
+        """
+        from jaxcf import report
+
+        report.write(path, self, **options)
+
+    def _repr_html_(self) -> str:
+        from jaxcf.notebook import table_html
+
+        return table_html(self)
+
+    def plot(self, ax: "Axes | None" = None, *, num_rows: int = 10) -> "Axes":
+        """Some rows and what changed in them, old and new; see `jaxcf.plots.changed_cells`."""
+        from jaxcf import plots
+
+        return plots.changed_cells(self, ax, num_rows=num_rows)
+
+    def plot_path(self, row: int, ax: "Axes | None" = None) -> "Axes":
+        """The way of one search, each column scaled to its span; needs `record_path`."""
+        axes = self.explanations.plot_path(
+            row, ax, class_names=self.class_names, feature_names=self.coding.schema.names
+        )
+        axes.set_ylabel("change, as a share of the column's span")
+        return axes
+
+    def plot_losses(self, row: int, ax: "Axes | None" = None, *, log: bool = True) -> "Axes":
+        """One search's loss terms; needs `record_history`; see `jaxcf.plots.search_losses`."""
+        return self.explanations.plot_losses(row, ax, log=log, class_names=self.class_names)
+
+    def plot_transitions(self, ax: "Axes | None" = None) -> "Axes":
+        """How many rows went from which class to which; see `jaxcf.plots.transitions`."""
+        return self.explanations.plot_transitions(ax, class_names=self.class_names)
+
+    def plot_changes(self, ax: "Axes | None" = None, *, num_columns: int = 20) -> "Axes":
+        """How often each column changed, and numbers which way, among the found rows."""
+        from jaxcf import plots
+
+        changed, found = self.changed[self.found], int(self.found.sum())
+        moved = (self.values - self.original_values)[self.found]
+        # No category is more than another.
+        ordered = ~np.array([isinstance(one, Categorical) for one in self.coding.schema.columns])
+        rose, fell = changed & ordered & (moved > 0), changed & ordered & (moved < 0)
+        ways = np.stack([rose, fell, changed & ~rose & ~fell]).sum(axis=1) / max(found, 1)
+        return plots.column_directions(
+            {
+                name: plots.Directions(*map(float, shares))
+                for name, shares in zip(self.coding.schema.names, ways.T, strict=True)
+            },
+            ax,
+            num_columns=num_columns,
+            title=f"{found} counterfactuals",
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle.

@@ -1,14 +1,14 @@
 """What each column of a table may become, by name and in original units."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from jaxcf.constraints import Constraints
+from jaxcf.constraints import Constraints, rows_of
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Category, Column, Numeric, Ordinal
 
@@ -43,6 +43,27 @@ class Rule:
     decrease_only: ArrayLike = False
     allowed: Collection[Category] | np.ndarray | None = None
     step: ArrayLike = 0.0
+
+    def of_rows(self, rows: Int[np.ndarray, " m"]) -> "Rule":
+        """The rule of some of the rows that it is for, any of them as often as it is named.
+
+        Raises:
+            ValueError: if it is for fewer rows.
+
+        Examples:
+            >>> Rule(lower=[18, 30, 40], increase_only=True).of_rows(np.array([2])).lower.tolist()
+            [40]
+        """
+        chosen: dict[str, Any] = {}
+        for name, given in vars(self).items():
+            if name == "allowed":  # names of categories are for all rows
+                per_row = isinstance(given, np.ndarray) and given.ndim == 2
+            else:
+                given = np.asarray(given, object if name in ("lower", "upper") else None)
+                per_row = given.ndim == 1
+            if per_row:
+                chosen[name] = rows_of(name, given, rows)
+        return replace(self, **chosen)
 
 
 Rules = Mapping[str, Rule]

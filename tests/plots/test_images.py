@@ -14,8 +14,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(4, 6, 5, 1)).astype(np.float32)
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3)])
 def test_a_strip_shows_all_images_in_order_without_overlap(shape):
     images = np.random.default_rng(1).uniform(size=(4, *shape))
-    axis: Any = plots.new_figure(4, 1).subplots()
-    plots.path_strip(axis, images, ["original", "3", "6", "9"])
+    axis: Any = plots.path_strip(images, ["original", "3", "6", "9"])
     for shown, image in zip(axis.images, images, strict=True):
         np.testing.assert_array_equal(shown.get_array().squeeze(), image.squeeze())
     extents = [image.get_extent() for image in axis.images]
@@ -65,11 +64,10 @@ def test_objectives_stand_side_by_side():
 
 @pytest.mark.usefixtures("without_type_checks")
 def test_what_is_no_image_is_named():
-    axis = plots.new_figure(1, 1).subplots()
     with pytest.raises(ValueError, match="4 images and 1 labels"):
-        plots.path_strip(axis, IMAGES, ["original"])
+        plots.path_strip(IMAGES, ["original"])
     with pytest.raises(ValueError, match=r"rows of shape \(5,\) are no images"):
-        plots.path_strip(axis, np.zeros((2, 5)), ["0", "1"])
+        plots.path_strip(np.zeros((2, 5)), ["0", "1"])
     figure = plots.new_figure(1, 1)
     with pytest.raises(ValueError, match="no counterfactual"):
         plots.objective_rows(figure, IMAGES[0], {})

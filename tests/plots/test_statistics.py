@@ -82,12 +82,13 @@ def test_what_cannot_be_distributed_is_named(panels, options, message):
 
 
 def test_curves_go_through_the_means_and_reach_to_the_ends():
-    axis: Any = plots.new_figure(4, 3).subplots()
     series = {
         "D": [(0.5, 0.4, 0.7), (0.6, 0.5, 0.7)],
         "F": [mean_interval(np.arange(10.0)), Interval(np.nan, np.nan, np.nan, 0)],
     }
-    plots.curves_with_intervals(axis, [1, 10], series, x_label="K", y_label="share", log_x=True)
+    axis: Any = plots.curves_with_intervals(
+        [1, 10], series, x_label="K", y_label="share", log_x=True
+    )
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_xscale()) == ("K", "share", "log")
     first, second = axis.containers
     np.testing.assert_allclose(first[0].get_ydata(), [0.5, 0.6])
@@ -100,11 +101,10 @@ def test_curves_go_through_the_means_and_reach_to_the_ends():
 
 
 def test_a_series_of_another_length_is_named():
-    axis: Any = plots.new_figure(4, 3).subplots()
     with pytest.raises(ValueError, match="the series 'D' has 1 values, but the grid 2"):
-        plots.curves_with_intervals(axis, [1, 2], {"D": [(0.5, 0.4, 0.6)]})
+        plots.curves_with_intervals([1, 2], {"D": [(0.5, 0.4, 0.6)]})
     with pytest.raises(ValueError, match="no series"):
-        plots.curves_with_intervals(axis, [1, 2], {})
+        plots.curves_with_intervals([1, 2], {})
 
 
 # --- loss curves ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcf import plots
-from jaxcf.plots.style import is_image, show_image
+from jaxcf.plots.style import is_image, show_image, signed_change, value_range
 
 
 def test_looks_differ_in_more_than_colour():
@@ -38,3 +38,24 @@ def test_an_image_is_shown_on_the_given_scale(shape):
     assert shown.get_clim() == (-1, 2)
     assert is_image(shape)
     assert not is_image((*shape, 2))
+
+
+def test_colours_are_shown_on_the_given_scale_too():
+    axis: Any = plots.new_figure(1, 1).subplots()
+    image = np.array([[[-1.0, 0.0, 1.0]]])
+    show_image(axis, image, -1, 1)
+    np.testing.assert_allclose(axis.images[0].get_array(), [[[0, 0.5, 1]]])
+
+
+def test_the_scale_is_that_of_images_unless_they_go_beyond_it():
+    assert value_range(np.array([0.4, 0.6])) == (0, 1)
+    assert value_range(np.array([-2.0, 255.0, np.nan, np.inf])) == (-2, 255)
+    assert value_range(np.array([np.nan])) == (0, 1)
+
+
+def test_a_change_of_colour_is_no_smaller_than_that_of_its_channels():
+    change = np.random.default_rng(0).normal(size=(4, 5, 3))
+    shown = signed_change(change)
+    np.testing.assert_array_equal(np.abs(shown), np.abs(change).max(axis=2))
+    assert all(shown[i, j] in change[i, j] for i in range(4) for j in range(5))
+    np.testing.assert_array_equal(signed_change(change[..., 0]), change[..., 0])

@@ -1,0 +1,205 @@
+"""Two runs over the same rows, compared row by row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxcf import metrics
+from jaxcf.metrics import Interval, mean_intervals
+from jaxcf.row_measures import EitherExplanations, row_measures
+from jaxcf.run_folder import core_of
+from jaxcf.tabular.explanations import TableExplanations
+
+_NOT_COMPARED = ("confidence_before", "prediction_weight")
+_DISTANCES = ("l1", "l2", "elastic_net")
+
+
+class PairedDifference(NamedTuple):
+    """A number of the rows that both runs found a counterfactual for.
+
+    Attributes:
+        first: mean of the first run, over the rows where both have the number.
+        second: mean of the second run, over the same rows.
+        difference: mean of second - first, with its 95 % bootstrap interval.
+    """
+
+    first: float
+    second: float
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        first: the explanations compared.
+        second: with these.
+        names: what the two are called.
+        counts: how many rows were found by "both", "only_first", "only_second" and "neither".
+        same_original_class: in how many rows the two models decide alike for the original.
+        same_new_class: how many of the rows found by both reached the same class in both.
+        differences: by name of `row_measures`, over the rows found by both.
+    """
+
+    first: EitherExplanations = field(repr=False)
+    second: EitherExplanations = field(repr=False)
+    names: tuple[str, str]
+    counts: Mapping[str, int]
+    same_original_class: int
+    same_new_class: int
+    differences: Mapping[str, PairedDifference] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the rows, JSON-able; None where no row has a number."""
+        return {
+            "n": len(self),
+            "names": list(self.names),
+            "found": dict(self.counts),
+            "same_original_class": self.same_original_class,
+            "same_new_class": self.same_new_class,
+            "differences": {
+                name: {
+                    "n": one.difference.n,
+                    "first": _finite(one.first),
+                    "second": _finite(one.second),
+                    "difference": _finite(one.difference.mean),
+                    "lower": _finite(one.difference.lower),
+                    "upper": _finite(one.difference.upper),
+                }
+                for name, one in self.differences.items()
+            },
+        }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def compare(
+    first: EitherExplanations,
+    second: EitherExplanations,
+    *,
+    names: tuple[str, str] = ("first", "second"),
+) -> Comparison:
+    """Compare two runs over the same rows: who found what, and at what cost.
+
+    Rows are paired by position. Numbers are compared over the rows that BOTH found, so that no
+    failure is in a mean, and as differences per row, whose interval is much narrower than those of
+    the two means. Distances are measured alike: the elastic net with the first run's beta; two
+    tables whose categories were given different numbers have no distance in common, and so none.
+
+    Args:
+        first: n rows.
+        second: the same n rows, explained otherwise.
+        names: what to call them.
+
+    Returns:
+        Counts, means and paired differences.
+
+    Raises:
+        TypeError: if one explains a table in original units and the other doesn't.
+        ValueError: if the originals are not the same; the message says how they differ.
+
+    Examples:
+        >>> import numpy as np
+        >>> from jaxcf import Explanations
+        >>> rows = np.zeros((3, 2), np.float32)
+        >>> def run(steps, status):
+        ...     return Explanations(rows, rows + 1, np.array(status), np.arange(3),
+        ...         np.zeros(3, int), np.ones((3, 2)), np.ones(3, int), np.ones((3, 2)),
+        ...         np.ones(3, int), rows, np.array(steps), np.ones(3))
+        >>> compared = compare(run([5, 6, 9], [0, 0, 1]), run([3, 4, 9], [0, 0, 0]))
+        >>> dict(compared.counts)
+        {'both': 2, 'only_first': 0, 'only_second': 1, 'neither': 0}
+        >>> compared.differences["steps"].difference.mean
+        -2.0
+    """
+    _check_same_rows(first, second)
+    one, other = core_of(first), core_of(second)
+    both = first.found & second.found
+    counts = {
+        "both": int(both.sum()),
+        "only_first": int((first.found & ~second.found).sum()),
+        "only_second": int((second.found & ~first.found).sum()),
+        "neither": int((~first.found & ~second.found).sum()),
+    }
+    return Comparison(
+        first,
+        second,
+        names,
+        counts,
+        int((one.original_class == other.original_class).sum()),
+        int((both & (one.counterfactual_class == other.counterfactual_class)).sum()),
+        _differences(first, second, both),
+    )
+
+
+def _differences(
+    first: EitherExplanations, second: EitherExplanations, both: np.ndarray
+) -> dict[str, PairedDifference]:
+    one, other = row_measures(first), row_measures(second)
+    weights = core_of(first).settings.get("objective", {}).get("weights", {})
+    other["elastic_net"] = metrics.elastic_net(
+        core_of(second).perturbation, weights.get("l1", 0.1)
+    ).astype(np.float64)
+    left_out = set(_NOT_COMPARED)
+    if not np.array_equal(core_of(first).original, core_of(second).original, equal_nan=True):
+        left_out |= set(_DISTANCES)
+    names = [name for name in one if name in other and name not in left_out]
+    pairs = {name: (one[name][both], other[name][both]) for name in names}
+    intervals = mean_intervals({name: pair[1] - pair[0] for name, pair in pairs.items()})
+    found = {}
+    for name, (before, after) in pairs.items():
+        present = ~np.isnan(after - before)
+        one_mean, other_mean = (
+            float(values[present].mean()) if present.any() else np.nan for values in (before, after)
+        )
+        found[name] = PairedDifference(one_mean, other_mean, intervals[name])
+    return found
+
+
+def _check_same_rows(first: EitherExplanations, second: EitherExplanations) -> None:
+    if isinstance(first, TableExplanations) != isinstance(second, TableExplanations):
+        raise TypeError(
+            f"can't compare {type(first).__name__} with {type(second).__name__}; pass two of a kind"
+        )
+    if len(first) != len(second):
+        raise ValueError(
+            f"the runs differ in length: {len(first)} and {len(second)} rows; compare runs over "
+            "the same rows, such as two with the same --limit"
+        )
+    rows, others = (
+        one.original_values if isinstance(one, TableExplanations) else one.original
+        for one in (first, second)
+    )
+    if isinstance(first, TableExplanations) and isinstance(second, TableExplanations):
+        columns, other_columns = first.coding.schema.columns, second.coding.schema.columns
+        differing = sorted({one.name for one in set(columns) ^ set(other_columns)})
+        if columns != other_columns:
+            raise ValueError(
+                f"the runs differ in their columns: {', '.join(differing) or 'another order'}; "
+                "compare runs over the same table"
+            )
+    if rows.shape != others.shape:
+        raise ValueError(
+            f"the runs explain rows of shape {rows.shape[1:]} and {others.shape[1:]}; compare "
+            "runs over the same data"
+        )
+    same = (rows == others) | (np.isnan(rows) & np.isnan(others))
+    differing = np.flatnonzero(~same.reshape(len(rows), -1).all(axis=1))
+    if len(differing):
+        raise ValueError(
+            f"the runs explain different rows: {len(differing)} of {len(rows)} differ, the first "
+            f"is row {differing[0]}; compare runs over the same data in the same order"
+        )
+    if not np.array_equal(core_of(first).source_row, core_of(second).source_row):
+        raise ValueError(
+            "the runs differ in which row each counterfactual belongs to; compare runs that asked "
+            "for the same classes and as many counterfactuals per row"
+        )

@@ -1,0 +1,110 @@
+"""From which class to which: counts of counterfactuals as a matrix."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxcf.naming import names_or_numbers
+from jaxcf.plots.style import axes_or_new
+from jaxcf.status import Status
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from jaxcf.explanations import Explanations
+
+# Between the classes and the rows without a counterfactual, in cells.
+_GAP = 0.35
+
+
+def transitions(
+    explanations: "Explanations",
+    ax: "Axes | None" = None,
+    *,
+    class_names: Sequence[str] | None = None,
+) -> "Axes":
+    """How many rows of each class got a counterfactual of each other class, and how many none.
+
+    Only classes that occur have a line or a column. Rows without a counterfactual stand in a column
+    of their own; those whose decision was the requested one already, if there are any, in another.
+
+    Args:
+        explanations: at least one row.
+        ax: to draw on; None for a new figure.
+        class_names: one per class; their numbers where not given.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: if there is no row, or there are more or fewer names than classes.
+
+    Examples:
+        >>> import numpy as np
+        >>> from jaxcf import Explanations
+        >>> rows = np.zeros((3, 2), np.float32)
+        >>> explanations = Explanations(rows, rows + 1, np.array([0, 0, 1]),
+        ...     *[np.zeros(3, np.int8)] * 2, np.ones((3, 2)), np.ones(3, int), np.ones((3, 2)),
+        ...     *[np.ones(3, int)] * 4)
+        >>> axes = transitions(explanations, class_names=["no", "yes"])
+        >>> [text.get_text() for text in axes.texts], axes.get_ylabel()
+        (['2', '1'], 'original')
+    """
+    if not len(explanations):
+        raise ValueError("there is no row to draw")
+    names = names_or_numbers("classes", class_names, explanations.probabilities.shape[1])
+    names.append("unreadable")  # -1 is the class of a row that can't be read
+    found = explanations.found
+    already = explanations.status == Status.ALREADY_IN_TARGET
+    # From the least to the greatest, and what has no class at the end.
+    befores = np.unique(explanations.original_class % len(names))
+    afters = np.unique(explanations.counterfactual_class[found])
+    ends = {"not found": ~found & ~already} | ({"there already": already} if already.any() else {})
+
+    before = np.searchsorted(befores, explanations.original_class % len(names))
+    after = np.searchsorted(afters, explanations.counterfactual_class[found])
+    counts = np.zeros((len(befores), len(afters) + len(ends)), int)
+    np.add.at(counts, (before[found], after), 1)
+    for place, rows in enumerate(ends.values(), start=len(afters)):
+        counts[:, place] = np.bincount(before[rows], minlength=len(befores))
+
+    lines, columns = counts.shape
+    cell = min(0.55, 9 / max(lines, columns))
+    longest = max(len(name) for name in (*(names[k] for k in befores), *(names[k] for k in afters)))
+    ax = axes_or_new(ax, cell * (columns + 1) + 0.07 * longest + 0.6, cell * (lines + 1) + 0.9)
+    most = max(int(counts.max()), 1)
+    places = np.arange(columns) + _GAP * (np.arange(columns) >= len(afters)) * (len(afters) > 0)
+    for part, colours in ((slice(0, len(afters)), "Blues"), (slice(len(afters), None), "Greys")):
+        if counts[:, part].size:
+            first, last = places[part][[0, -1]]
+            extent = (first - 0.5, last + 0.5, lines - 0.5, -0.5)
+            # From below 0, or the ends couldn't be seen where all are found; to beyond the most, or
+            # the darkest cell would hide its number.
+            limits = {"vmin": -0.1 * most, "vmax": 1.25 * most, "aspect": "auto"}
+            ax.imshow(counts[:, part], cmap=colours, extent=extent, **limits)
+    written = counts > 0
+    written[:, len(afters) :] = True
+    for line, column in np.argwhere(written):
+        ax.text(
+            float(places[column]),
+            float(line),
+            str(counts[line, column]),
+            ha="center",
+            va="center",
+            fontsize=min(9, 18 * cell),
+            color="white" if counts[line, column] > 0.65 * most else "black",
+        )
+    heads = [*(names[label] for label in afters), *ends]
+    ax.set_xticks(places, heads, rotation=90 if longest > 3 or columns > 12 else 0)
+    for label in ax.get_xticklabels()[len(afters) :]:
+        label.set_rotation(90)
+    ax.set_yticks(range(lines), [names[label] for label in befores])
+    ax.set_xlim(-0.5, places[-1] + 0.5)
+    ax.set_ylim(lines - 0.5, -0.5)
+    ax.set_xlabel("counterfactual", fontsize=9)
+    ax.set_ylabel("original", fontsize=9)
+    ax.set_title(f"{int(found.sum())} of {len(found)} found", fontsize=10)
+    ax.tick_params(length=0, labelsize=8)
+    ax.spines[:].set_visible(False)
+    return ax

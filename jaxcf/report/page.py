@@ -1,0 +1,104 @@
+"""The page: one HTML file that holds everything and may load nothing."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from jaxcf import storage
+from jaxcf.report.packing import PackedArray
+
+_STYLES = ("page.css", "parts.css")
+_SCRIPTS = (
+    "data.js",
+    "text.js",
+    "choice.js",
+    "pictures.js",
+    "charts.js",
+    "overview.js",
+    "controls.js",
+    "cards.js",
+    "gallery.js",
+    "features.js",
+    "search.js",
+    "instance.js",
+    "start.js",
+)
+"""In this order; they share one scope, so what runs at once comes last."""
+
+
+def page(title: str, payload: Mapping[str, Any], arrays: Mapping[str, PackedArray]) -> str:
+    """Put the page together.
+
+    Args:
+        title: of the page.
+        payload: what the page knows at once, JSON-able.
+        arrays: what it reads when it is needed, by name.
+
+    Returns:
+        The HTML. Nothing in it that comes from data is markup, and its policy forbids every
+        request and every script and style but its own.
+
+    Examples:
+        >>> text = page("<b>", {"name": "</script>"}, {})
+        >>> "<title>&lt;b&gt;</title>" in text, "</script>" in text.split('id="payload"')[1][:60]
+        (True, False)
+    """
+    style = "".join(_asset(name) for name in _STYLES)
+    script = '"use strict";\n' + "".join(_asset(name) for name in _SCRIPTS)
+    described = {name: array.description() for name, array in arrays.items()}
+    parts = {
+        "title": html.escape(title),
+        "policy": (
+            f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+            "base-uri 'none'; form-action 'none'"
+        ),
+        "style": style,
+        "payload": embedded_json(dict(payload) | {"arrays": described}),
+        "blocks": "\n".join(_blocks(arrays)),
+        "script": script,
+    }
+    text = _asset("report.html")
+    pieces = text.split("%%")
+    # Odd pieces are names of parts: one pass, so that no part is searched for markers itself.
+    return "".join(parts[one] if place % 2 else one for place, one in enumerate(pieces))
+
+
+def _asset(name: str) -> str:
+    return (resources.files("jaxcf.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def embedded_json(value: Any) -> str:
+    r"""JSON that may stand in a script element, whatever texts it holds.
+
+    Args:
+        value: JSON-able, without NaN.
+
+    Returns:
+        The JSON, with every < escaped: nothing in it can end the element or open a comment.
+
+    Raises:
+        ValueError: if a number in it isn't finite.
+
+    Examples:
+        >>> embedded_json({"name": "</script><!--"})
+        '{"name":"\\u003c/script>\\u003c!--"}'
+    """
+    text = json.dumps(storage.plain(value), allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _blocks(arrays: Mapping[str, PackedArray]) -> list[str]:
+    # Base64 has no character that HTML would read, and the names are the library's own.
+    return [
+        f'<script type="application/octet-stream" id="{name}/{number}">{block}</script>'
+        for name, array in arrays.items()
+        for number, block in enumerate(array.blocks)
+    ]

@@ -1,0 +1,124 @@
+"""What the page knows of every row at once: enough to count, filter and sort all of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from jaxcf.report.wording import STATUS_LABELS, measure_words
+from jaxcf.row_measures import EitherExplanations, row_measures
+from jaxcf.run_folder import core_of
+from jaxcf.status import Status
+from jaxcf.tabular.explanations import TableExplanations
+
+
+def numbers(values: Shaped[np.ndarray, " n"]) -> list[float | int | None]:
+    """A column for JSON: five significant digits, None where there is no finite number.
+
+    Args:
+        values: `[n]`, numbers or booleans.
+
+    Returns:
+        Plain numbers.
+
+    Examples:
+        >>> import numpy as np
+        >>> numbers(np.array([1.23456789, np.nan, np.inf, 2.0]))
+        [1.2346, None, None, 2]
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "biu":
+        return [int(one) for one in array.tolist()]
+    return [_short(one) if np.isfinite(one) else None for one in array.tolist()]
+
+
+def _short(value: float) -> float | int:
+    rounded = float(f"{value:.5g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def columns(explanations: EitherExplanations) -> dict[str, list[Any]]:
+    """Whole-number columns of every row: status, classes and the row asked about.
+
+    Args:
+        explanations: of n rows.
+
+    Returns:
+        Name to n numbers; -1 for no class.
+    """
+    core = core_of(explanations)
+    return {
+        "status": core.status.tolist(),
+        "sourceRow": core.source_row.tolist(),
+        "originalClass": core.original_class.tolist(),
+        "newClass": core.counterfactual_class.tolist(),
+        "targetClass": core.target_class.tolist(),
+    }
+
+
+def measures(explanations: EitherExplanations) -> list[dict[str, Any]]:
+    """The numbers of every row that can be sorted by, with their names and explanations.
+
+    Args:
+        explanations: of n rows.
+
+    Returns:
+        For each: "key", "label", "help" and "values", None where a row has none.
+    """
+    values = row_measures(explanations)
+    return [
+        {"key": key, **measure_words(key)._asdict(), "values": numbers(array)}
+        for key, array in values.items()
+        if np.isfinite(np.asarray(array, np.float64)).any()
+    ]
+
+
+def statuses(explanations: EitherExplanations) -> dict[str, dict[str, str]]:
+    """Each status that occurs, by its number: its name, a few words and its message."""
+    codes = [Status(int(code)) for code in np.unique(core_of(explanations).status)]
+    return {
+        str(int(code)): {
+            "name": code.name.lower(),
+            "label": STATUS_LABELS.get(code.name.lower(), code.message),
+            "message": code.message,
+        }
+        for code in codes
+    }
+
+
+def own_messages(explanations: EitherExplanations) -> dict[str, str]:
+    """What is said of single rows beyond their status, by row: why a table's row can't be read."""
+    if not isinstance(explanations, TableExplanations):
+        return {}
+    usual = explanations.explanations.messages
+    return {
+        str(row): text
+        for row, (text, other) in enumerate(zip(explanations.messages, usual, strict=True))
+        if text != other
+    }
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+    """Nested settings as pairs of a dotted name and a text.
+
+    Args:
+        settings: JSON-able.
+        prefix: of every name.
+
+    Returns:
+        The pairs, in order.
+
+    Examples:
+        >>> flattened({"search": {"stop": "first_flip"}, "lanes": 128, "none": None})
+        [['search.stop', 'first_flip'], ['lanes', '128'], ['none', '-']]
+    """
+    pairs: list[list[str]] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            pairs += flattened(value, f"{prefix}{name}.")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            pairs.append([f"{prefix}{name}", ", ".join(map(str, value)) or "-"])
+        else:
+            pairs.append([f"{prefix}{name}", "-" if value is None or value == "" else str(value)])
+    return pairs

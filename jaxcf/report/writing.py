@@ -1,0 +1,137 @@
+"""Writing the report of a run."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import ArrayLike
+
+from jaxcf import storage
+from jaxcf.comparison import Comparison
+from jaxcf.details import Details
+from jaxcf.report.contents import contents
+from jaxcf.report.packing import PackedArray, pack
+from jaxcf.report.page import page
+from jaxcf.report.rows import columns, flattened, measures, numbers, own_messages, statuses
+from jaxcf.report.searches import searches
+from jaxcf.report.wording import measure_words
+from jaxcf.row_measures import EitherExplanations
+from jaxcf.run_folder import core_of
+from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.version import __version__
+
+
+def write(
+    path: str | os.PathLike[str],
+    explanations: EitherExplanations,
+    *,
+    details: Details | None = None,
+    class_names: Sequence[str] | None = None,
+    feature_names: Sequence[str] | None = None,
+    feature_units: tuple[ArrayLike, ArrayLike] | None = None,
+    title: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    comparison: Comparison | None = None,
+) -> None:
+    """Write explanations as one HTML page: counts, gallery, filters, and each row in full.
+
+    The page holds everything, needs no network and no server, and may be sent to others. Images are
+    shown in 256 steps of brightness, those with sides above 128 pixels reduced; tables in original
+    units.
+
+    Args:
+        path: of the file; written at once or not at all.
+        explanations: of images, of tables, or of rows of other shapes, which aren't drawn.
+        details: the way of the search, prototypes and nearest training rows of some of the rows.
+        class_names: one per class; those of the table, or numbers, where not given.
+        feature_names: one per feature of rows `[features]`; a table has its own.
+        feature_units: offset and scale of each feature, where original = x * scale + offset; the
+            page then shows original units. `TableExplanations` have them anyway.
+        title: of the page.
+        config: what was asked for and used, JSON-able, to be shown.
+        comparison: with another run; its `first` must have the rows of `explanations`.
+
+    Raises:
+        ValueError: if there are more or fewer names or units than classes or features, or the
+            details or the comparison are of other rows.
+
+    Examples:
+        >>> import tempfile, pathlib, numpy as np
+        >>> from jaxcf import Explanations
+        >>> rows = np.zeros((2, 4, 4, 1), np.float32)
+        >>> explanations = Explanations(rows, rows + 0.5, *[np.zeros(2, np.int8)] * 3,
+        ...     np.ones((2, 2)), np.ones(2, int), np.ones((2, 2)), *[np.ones(2, int)] * 4)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder) / "report.html"
+        ...     write(file, explanations, class_names=["cat", "dog"])
+        ...     file.read_text().startswith("<!DOCTYPE html>")
+        True
+    """
+    core = core_of(explanations)
+    title = title or "Counterfactual explanations"
+    other = None if comparison is None else comparison.second
+    if other is not None and len(other) != len(core):
+        raise ValueError(
+            f"the comparison is of {len(other)} rows; the explanations have {len(core)}"
+        )
+    shown = contents(explanations, feature_names, feature_units, other)
+    search_facts, search_arrays = searches(explanations, details, shown)
+    payload = {
+        "title": title,
+        "count": len(core),
+        "classes": _class_names(explanations, class_names),
+        "statuses": statuses(explanations),
+        "columns": columns(explanations),
+        "measures": measures(explanations),
+        "messages": own_messages(explanations),
+        "kind": shown.kind,
+        "contents": shown.facts,
+        "lossTerms": list(core.losses),
+        "searches": search_facts,
+        "seconds": {name: round(float(value), 3) for name, value in core.seconds.items()},
+        "settings": flattened(config if config is not None else {"settings": core.settings}),
+        "versions": {"report written by jaxcf": __version__, "python": platform.python_version()},
+        "comparison": None if comparison is None else _compared(comparison),
+    }
+    arrays = dict(shown.arrays) | search_arrays | _row_arrays(explanations)
+    text = page(title, payload, arrays)
+    storage.write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _class_names(explanations: EitherExplanations, given: Sequence[str] | None) -> list[str]:
+    count = core_of(explanations).probabilities.shape[1]
+    if given is None and isinstance(explanations, TableExplanations):
+        given = explanations.class_names
+    if given is None:
+        return [str(label) for label in range(count)]
+    if len(given) != count:
+        raise ValueError(f"got {len(given)} class names; the model has {count} classes")
+    return [str(name) for name in given]
+
+
+def _row_arrays(explanations: EitherExplanations) -> dict[str, PackedArray]:
+    core = core_of(explanations)
+    both = np.stack([core.original_probabilities, core.probabilities], axis=1)
+    arrays = {"probabilities": pack(both.astype(np.float32))}
+    if core.losses:
+        table = np.stack(list(core.losses.values()), axis=1)
+        arrays["losses"] = pack(table.astype(np.float32))
+    return arrays
+
+
+def _compared(comparison: Comparison) -> dict[str, Any]:
+    other = core_of(comparison.second)
+    summary = comparison.summary()
+    differences = [
+        {"label": measure_words(name).label, **values}
+        for name, values in summary.pop("differences").items()
+    ]
+    return summary | {
+        "differences": differences,
+        "statuses": statuses(comparison.second),
+        "status": other.status.tolist(),
+        "newClass": other.counterfactual_class.tolist(),
+        "steps": numbers(other.steps),
+    }

@@ -1,0 +1,63 @@
+"""The matrix of classes counts every row once."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import made_explanations, pixels, texts, tick_labels
+
+from jaxcf import Status
+
+
+def test_every_row_is_counted_where_it_went():
+    explanations = made_explanations(
+        (2,),
+        n=7,
+        original_class=np.array([0, 0, 0, 2, 2, 0, -1]),
+        counterfactual_class=np.array([1, 1, 2, 0, 2, 0, -1]),
+        status=np.array([0, 0, 0, 0, Status.NOT_FOUND, Status.NEVER_MOVED, Status.INVALID_INPUT]),
+    )
+    axes: Any = explanations.plot_transitions(class_names=["low", "mid", "high"])
+    heads, lines = tick_labels(axes)
+    assert heads == ["low", "mid", "high", "not found"]
+    assert lines == ["low", "high", "unreadable"]
+    counts, ends = (image.get_array().tolist() for image in axes.images)
+    assert counts == [[0, 2, 1], [1, 0, 0], [0, 0, 0]]
+    assert ends == [[1], [1], [1]]
+    places = {text.get_position(): text.get_text() for text in axes.texts}
+    assert sorted(places.values()) == ["1"] * 5 + ["2"]
+    assert places[1, 0] == "2"
+    assert axes.get_title() == "4 of 7 found"
+
+
+def test_rows_that_were_there_already_are_no_failures():
+    status = np.array([0, Status.ALREADY_IN_TARGET, Status.NOT_FOUND])
+    axes: Any = made_explanations((2,), n=3, status=status).plot_transitions()
+    assert tick_labels(axes)[0] == ["1", "not found", "there already"]
+    assert axes.images[1].get_array().tolist() == [[0, 0], [0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_all_or_none_found_can_be_drawn(found):
+    status = np.full(6, Status.FOUND if found else Status.NOT_FOUND)
+    axes: Any = made_explanations((2,), status=status).plot_transitions()
+    assert tick_labels(axes)[0] == (["0", "1", "2"] if found else []) + ["not found"]
+    assert texts(axes).count("0") == (3 if found else 0)
+    assert len(np.unique(pixels(axes).reshape(-1, 3), axis=0)) > 2
+
+
+def test_more_rows_are_darker():
+    classes = np.array([0] * 9 + [1])
+    axes: Any = made_explanations(
+        (2,), n=10, original_class=classes, counterfactual_class=1 - classes
+    ).plot_transitions()
+    image: Any = axes.images[0]
+    often, seldom = image.cmap(image.norm([9, 1]))
+    assert often[:3].sum() < seldom[:3].sum()
+
+
+def test_no_row_is_an_error():
+    with pytest.raises(ValueError, match="no row to draw"):
+        made_explanations((2,))[:0].plot_transitions()
+    with pytest.raises(ValueError, match="got 1 names for 3 classes"):
+        made_explanations((2,)).plot_transitions(class_names=["a"])

@@ -1,0 +1,259 @@
+"""What is written into the report: everything, exactly enough, and never as markup."""
+
+import base64
+import gzip
+import json
+import re
+
+import numpy as np
+import pytest
+from made_explanations import details, images, made, table
+
+from jaxcf import Status
+from jaxcf.comparison import compare
+from jaxcf.report import write
+from jaxcf.report.packing import quantise
+from jaxcf.tabular import Categorical, Numeric, Schema
+
+EVIL = "</script><img src=x onerror=alert(1)><!--"
+
+
+class Page:
+    """A written page, taken apart again."""
+
+    def __init__(self, path, explanations, **options):
+        write(path, explanations, **options)
+        self.text = path.read_text()
+        found = re.search(r'<script type="application/json" id="payload">(.*?)</script>', self.text)
+        assert found
+        self.payload = json.loads(found[1], parse_constant=pytest.fail)
+
+    def array(self, name):
+        described = self.payload["arrays"][name]
+        blocks = re.findall(rf'id="{name}/\d+">(.*?)</script>', self.text)
+        assert len(blocks) == described["blocks"]
+        content = b"".join(gzip.decompress(base64.b64decode(block)) for block in blocks)
+        return np.frombuffer(content, f"<{np.dtype(described['dtype']).str[1:]}").reshape(
+            -1, *described["shape"]
+        )
+
+    def measure(self, key):
+        return next(one["values"] for one in self.payload["measures"] if one["key"] == key)
+
+
+def test_every_row_is_in_every_column(tmp_path):
+    explanations = images(300)
+    page = Page(tmp_path / "report.html", explanations)
+    payload = page.payload
+    assert payload["count"] == 300
+    assert {len(values) for values in payload["columns"].values()} == {300}
+    assert {len(one["values"]) for one in payload["measures"]} == {300}
+    assert payload["columns"]["status"] == explanations.status.tolist()
+    assert {one["name"] for one in payload["statuses"].values()} == {
+        Status(code).name.lower() for code in explanations.status
+    }
+    np.testing.assert_allclose(
+        [value for value in page.measure("l2") if value is not None],
+        explanations.l2[explanations.status != Status.INVALID_INPUT],
+        rtol=1e-4,
+    )
+
+
+def test_rows_without_a_number_have_none_and_not_zero(tmp_path):
+    explanations = images(60)
+    page = Page(tmp_path / "report.html", explanations)
+    invalid = explanations.status == Status.INVALID_INPUT
+    for key in ("l1", "l2", "changed", "steps", "confidence"):
+        assert [value is None for value in page.measure(key)] == invalid.tolist()
+    assert [value is None for value in page.measure("im1")] == (~explanations.found).tolist()
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 1), (6, 5, 3)])
+def test_pictures_are_within_half_a_step_of_their_values(tmp_path, shape):
+    explanations = images(40, shape)
+    page = Page(tmp_path / "report.html", explanations)
+    originals = page.array("original").astype(int)
+    counterfactuals = (originals + page.array("counterfactual")) % 256
+    valid = explanations.status != Status.INVALID_INPUT
+    for shown, given in (
+        (originals, explanations.original),
+        (counterfactuals, explanations.counterfactual),
+    ):
+        error = np.abs(shown.reshape(given.shape) / 255 - given)[valid]
+        assert error.max() <= 1 / 255 / 2 + 1e-6
+    assert not originals[~valid].any()
+
+
+def test_quantising_is_exact_at_both_ends_of_any_range():
+    assert quantise(np.array([-3.0, 5.0]), -3.0, 5.0).tolist() == [0, 255]
+    assert quantise(np.array([-np.inf, np.inf, 1e30]), -3.0, 5.0).tolist() == [0, 255, 255]
+
+
+def test_large_pictures_are_reduced_and_the_page_knows(tmp_path):
+    facts = Page(tmp_path / "report.html", images(3, (300, 200))).payload["contents"]
+    assert (facts["height"], facts["width"]) == (100, 67)
+    assert (facts["givenHeight"], facts["givenWidth"]) == (300, 200)
+
+
+def test_rows_of_other_shapes_have_everything_but_pictures(tmp_path):
+    explanations = made(np.random.default_rng(0).random((30, 5, 5, 7)))
+    page = Page(tmp_path / "report.html", explanations, details=details(explanations))
+    assert page.payload["kind"] == "none"
+    assert "original" not in page.payload["arrays"]
+    assert len(page.measure("l2")) == 30
+    assert page.array("probabilities").shape == (30, 2, 10)
+
+
+def test_probabilities_and_losses_are_given_as_they_are(tmp_path):
+    explanations = images(50)
+    page = Page(tmp_path / "report.html", explanations)
+    np.testing.assert_array_equal(
+        page.array("probabilities"),
+        np.stack([explanations.original_probabilities, explanations.probabilities], axis=1),
+    )
+    assert page.payload["lossTerms"] == list(explanations.losses)
+    np.testing.assert_array_equal(
+        page.array("losses"), np.stack(list(explanations.losses.values()), axis=1)
+    )
+
+
+def test_flat_rows_have_the_names_of_their_features(tmp_path):
+    explanations = made(np.random.default_rng(0).random((30, 3)), 2)
+    page = Page(tmp_path / "report.html", explanations, feature_names=["a", EVIL, "c"])
+    assert [one["name"] for one in page.payload["contents"]["features"]] == ["a", EVIL, "c"]
+    np.testing.assert_array_equal(page.array("counterfactual"), explanations.counterfactual)
+
+
+def test_flat_rows_can_be_shown_in_their_units(tmp_path):
+    explanations = made(np.random.default_rng(0).random((30, 2)), 2)
+    offset, scale = np.array([5.0, -1.0]), np.array([2.0, 10.0])
+    page = Page(
+        tmp_path / "report.html",
+        explanations,
+        feature_units=(offset, scale),
+        details=details(explanations),
+    )
+    expected = explanations.counterfactual.astype(float) * scale + offset
+    np.testing.assert_array_equal(page.array("counterfactual"), expected)
+    np.testing.assert_array_equal(page.array("path")[:, 0], page.array("original")[[0, 2]])
+
+
+def test_a_table_is_in_original_units_to_the_bit(tmp_path):
+    explanations = table(60)
+    page = Page(tmp_path / "report.html", explanations)
+    np.testing.assert_array_equal(page.array("original"), explanations.original_values)
+    np.testing.assert_array_equal(page.array("counterfactual"), explanations.values)
+    assert page.payload["classes"] == ["no", "yes"]
+    assert page.payload["contents"]["features"][2]["categories"] == ["clerk", "pilot", "sailor"]
+    assert page.measure("changed") == [
+        None if np.isnan(values[1]) else int(changed.sum())
+        for values, changed in zip(explanations.original_values, explanations.changed, strict=True)
+    ]
+    assert set(page.payload["messages"].values()) == {"column 'pay' is missing"}
+
+
+def test_nothing_from_data_is_markup(tmp_path):
+    schema = Schema(
+        (
+            Numeric(EVIL, 18, 90, step=1.0),
+            Numeric("pay", 0.0, 100.0),
+            Categorical("job", (EVIL, "pilot", "%%script%%")),
+        )
+    )
+    page = Page(
+        tmp_path / "report.html",
+        table(30, schema),
+        class_names=[EVIL, "%%blocks%%"],
+        title=EVIL,
+        config={EVIL: {"x": EVIL}, "list": [EVIL]},
+    )
+    assert "<img" not in page.text
+    assert page.text.count("<!--") == 0
+    assert page.payload["title"] == page.payload["classes"][0] == EVIL
+    assert page.payload["classes"][1] == "%%blocks%%"
+    assert [f"{EVIL}.x", EVIL] in page.payload["settings"]
+
+
+def test_the_policy_forbids_everything_but_the_page_itself(tmp_path):
+    page = Page(tmp_path / "report.html", images(2))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page.text)
+    assert policy
+    assert policy[1].startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy[1]
+    assert not re.search(r"(src|href)=\"?(https?:)?//", page.text)
+
+
+def test_details_are_shown_at_their_points(tmp_path):
+    explanations = images(20)
+    searches = Page(tmp_path / "report.html", explanations, details=details(explanations))
+    facts = searches.payload["searches"]
+    assert facts["rows"] == [0, 2]
+    assert facts["evaluations"] == [[0, 1, 2, 4, 8], [0, 1, 2, 4]]
+    assert facts["nearestPresent"] == [[True, True], [True, False]]
+    assert facts["lossTerms"] == ["l1", "prototype"]
+    path = searches.array("path")
+    np.testing.assert_array_equal(path[0, 0], searches.array("original")[0])
+    assert searches.array("searchLosses").shape == (2, 2, 9)
+
+
+def test_details_of_a_table_are_in_original_units(tmp_path):
+    explanations = table(20)
+    page = Page(tmp_path / "report.html", explanations, details=details(explanations.explanations))
+    path = page.array("path")
+    assert path.shape == (2, 5, 3)
+    np.testing.assert_array_equal(path[:, 0], explanations.original_values[[0, 2]])
+    assert np.isin(path[0, :, 2], [0, 1, 2]).all()
+
+
+def test_long_paths_are_thinned_and_keep_both_ends(tmp_path):
+    from dataclasses import replace
+
+    explanations = images(2, (4, 4))
+    points = np.repeat(explanations.original[:, None], 100, axis=1)
+    points[1, 40:] = np.nan
+    history = {"l1": np.zeros((2, 100), np.float32)}
+    page = Page(tmp_path / "report.html", replace(explanations, path=points, history=history))
+    first, second = page.payload["searches"]["evaluations"]
+    assert (first[0], first[-1], second[0], second[-1]) == (0, 99, 0, 39)
+    assert len(first) == len(second) == page.array("path").shape[1] <= 12
+
+
+def test_several_counterfactuals_of_a_row_say_whose_they_are(tmp_path):
+    from dataclasses import replace
+
+    explanations = replace(images(6, (4, 4)), source_row=np.array([0, 0, 1, 1, 2, 2]))
+    page = Page(tmp_path / "report.html", explanations)
+    assert page.payload["columns"]["sourceRow"] == [0, 0, 1, 1, 2, 2]
+
+
+def test_the_other_run_of_a_comparison_is_shown_beside(tmp_path):
+    from dataclasses import replace
+
+    first = images(20)
+    second = replace(first, counterfactual=first.original)
+    page = Page(
+        tmp_path / "report.html", first, comparison=compare(first, second, names=("A", EVIL))
+    )
+    assert page.payload["comparison"]["names"] == ["A", EVIL]
+    assert not page.array("other").any()  # as differences from the originals
+
+
+def test_an_empty_run_has_a_report_too(tmp_path):
+    page = Page(tmp_path / "report.html", images(20)[:0])
+    assert page.payload["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_names": ["one"]}, "1 class names; the model has 10"),
+        ({"feature_names": ["one"]}, "1 feature names; the rows have 3"),
+        ({"feature_units": (np.zeros(3), np.ones(2))}, "each of 3 features"),
+        ({"details": details(made(np.zeros((9, 3))), (0, 8))}, "rows up to 8"),
+        ({"details": details(made(np.zeros((2, 4))), (0, 1))}, r"shape \(4,\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path / "report.html", made(np.zeros((5, 3))), **options)
+    assert not list(tmp_path.iterdir())

@@ -314,7 +314,6 @@ def test_rows_that_the_training_rows_hold_nothing_like_have_their_rule():
     assert result.found.all()
     after = result.counterfactual
     assert after["branch"].tolist() == [9, 7, 7, 7]
-    assert frame()["age"].max() < 80
     assert np.asarray(frame()["age"]).max() <= np.asarray(after["age"])[1] <= 300
     assert after["kind"].iloc[2] == "unused"
     for what in (pd.Timestamp("2020-01-01"), pd.Timedelta(days=3)):

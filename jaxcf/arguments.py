@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jaxcf.command_parts import Command, Outcome
+from jaxcf.command_parts import EXIT_STATUS_TEXT, Command, Outcome
 from jaxcf.completion import add_data, add_path
 from jaxcf.objective import NAMED_OBJECTIVES
 from jaxcf.presets import NAMED_PRESETS
 from jaxcf.prototypes import NAMED_KINDS
+from jaxcf.report_arguments import REPORT_COMMANDS
 from jaxcf.search import STOP_RULES
 from jaxcf.solvers import NAMED_SOLVERS
 
@@ -32,17 +33,20 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
 
 _CATEGORIES = ("abdm", "mvdm", "abdm-mvdm", "index")
 
-_EXIT_STATUS = """\
-exit status:
-  0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
-  130 interrupted"""
-
 
 def positive(text: str) -> int:
     """A whole number of at least 1, from the text of an option."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def at_least_zero(text: str) -> int:
+    """A whole number of at least 0, from the text of an option."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
     return value
 
 
@@ -77,12 +81,13 @@ files written to --out:
   explanations.npz     one row per instance (jaxcf.Explanations.load)
   summary.json         counts, means over the found rows, seconds
   config.json          everything that was asked for
+  details.npz          a closer look at some rows (jaxcf.Details.load)
   grid.png             originals, counterfactuals and differences
 and for a table, instead of grid.png:
   counterfactuals.csv  one line per row, in its units, with status and classes
   columns.png          how often each column changed
 
-{_EXIT_STATUS} (what was finished is written)
+{EXIT_STATUS_TEXT} (what was finished is written)
 
 read on:
   docs/summary.md      every file, key and status of a run
@@ -117,6 +122,12 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
     group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
+    group.add_argument(
+        "--details",
+        type=at_least_zero,
+        metavar="N",
+        help="rows to be looked at closely, for details.npz (default 24; 0 for none)",
+    )
 
     _add_method_options(parser.add_argument_group("method"))
     _add_table_options(parser.add_argument_group("tables (a CSV file, or adult)"))
@@ -175,8 +186,8 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         "--rule",
         action="append",
         metavar="NAME:WHAT",
-        help="what a column may become, such as age:increase, sex:frozen, hours:20..60 or "
-        "'job:clerk|pilot'; repeatable",
+        help="what a column may become, such as age:increase, sex:frozen, hours:20..60, "
+        "pay:step=100 or 'job:clerk|pilot'; repeatable",
     )
     group.add_argument(
         "--confidence", type=float, metavar="P", help="probability of the new class to be exceeded"
@@ -232,12 +243,14 @@ def _explain(options: argparse.Namespace, terminal: "Terminal") -> Outcome:
 _EVALUATE_EPILOG = f"""\
 examples:
   jaxcf evaluate runs/digits-D
+  jaxcf evaluate runs/digits-D --judges
   jaxcf evaluate runs/digits-D --eps 1e-5 --json
 
-file written to RUN:
+files written to RUN:
   evaluation.json      the keys of summary.json anew, how many are confirmed
+  explanations.npz     with --judges: again, with what they read of each row
 
-{_EXIT_STATUS}
+{EXIT_STATUS_TEXT}
 
 read on:
   docs/summary.md      what each key means
@@ -250,6 +263,19 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("metrics")
     group.add_argument(
         "--eps", type=float, metavar="X", help="of IM1's and IM2's denominators (default 1e-8)"
+    )
+    group.add_argument(
+        "--judges",
+        action="store_true",
+        help="also ask networks that never guided the search which class they read; trained once "
+        "(minutes) and kept in models/; for digits, mnist, cifar10 and caltech101",
+    )
+    add_path(
+        group,
+        "--data-dir",
+        folder=True,
+        metavar="DIR",
+        help="where the data lies that judges are trained on (default: as the run had it)",
     )
 
 
@@ -271,7 +297,7 @@ file written to --out:
   classifier, autoencoder and one autoencoder per class, with their accuracy and
   losses: plain arrays and one JSON description (jaxcf.models.load_models)
 
-{_EXIT_STATUS}
+{EXIT_STATUS_TEXT}
 
 read on:
   docs/recipes.md      models of your own instead, from any library
@@ -300,7 +326,7 @@ examples:
 
 Nothing is written.
 
-{_EXIT_STATUS}
+{EXIT_STATUS_TEXT}
 
 read on:
   docs/summary.md      what each key means
@@ -333,7 +359,7 @@ COMMANDS: Mapping[str, Command] = {
         epilog=_EXPLAIN_EPILOG,
         usage="jaxcf explain DATA [options]\n       jaxcf explain --config FILE [options]",
         add_options=_add_explain_options,
-        defaults={"seed": 0, **TABLE_DEFAULTS},
+        defaults={"seed": 0, "details": 24, **TABLE_DEFAULTS},
         run=_explain,
     ),
     "evaluate": Command(
@@ -346,6 +372,7 @@ COMMANDS: Mapping[str, Command] = {
         defaults={"eps": 1e-8},
         run=_evaluate,
     ),
+    **REPORT_COMMANDS,
     "train": Command(
         help="train classifier, autoencoder and class autoencoders of a data set",
         description="Write them to one file. `jaxcf explain` does both by itself where no "

@@ -18,6 +18,12 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
+EXIT_STATUS_TEXT = """\
+exit status:
+  0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
+  130 interrupted"""
+"""The same in words, for help."""
+
 # How a command talks, and where its options come from, is no part of what was asked for.
 _NOT_RECORDED = ("command", "config", "json", "quiet")
 

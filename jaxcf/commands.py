@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from jaxcf.command_parts import (
 )
 from jaxcf.completion import DATA_NAMES
 from jaxcf.data import Dataset
+from jaxcf.detail_commands import write_details
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import Explainer, ExplanationInterrupted
 from jaxcf.explanations import Explanations
+from jaxcf.judge_commands import find_judges, judge_rows, judged
 from jaxcf.models import ModelSet
 from jaxcf.run_folder import (
     EVALUATION_FILE,
@@ -34,9 +37,9 @@ from jaxcf.run_folder import (
     EXPLANATIONS_FILE,
     SUMMARY_FILE,
     core_of,
+    free_folder,
     read_explanations,
     read_run,
-    run_folder,
     write_config,
 )
 from jaxcf.terminal import Terminal
@@ -82,10 +85,12 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     seconds = {"models": models_seconds} | dict(explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     explanations = replace(explanations, seconds=seconds)
-    out = options.out or run_folder(
+    out = options.out or free_folder(
         f"{dataset.name}-{options.objective}", new=options.config is not None
     )
     _write_run(out, explanations, dataset, _config(options, dataset, explanations, models_from))
+    look_closer = partial(fitted.details, explanations, dataset.x_train, target=target)
+    write_details(out, 0 if status else options.details, look_closer, terminal)
     title = f"{dataset.name}, objective {options.objective}"
     return run_outcome(out, explanations.summary(), title, summary_rows(explanations), status)
 
@@ -175,9 +180,21 @@ def _config(
             "train_rows": len(dataset.x_train),
             "test_rows": len(dataset.x_test),
             "classes": [str(name) for name in dataset.class_names],
+            **_features(dataset),
         },
         "models": models_from,
         "settings": dict(explanations.settings),
+    }
+
+
+def _features(dataset: Dataset) -> dict[str, Any]:
+    """Names and units of a table's columns: original = x * scale + offset."""
+    if dataset.feature_names is None or dataset.offset is None or dataset.scale is None:
+        return {}
+    return {
+        "features": [str(name) for name in dataset.feature_names],
+        "offset": dataset.offset.tolist(),
+        "scale": dataset.scale.tolist(),
     }
 
 
@@ -201,6 +218,12 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     run = read_run(options.run)
     config = run.config
     name, models_from = config["data"]["name"], config["models"]
+    accuracies = {}
+    if options.judges:
+        data_dir = options.data_dir or config["command"].get("data_dir")
+        judges = find_judges(name, run.core.original.shape[1:], data_dir, terminal)
+        run = replace(run, explanations=judged(run.core, judges))
+        accuracies = {judge.name: judge.accuracy for judge in judges}
     if config["data"].get("kind") == table_commands.KIND:
         raise ValueError(
             f"{options.run} explains a table, whose metrics are in its {SUMMARY_FILE} already; "
@@ -219,14 +242,20 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "confirmed": int(still.sum()),
         "validity": float(still.sum() / len(explanations)) if len(explanations) else None,
     }
-    storage.write_json(options.run / EVALUATION_FILE, summary)
     rows = {
         "confirmed": f"{summary['confirmed']} of {summary['found']} found, of {summary['n']} in all"
     }
+    files = [EVALUATION_FILE]
+    if options.judges:
+        summary["judges"] = accuracies
+        rows |= judge_rows(summary)
+        run.core.save(options.run / EXPLANATIONS_FILE)
+        files.append(EXPLANATIONS_FILE)
+    storage.write_json(options.run / EVALUATION_FILE, summary)
     return Outcome(
-        summary | {"out": str(options.run), "files": [EVALUATION_FILE]},
+        summary | {"out": str(options.run), "files": files},
         {f"{name}: predicted again": rows | summary_rows(explanations)},
-        (f"written to {options.run / EVALUATION_FILE}",),
+        (f"written to {options.run}/: {', '.join(files)}",),
     )
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf import run, search
-from jaxcf.blocks import block_size
+from jaxcf.blackbox import Failures
 from jaxcf.constraints import Constraints, resolve, rows_of
-from jaxcf.descriptions import decode_all, encode_all
+from jaxcf.descriptions import decode_all, describe_all, encode_all
 from jaxcf.details import Details, representative_rows
 from jaxcf.engine import Block, EngineOptions
 from jaxcf.explanations import Explanations
@@ -90,6 +90,7 @@ def look_closer(
     constraints: Constraints | None,
     num_points: int,
     num_neighbours: int,
+    size: int,
 ) -> Details:
     """Search all rows of some explanations again, and look at what surrounds them.
 
@@ -101,6 +102,8 @@ def look_closer(
         constraints: of these rows.
         num_points: of the way, >= 2.
         num_neighbours: >= 0.
+        size: of the blocks in which models are asked; that of the whole explanations meets
+            compiled programs.
 
     Returns:
         The details, their rows numbered from 0.
@@ -121,7 +124,7 @@ def look_closer(
         evaluations[row, : len(way.evaluations)] = way.evaluations
         path[row, : len(way.path)] = way.path
         losses[row, : len(way.losses)] = way.losses
-    nearest_row = _nearest_rows(explainer, explanations, num_neighbours)
+    nearest_row = _nearest_rows(explainer, explanations, num_neighbours, size)
     nearest = np.where(
         (nearest_row < 0).reshape(*nearest_row.shape, *[1] * len(explainer.shape)),
         np.float32(np.nan),
@@ -134,7 +137,7 @@ def look_closer(
         losses={
             name: losses[:, :, place] for place, name in enumerate(explainer.objective.term_names)
         },
-        prototype=_prototypes(explainer, explanations),
+        prototype=_prototypes(explainer, explanations, size),
         nearest=nearest,
         nearest_row=nearest_row,
     )
@@ -247,7 +250,7 @@ def _thinned(
 
 
 def _prototypes(
-    explainer: "FittedExplainer", explanations: Explanations
+    explainer: "FittedExplainer", explanations: Explanations, size: int
 ) -> Float[np.ndarray, "m *shape"]:
     """The prototypes in the space of the rows, as far as there is a way back."""
     x, prototype = explanations.original, explanations.prototype
@@ -257,14 +260,13 @@ def _prototypes(
     if known.any() and models.encode is None:
         shown[known] = prototype[known]
     elif known.any() and models.decode is not None:
-        size = block_size(len(x))
         decoded = decode_all(models, explainer.options.params, x, prototype, size)
         shown[known] = decoded[known]
     return shown
 
 
 def _nearest_rows(
-    explainer: "FittedExplainer", explanations: Explanations, count: int
+    explainer: "FittedExplainer", explanations: Explanations, count: int, size: int
 ) -> Int[np.ndarray, "m k"]:
     """The numbers of the training rows of each counterfactual's class that lie nearest to it."""
     numbers = np.full((len(explanations), count), -1)
@@ -272,9 +274,7 @@ def _nearest_rows(
     rows = np.flatnonzero(classes >= 0)
     if not len(rows) or not count:
         return numbers
-    encodings = x = explanations.counterfactual[rows]
-    if explainer.models.encode is not None:
-        encodings = encode_all(explainer.models, explainer.options.params, x)
+    encodings = _encodings(explainer, explanations.counterfactual[rows], size)
     for index in np.unique(classes[rows]):
         mine = classes[rows] == index
         members = np.flatnonzero(explainer.training_class == index)
@@ -282,3 +282,13 @@ def _nearest_rows(
             nearest = explainer.prototypes.nearest_members(encodings[mine], int(index), count)
             numbers[rows[mine], : nearest.shape[1]] = members[nearest]
     return numbers
+
+
+def _encodings(explainer: "FittedExplainer", x: np.ndarray, size: int) -> np.ndarray:
+    models, params = explainer.models, explainer.options.params
+    if models.encode is None:
+        return x
+    if models.black_box is not None:
+        return encode_all(models, params, x, size)
+    # The program that gives both is compiled already.
+    return describe_all(models, params, x, Failures(), size)[1]

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from jaxcf import detailing, prototypes, run
 from jaxcf.batches import Restore, plan
 from jaxcf.blackbox import BlackBox
-from jaxcf.constraints import Constraints, FeatureRange, range_of, resolve
+from jaxcf.blocks import block_size
+from jaxcf.constraints import Constraints, FeatureRange, Range, range_of, resolve
 from jaxcf.descriptions import describe_training
 from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Explainer", "ExplanationInterrupted", "FittedExplainer", "Progress"]
 
-Range = tuple[Any, Any]
 OnProgress = Callable[[Progress], None]
 
 
@@ -411,7 +411,7 @@ class FittedExplainer:
         if constraints is not None:
             constraints = constraints.of_rows(part.source_row, self.shape)
         allowed = detailing.allowed_classes(part, target)
-        counts = num_points, num_neighbours
+        counts = num_points, num_neighbours, block_size(len(explanations))
         details = detailing.look_closer(self, part, x_train, allowed, constraints, *counts)
         return replace(details, rows=chosen)
 

@@ -184,7 +184,7 @@ class Explanations:
         The columns are those of docs/summary.md.
 
         Args:
-            class_names: one per class, to stand for the numbers; None where a row has no class.
+            class_names: one per class, to stand for the numbers; missing where a row has none.
             probabilities: whether to add one column per class, "probability_NAME", of the
                 counterfactual.
 

@@ -123,16 +123,19 @@ def bars(console: "Console | None", text: str) -> "Bars":
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column
 
     console = console or Console(stderr=True)
     watched = (console.is_terminal or console.is_jupyter) and not console.quiet
+    # Where the terminal is narrow, the bar gives way and not the numbers.
+    whole = Column(no_wrap=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        MofNCompleteColumn(table_column=whole),
         TextColumn(text),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeElapsedColumn(table_column=whole),
+        TimeRemainingColumn(table_column=whole),
         console=console,
         disable=not watched,
     )

@@ -1,8 +1,11 @@
 """`jaxcf report` and `jaxcf compare`: a page of a run that is done, and two runs side by side."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jaxcf import report
 from jaxcf.command_parts import Outcome
@@ -23,14 +26,16 @@ def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     if options.compare is not None:
         compared = _compared(options.run, run, options.compare, read_run(options.compare))
     out = options.out or options.run / REPORT_FILE
-    described = run.config.get("data", {})
+    described = run.config["data"]
+    title = str(described.get("name", options.run.name))
     report.write(
         out,
         run.explanations,
         details=run.details,
         class_names=_class_names(run),
         feature_names=described.get("features"),
-        title=f"{described.get('name', options.run.name)}: counterfactual explanations",
+        feature_units=_units(described),
+        title=f"{title}: counterfactual explanations",
         config=run.config,
         comparison=compared,
     )
@@ -47,7 +52,7 @@ def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "details": f"of {0 if run.details is None else len(run.details)} rows",
         "size": f"{document['bytes'] / 1e6:.1f} MB",
     }
-    return Outcome(document, {str(out): rows}, (f"written to {out}; open it in any browser",))
+    return Outcome(document, {title: rows}, (f"written to {out}; open it in any browser",))
 
 
 def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -61,7 +66,13 @@ def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:
 def _class_names(run: RunFolder) -> list[str] | None:
     if isinstance(run.explanations, TableExplanations):
         return None  # it has its own
-    return run.config.get("data", {}).get("classes")
+    return run.config["data"].get("classes")
+
+
+def _units(described: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    if "offset" not in described:
+        return None
+    return np.array(described["offset"]), np.array(described["scale"])
 
 
 def _compared(first: Path, one: RunFolder, second: Path, other: RunFolder) -> Comparison:
@@ -82,12 +93,12 @@ def _tables(compared: Comparison) -> dict[str, dict[str, str]]:
     counts = {words[name]: f"{count} of {n}" for name, count in compared.counts.items()}
     counts["found by both, same class"] = f"{compared.same_new_class} of {compared.counts['both']}"
     counts["models decide alike before"] = f"{compared.same_original_class} of {n}"
-    lines = {"": f"{first:>12} {second:>12}   {second} - {first} [95 % interval]"}
+    lines = {"": f"{first:>12} {second:>12}   difference"}
     lines |= {
         measure_words(name).label: _line(one, len(first), len(second))
         for name, one in compared.differences.items()
     }
-    title = f"means over the {compared.counts['both']} rows found by both"
+    title = f"means over the {compared.counts['both']} rows found by both, and {second} - {first}"
     return {f"{first} and {second}": counts, title: lines}
 
 

@@ -1,4 +1,4 @@
-"""The folder of a run, as `jaxcf explain` writes it: the names of its files, and reading it."""
+"""The folder that a run writes: the names of its files, and what is read from it again."""
 
 import os
 from collections.abc import Mapping
@@ -17,21 +17,13 @@ DETAILS_FILE = "details.npz"
 SUMMARY_FILE = "summary.json"
 CONFIG_FILE = "config.json"
 EVALUATION_FILE = "evaluation.json"
-SCHEMA_VERSION = 1
+
+CONFIG_SCHEMA_VERSION = 1
 
 EXPLANATION_FORMATS = (explanation_files.FORMAT, TABLE_FORMAT)
 """The formats that `read_explanations` reads."""
 
-_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dict}
-
-
-def run_folder(name: str, *, new: bool) -> Path:
-    """Where a run goes if nobody says where; if it shall be new, with a number if it must."""
-    folder, number = Path("runs") / name, 1
-    while new and folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+_CONFIG_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dict}
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class RunFolder:
     """What a run left behind.
 
     Attributes:
-        config: everything that was asked for and used.
+        config: everything that was asked for and used, as `config.json` has it.
         explanations: `TableExplanations` where the run explained a table.
         details: a closer look at some of the rows; None where the run has none.
     """
@@ -54,16 +46,18 @@ class RunFolder:
         return core_of(self.explanations)
 
 
-def core_of(explanations: Explanations | TableExplanations) -> Explanations:
-    """The explanations; of a table, those in coordinates."""
-    if isinstance(explanations, TableExplanations):
-        return explanations.explanations
-    return explanations
+def free_folder(name: str, *, new: bool) -> Path:
+    """Where a run goes if nobody says where; if it shall be new, with a number if it must."""
+    folder, number = Path("runs") / name, 1
+    while new and folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write `config.json`, with the version of its schema."""
-    storage.write_json(folder / CONFIG_FILE, {"schema_version": SCHEMA_VERSION, **config})
+    storage.write_json(folder / CONFIG_FILE, {"schema_version": CONFIG_SCHEMA_VERSION, **config})
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
@@ -79,16 +73,23 @@ def read_config(path: Path) -> Mapping[str, Any]:
             f"{path} is no {CONFIG_FILE} of this version of jaxcf: it has no schema_version; "
             "pass one that `jaxcf explain` wrote, or run it again"
         )
-    if config["schema_version"] != SCHEMA_VERSION:
+    if config["schema_version"] != CONFIG_SCHEMA_VERSION:
         raise ValueError(
             f"{path} has schema version {config['schema_version']!r}; this version of jaxcf reads "
-            f"{SCHEMA_VERSION}: run `jaxcf explain` again, or use the version that wrote it"
+            f"{CONFIG_SCHEMA_VERSION}: run `jaxcf explain` again, or use the version that wrote it"
         )
-    for name, kind in _CONTENT.items():
+    for name, kind in _CONFIG_CONTENT.items():
         if not isinstance(config.get(name), kind):
             wanted = "an object" if kind is dict else "a text"
             raise ValueError(f"{path} is damaged: {name!r} must be {wanted}")
     return config
+
+
+def core_of(explanations: Explanations | TableExplanations) -> Explanations:
+    """The explanations; of a table, those in coordinates."""
+    if isinstance(explanations, TableExplanations):
+        return explanations.explanations
+    return explanations
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunFolder:

@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from jaxcf.command_parts import (
 )
 from jaxcf.completion import ADULT
 from jaxcf.data.labelled_tables import ADULT_LABEL
+from jaxcf.detail_commands import write_details
 from jaxcf.engine import EngineOptions
 from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
-from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, run_folder, write_config
+from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, free_folder, write_config
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
@@ -88,7 +90,8 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     prepare = as_frame if in_frames else dict
     asked_for = (train if test is None else test).first(options.limit)
     terminal.say(f"fitting categories and prototypes on {len(train)} rows")
-    fitted = explainer.fit(prepare(train.columns))
+    training_table = prepare(train.columns)
+    fitted = explainer.fit(training_table)
     terminal.say(f"explaining {len(asked_for)} rows (compiling first)")
     table, status = prepare(asked_for.columns), 0
     try:
@@ -103,7 +106,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     core = replace(explanations.explanations, seconds=seconds)
     explanations = replace(explanations, explanations=core)
     name = Path(options.data).stem
-    out = options.out or run_folder(f"{name}-{objective}", new=options.config is not None)
+    out = options.out or free_folder(f"{name}-{objective}", new=options.config is not None)
     described = {
         "name": name,
         "kind": KIND,
@@ -121,6 +124,10 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "settings": dict(core.settings),
     }
     _write_run(out, explanations, config)
+    look_closer = partial(
+        fitted.details, explanations, training_table, target=options.target, rules=rules
+    )
+    write_details(out, 0 if status else options.details, look_closer, terminal)
     shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
     title = f"{name}, objective {objective}"
     return run_outcome(out, explanations.summary(), title, shown, status)

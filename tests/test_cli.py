@@ -1,14 +1,18 @@
 """The command line, run in this process on the embedded data, as a user would call it."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import assert_close, assert_same_answers
 from PIL import Image
 
 import jaxcf
-from jaxcf import Explanations, Status, cli, data, models, storage
+from jaxcf import Explanations, FittedExplainer, Status, cli, data, models, storage
+from jaxcf.run_folder import read_run
 
 SUMMARY_KEYS = {
     "n",
@@ -23,6 +27,9 @@ SUMMARY_KEYS = {
     "im2",
     "seconds",
 }
+
+
+NO_DETAILS = ("--details", "0")
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +49,56 @@ def test_explain_writes_the_documented_files(digits_run):
         "explanations.npz",
         "summary.json",
         "config.json",
+        "details.npz",
         "grid.png",
     }
     explanations = Explanations.load(digits_run / "explanations.npz")
     np.testing.assert_array_equal(explanations.original, data.load("digits").x_test[:40])
     with Image.open(digits_run / "grid.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_details_are_of_the_rows_of_the_run(digits_run):
+    run = read_run(digits_run)
+    details, explanations = run.details, run.core
+    assert details is not None
+    assert len(details) == 24
+    last = (details.evaluations >= 0).sum(axis=1) - 1
+    ends = details.path[np.arange(len(details)), last]
+    assert_close(ends, explanations.counterfactual[details.rows])
+    assert len(np.unique(explanations.original_class[details.rows])) == 10
+    digits = data.load("digits")
+    np.testing.assert_array_equal(details.nearest, digits.x_train[details.nearest_row])
+    assert np.isfinite(details.prototype).all()
+
+
+def test_no_details_leave_none_of_an_earlier_run(digits_run):
+    Path("run").mkdir()
+    shutil.copy(digits_run / "details.npz", "run")
+    arguments = ["explain", "digits", "--limit", "4", *NO_DETAILS, "--quiet", "--out", "run"]
+    assert cli.main(arguments) == 0
+    assert read_run("run").details is None
+
+
+def test_judges_say_what_they_read(digits_run, capsys):
+    run = Path(shutil.copytree(digits_run, "run"))
+    judges = models.train_judges(data.load("digits").first(test=100), updates=60)
+    models.save_judges("models/digits-judges.npz", judges)
+    assert cli.main(["evaluate", "run", "--judges"]) == 0
+    assert "judges read the new class" in capsys.readouterr().out
+    evaluation = storage.read_json(run / "evaluation.json")
+    assert evaluation["judges"] == {judge.name: judge.accuracy for judge in judges}
+    before = Explanations.load(digits_run / "explanations.npz")
+    after = Explanations.load("run/explanations.npz")
+    found = before.found
+    read = [np.asarray(one.predict(after.counterfactual)).argmax(axis=1) for one in judges]
+    new = np.mean([one == before.counterfactual_class for one in read], axis=0)
+    np.testing.assert_allclose(after.scores["oracle"][found], new[found], rtol=1e-6)
+    assert np.isnan(after.scores["oracle"][~found]).all()
+    assert evaluation["oracle"] == pytest.approx(new[found].mean())
+    assert 0 <= evaluation["stays_original"] <= 1 - evaluation["oracle"]
+    assert_same_answers(replace(after, scores=before.scores), before)
+    assert after.scores.keys() == before.scores.keys() | {"oracle", "stays_original"}
 
 
 def test_summary_agrees_with_the_explanations(digits_run):
@@ -92,7 +143,12 @@ def test_evaluate_confirms_every_found_row(digits_run, capsys):
 
 
 def test_target_by_name_is_reached(tmp_path):
-    assert cli.main(["explain", "digits", "--limit", "12", "--target", "3", "--out", "to3"]) == 0
+    assert (
+        cli.main(
+            ["explain", "digits", "--limit", "12", "--target", "3", *NO_DETAILS, "--out", "to3"]
+        )
+        == 0
+    )
     explanations = Explanations.load("to3/explanations.npz")
     already = explanations.status == Status.ALREADY_IN_TARGET
     assert (already == (explanations.original_class == 3)).all()
@@ -102,7 +158,7 @@ def test_target_by_name_is_reached(tmp_path):
 
 @pytest.mark.parametrize("kind", ["nearest", "kdtree", "kmeans"])
 def test_prototypes_can_be_chosen(kind):
-    arguments = ["explain", "digits", "--limit", "8", "--prototypes", kind, "--k", "2"]
+    arguments = ["explain", "digits", "--limit", "8", "--prototypes", kind, "--k", "2", *NO_DETAILS]
     assert cli.main([*arguments, "--out", kind]) == 0
     prototypes = storage.read_json(f"{kind}/config.json")["settings"]["prototypes"]
     assert prototypes["kind"] == kind
@@ -111,7 +167,7 @@ def test_prototypes_can_be_chosen(kind):
 
 def test_presets_and_single_options_combine():
     arguments = ["explain", "digits", "--limit", "4", "--preset", "report", "--objective", "C"]
-    assert cli.main([*arguments, "--max-steps", "7", "--out", "run"]) == 0
+    assert cli.main([*arguments, "--max-steps", "7", *NO_DETAILS, "--out", "run"]) == 0
     settings = storage.read_json("run/config.json")["settings"]
     assert settings["search"]["solver"] == "subgradient_adam"
     assert settings["search"]["max_steps"] == 7
@@ -120,11 +176,13 @@ def test_presets_and_single_options_combine():
     assert Explanations.load("run/explanations.npz").steps.max() <= 7
 
 
-def test_tables_are_explained_too():
-    assert cli.main(["explain", "breast_cancer", "--limit", "20", "--out", "run"]) == 0
+def test_tables_are_explained_too(capsys):
+    assert cli.main(["explain", "breast_cancer", "--limit", "20", *NO_DETAILS, "--out", "run"]) == 0
     summary = storage.read_json("run/summary.json")
     assert summary["n"] == 20
     assert summary["found"] >= 19
+    assert cli.main(["evaluate", "run", "--judges"]) == 1
+    assert "breast_cancer has no judges: they are networks of images" in capsys.readouterr().err
 
 
 def test_interrupting_keeps_what_was_finished(monkeypatch):
@@ -139,6 +197,18 @@ def test_interrupting_keeps_what_was_finished(monkeypatch):
     assert 0 < explanations.found.sum() < 40
     assert set(explanations.status.tolist()) <= {Status.FOUND, Status.INTERRUPTED}
     assert storage.read_json("run/summary.json")["status"]["interrupted"] > 0
+    assert read_run("run").details is None
+
+
+def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FittedExplainer, "details", interrupt)
+    arguments = ["explain", "digits", "--limit", "4", "--quiet", "--out", "run"]
+    assert cli.main(arguments) == cli.EXIT_INTERRUPTED
+    assert read_run("run").core.found.all()
+    assert storage.read_json("run/summary.json")["found"] == 4
 
 
 @pytest.mark.parametrize(
@@ -185,7 +255,7 @@ def commands(run):
     for file in run.iterdir():
         Path("copy", file.name).write_bytes(file.read_bytes())
     return [
-        ["explain", "digits", "--limit", "4", "--out", "run"],
+        ["explain", "digits", "--limit", "4", *NO_DETAILS, "--out", "run"],
         ["evaluate", "copy"],
         ["train", "breast_cancer"],
         ["info"],

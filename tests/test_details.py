@@ -1,5 +1,7 @@
 """A closer look at some rows: what it shows is the search that was made."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import (
@@ -19,7 +21,7 @@ from jaxcf import (
     Details,
     Explainer,
     Explanations,
-    KDTree,
+    FittedExplainer,
     NearestMean,
     Refinement,
 )
@@ -83,8 +85,8 @@ def test_other_files_name_what_reads_them(by_hand, tmp_path):
 # --- made by an explainer --------------------------------------------------------------------
 
 
-def fit(**options):
-    return mlp().fit(**({"objective": objective("C")} | options))
+def fit(**options: Any) -> FittedExplainer:
+    return mlp().fit(**options)
 
 
 def searched_point(explanations, details):
@@ -134,8 +136,7 @@ def test_losses_are_those_of_every_evaluation():
 
 def test_before_refinement_means_before_refinement():
     refinement = Refinement(line_search=True, sparsify=True)
-    options = {"encoder": False, "objective": objective("C"), "prototypes": KDTree()}
-    plain, refined = mlp().fit(**options), mlp().fit(refinement=refinement, **options)
+    plain, refined = fit(encoder=False), fit(encoder=False, refinement=refinement)
     explanations = refined.explain(mlp().x)
     details = refined.details(explanations, mlp().x_train)
     ends, _ = searched_point(explanations, details)

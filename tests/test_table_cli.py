@@ -19,6 +19,7 @@ FILES = {
     "summary.json",
     "config.json",
     "columns.png",
+    "details.npz",
 }
 JOBS = ("clerk", "pilot", "sailor")
 SIZES = ("small", "medium", "large")
@@ -83,6 +84,30 @@ def test_a_table_run_writes_the_documented_files(run):
         assert np.asarray(picture.convert("L")).std() > 10
 
 
+def test_details_are_in_coordinates_that_have_values(run, folder):
+    whole = read_run(run)
+    details, explanations = whole.details, load(run)
+    assert details is not None
+    assert len(details) == 24
+    part = explanations[details.rows]
+    assert part.found.all()
+    values = part.values_at(details.path)
+    np.testing.assert_array_equal(values[:, 0], part.original_values)
+    shown = details.evaluations >= 0
+    np.testing.assert_array_equal(np.isnan(values).all(axis=2), ~shown)
+    schema = explanations.coding.schema
+    age = schema.index("age")
+    assert (values[:, 1:, age][shown[:, 1:]] == values[:, 1:, age][shown[:, 1:]].round()).all()
+    # Without an encoder the prototype is a training row.
+    table = read_table(folder / "loans.csv")
+    known = schema.read({name: table[name] for name in schema.names})
+    distances = np.abs(part.values_at(details.prototype)[:, None] - known).max(axis=2)
+    assert (distances.min(axis=1) < 1e-4).all()
+    np.testing.assert_allclose(
+        part.values_at(details.nearest), known[details.nearest_row], atol=1e-4
+    )
+
+
 def test_every_rule_holds_in_the_file(run, folder):
     before, after = read_table(folder / "loans.csv"), read(run)
     found = after["jaxcf_status"] == "found"  # the table has a column "status" itself
@@ -125,8 +150,8 @@ def test_a_table_run_is_repeated_bit_for_bit(run):
     again = run.__class__("again")
     name = "counterfactuals.csv"
     assert (again / name).read_bytes() == (run / name).read_bytes()
-    one, other = (Explanations.load(folder / "explanations.npz") for folder in (run, again))
-    np.testing.assert_array_equal(one.counterfactual, other.counterfactual)
+    one, other = load(run), load(again)
+    np.testing.assert_array_equal(one.values, other.values)
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
@@ -142,7 +167,10 @@ def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     arguments = ["explain", str(folder / "loans.csv"), "--label", "paid"]
     options = ["--test", str(folder / "new.csv"), "--ordinal", "status:small|medium|large"]
     options += ["--rule", "status:medium..", "--target", "yes", "--confidence", "0.7"]
-    assert cli.main([*arguments, *options, "--categories", "mvdm", "--out", "run"]) == 0
+    assert (
+        cli.main([*arguments, *options, "--categories", "mvdm", "--details", "0", "--out", "run"])
+        == 0
+    )
     after = read(folder.__class__("run"))
     found = after["jaxcf_status"] == "found"
     assert len(found) == 21
@@ -165,7 +193,10 @@ def test_adult_by_name(folder, tmp_path):
     for name, chosen in (("train.csv", lines[:160]), ("test.csv", [lines[0], *lines[160:]])):
         (tmp_path / "adult").mkdir(exist_ok=True)
         (tmp_path / "adult" / name).write_text("\n".join(chosen) + "\n")
-    assert cli.main(["explain", "adult", "--data-dir", ".", "--limit", "30", "-q"]) == 0
+    assert (
+        cli.main(["explain", "adult", "--data-dir", ".", "--limit", "30", "--details", "0", "-q"])
+        == 0
+    )
     config = storage.read_json("runs/adult-C/config.json")
     assert config["data"]["train_rows"] == 159
     assert config["data"]["test_rows"] == 30
@@ -206,6 +237,7 @@ def test_a_pipeline_of_the_table_is_explained(model_files, capsys):
     assert cli.main([*arguments, *model, "--rule", "age:frozen", "--out", "run"]) == 0
     explanations = load("run")
     assert explanations.found.mean() >= 0.85  # age may not change
+    assert len(read_run("run").details or ()) == 24
     config = storage.read_json("run/config.json")
     assert config["model"]["takes"] == "table"
     assert config["model"]["accuracy"] > 0.9
@@ -227,7 +259,12 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
     assert cli.main([*arguments, "-q", "--model", "x", "--trust-model-file"]) == 1
     arguments = ["explain", str(model_files / "loans.csv"), "--drop", "paid", "--limit", "20"]
     model = ["--model", str(model_files / "linear.joblib"), "--trust-model-file"]
-    assert cli.main([*arguments, *model, "--model-takes", "input", "-q", "--out", "run"]) == 0
+    assert (
+        cli.main(
+            [*arguments, *model, "--model-takes", "input", "--details", "0", "-q", "--out", "run"]
+        )
+        == 0
+    )
     assert storage.read_json("run/config.json")["model"]["accuracy"] is None
     assert storage.read_json("run/config.json")["data"]["classes"] == ["False", "True"]
     assert load("run").found.all()
@@ -318,6 +355,8 @@ def test_rules_are_read_and_joined():
         "large",
     )
     assert parse_rules([], SCHEMA) == {}
+    stepped = parse_rules(["age:step=5", "age:20.."], SCHEMA)["age"]
+    assert (stepped.step, stepped.lower) == (5.0, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -331,6 +370,8 @@ def test_rules_are_read_and_joined():
         ("age:..", "none for a column of numbers"),
         ("age:20..x", "none for a column of numbers"),
         ("age:60..20", "from 60 down to 20"),
+        ("age:step=many", "no step above 0"),
+        ("age:step=0", "no step above 0"),
         ("job:decrease", "needs an order"),
         ("job:clerk|sailor", "'sailor', which is no category"),
         ("job:clerk..pilot", "'clerk..pilot', which is no category"),

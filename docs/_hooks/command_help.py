@@ -16,7 +16,7 @@ def help_of(command: str) -> str:
     printed = io.StringIO()
     with (
         # Narrow enough for the page, and without the colours of a terminal.
-        mock.patch.dict(os.environ, COLUMNS="92", NO_COLOR="1"),
+        mock.patch.dict(os.environ, COLUMNS="80", NO_COLOR="1"),
         contextlib.redirect_stdout(printed),
         contextlib.suppress(SystemExit),
     ):

@@ -3,7 +3,7 @@
 from jaxcf.models.augmentation import Augmentation
 from jaxcf.models.fitting import apply_in_blocks
 from jaxcf.models.functions import ModelFunction
-from jaxcf.models.judges import Judge, load_judges, save_judges, train_judges
+from jaxcf.models.judges import Judge, kept_judges, load_judges, save_judges, train_judges
 from jaxcf.models.kinds import build
 from jaxcf.models.model_set import ModelSet
 from jaxcf.models.networks import (
@@ -43,6 +43,7 @@ __all__ = [
     "TrainingInfo",
     "apply_in_blocks",
     "build",
+    "kept_judges",
     "load_judges",
     "load_models",
     "load_torch_models",

@@ -5,7 +5,7 @@ alone.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
@@ -197,6 +197,33 @@ def load_judges(path: str | os.PathLike[str]) -> tuple[Judge, ...]:
         Judge(name, network, known[name]["accuracy"], known[name]["training"])
         for name, network in zip(architectures, networks, strict=True)
     )
+
+
+def kept_judges(
+    path: str | os.PathLike[str],
+    load_dataset: Callable[[], Dataset],
+    *,
+    updates: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> tuple[Judge, ...]:
+    """The judges that a file keeps; where there is no file, they are trained, and kept there.
+
+    Args:
+        path: The file.
+        load_dataset: Gives what to train them on; called only where there is no file.
+        updates: Of the training, see `train_judges`.
+        on_progress: Likewise.
+
+    Returns:
+        The judges.
+
+    Raises:
+        ValueError: If the data set holds no images, or the file is damaged or something else.
+    """
+    if not os.path.exists(path):
+        judges = train_judges(load_dataset(), updates=updates, on_progress=on_progress)
+        save_judges(path, judges)
+    return load_judges(path)
 
 
 def _check_known(path: str | os.PathLike[str], name: str, known: Any) -> None:

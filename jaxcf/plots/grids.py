@@ -110,16 +110,17 @@ def _longest_line(titles: Sequence[str]) -> int:
 def _images(explanations: "Explanations", ax: "Axes | None", titles: list[str]) -> "Axes":
     count, height, width = explanations.original.shape[:3]
     height /= width
-    ax = axes_or_new(ax, 1.12 * count + 0.4, 3 * 1.12 * height + 0.35)
+    lines = max(one.count("\n") for one in titles) + 1
+    ax = axes_or_new(ax, 1.12 * count + 0.4, 3 * 1.12 * height + 0.18 * lines)
     limits = value_range(np.stack([explanations.original, explanations.counterfactual]))
     difference = explanations.perturbation
     reach = float(np.abs(difference).max()) or 1.0
-    lines = [
+    drawn = [
         (explanations.original, limits, "gray"),
         (explanations.counterfactual, limits, "gray"),
         ([signed_change(change) for change in difference], (-reach, reach), DIFFERENCE),
     ]
-    for line, (images, ends, colours) in enumerate(lines):
+    for line, (images, ends, colours) in enumerate(drawn):
         for column, image in enumerate(images):
             corner = place_image(ax, image, line, column, ends, colours=colours, framed=True)
     frame_mosaic(ax, *corner)

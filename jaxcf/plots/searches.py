@@ -194,7 +194,7 @@ def _images(
         images = np.concatenate([images, counterfactual[None]])
         labels.append("")
     labels[-1] += "\ncounterfactual" if found else "\nbest effort"
-    ax = axes_or_new(ax, 1.15 * len(images), 1.1 * images.shape[1] / images.shape[2] + 0.8)
+    ax = axes_or_new(ax, 1.15 * len(images), 1.1 * images.shape[1] / images.shape[2] + 0.7)
     path_strip(images, labels, ax, value_range=value_range(images))
     ax.set_title(heading, fontsize=10)
     return ax

@@ -1,11 +1,11 @@
 """What a row is in the page: a picture, a list of features in original units, or neither."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import ArrayLike, Shaped
 
 from jaxcf.report.packing import PackedArray, pack, packed_changes, packed_pictures
 from jaxcf.row_measures import EitherExplanations
@@ -26,16 +26,27 @@ class Contents:
         kind: "picture", "features" or "none".
         facts: what the page must know to show one, JSON-able.
         arrays: originals and counterfactuals, packed, by name.
+        units: offset and scale of each feature, see `contents`.
     """
 
     kind: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, PackedArray] = field(default_factory=dict)
+    units: tuple[np.ndarray, np.ndarray] | None = None
+
+    def in_units(self, points: Shaped[np.ndarray, "... features"]) -> Shaped[np.ndarray, "..."]:
+        """Points of flat rows as the page shows them."""
+        if self.units is not None:
+            offset, scale = (one.reshape(*[1] * (points.ndim - 1), -1) for one in self.units)
+            points = points.astype(np.float64) * scale + offset
+        # Float16 and the like have no typed array of their own in every browser.
+        return np.asarray(points, np.float64 if points.dtype == np.float64 else np.float32)
 
 
 def contents(
     explanations: EitherExplanations,
     feature_names: Sequence[str] | None = None,
+    feature_units: tuple[ArrayLike, ArrayLike] | None = None,
     other: EitherExplanations | None = None,
 ) -> Contents:
     """How the rows of some explanations are shown.
@@ -45,19 +56,21 @@ def contents(
             original units; rows of other shapes are not shown.
         feature_names: one per feature of a table without units of its own; "feature 0" and so on
             where not given.
+        feature_units: offset and scale of each feature of such a table: original = x * scale +
+            offset; None shows it as the model takes it.
         other: explanations of the same rows whose counterfactuals are to be shown beside.
 
     Returns:
         The kind, the facts and the arrays.
 
     Raises:
-        ValueError: if there are more or fewer names than features.
+        ValueError: if there are more or fewer names or units than features.
     """
     if isinstance(explanations, TableExplanations):
         return _table(explanations, other)
     shape = core_of(explanations).original.shape[1:]
     if len(shape) == 1 and shape[0]:
-        return _flat(explanations, feature_names, other)
+        return _flat(explanations, feature_names, feature_units, other)
     if is_picture(shape):
         return _pictures(explanations, other)
     return Contents("none", {"shape": list(shape)})
@@ -144,6 +157,7 @@ def _reach(changes: np.ndarray) -> float:
 def _flat(
     explanations: EitherExplanations,
     names: Sequence[str] | None,
+    units: tuple[ArrayLike, ArrayLike] | None,
     other: EitherExplanations | None,
 ) -> Contents:
     core = core_of(explanations)
@@ -151,36 +165,34 @@ def _flat(
     if names is not None and len(names) != count:
         raise ValueError(f"got {len(names)} feature names; the rows have {count} features")
     names = [f"feature {place}" for place in range(count)] if names is None else names
-    finite = np.where(np.isfinite(core.original), core.original, np.nan)
-    changed = (core.perturbation != 0)[core.found]
-    features = [
-        {"name": str(name), "kind": "number", "scale": _spread(finite[:, place])}
-        for place, name in enumerate(names)
-    ]
+    given = None if units is None else (_numbers(units[0]), _numbers(units[1]))
+    if given is not None and any(one.shape != (count,) for one in given):
+        raise ValueError(
+            f"the units have shapes {[one.shape for one in given]}; expected an offset and a scale "
+            f"for each of {count} features"
+        )
+    shown = Contents("features", units=given)
     arrays = {ORIGINAL: core.original, COUNTERFACTUAL: core.counterfactual}
     if other is not None:
         arrays[OTHER] = core_of(other).counterfactual
-    packed = {name: pack(as_packable(array)) for name, array in arrays.items()}
-    return Contents(
-        "features",
-        _feature_facts(features, changed, "as the model takes them", exact=False),
-        packed,
-    )
+    arrays = {name: shown.in_units(array) for name, array in arrays.items()}
+    features = [
+        {"name": str(name), "kind": "number", "scale": _spread(arrays[ORIGINAL][:, place])}
+        for place, name in enumerate(names)
+    ]
+    changed = (core.perturbation != 0)[core.found]
+    words = "as the model takes them" if units is None else "in original units"
+    facts = _feature_facts(features, changed, words, exact=False)
+    packed = {name: pack(array) for name, array in arrays.items()}
+    return replace(shown, facts=facts, arrays=packed)
 
 
-def as_packable(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """The numbers in one of the two float types that every browser has arrays of.
-
-    Examples:
-        >>> import numpy as np
-        >>> as_packable(np.ones(2, np.float16)).dtype, as_packable(np.ones(2)).dtype
-        (dtype('float32'), dtype('float64'))
-    """
-    return np.asarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+def _numbers(values: ArrayLike) -> np.ndarray:
+    return np.asarray(values, np.float64)
 
 
 def _spread(values: np.ndarray) -> float:
-    present = values[~np.isnan(values)]
+    present = values[np.isfinite(values)]
     return float(np.ptp(present)) if len(present) and np.ptp(present) > 0 else 1.0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxcf.details import Details
-from jaxcf.report.contents import Contents, as_packable, reduced
+from jaxcf.report.contents import Contents, reduced
 from jaxcf.report.packing import PackedArray, pack, quantise
 from jaxcf.row_measures import EitherExplanations
 from jaxcf.run_folder import core_of
@@ -131,4 +131,4 @@ def _shown_points(
         return {given.name: pack(pictures.reshape(m, k, *pictures.shape[1:]), 1)}
     if isinstance(explanations, TableExplanations):
         return {given.name: pack(explanations[given.rows].values_at(given.points), 1)}
-    return {given.name: pack(as_packable(given.points), 1)}
+    return {given.name: pack(shown.in_units(given.points), 1)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import ArrayLike
 
 from jaxcf import storage
 from jaxcf.comparison import Comparison
@@ -29,6 +30,7 @@ def write(
     details: Details | None = None,
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
+    feature_units: tuple[ArrayLike, ArrayLike] | None = None,
     title: str | None = None,
     config: Mapping[str, Any] | None = None,
     comparison: Comparison | None = None,
@@ -45,13 +47,15 @@ def write(
         details: the way of the search, prototypes and nearest training rows of some of the rows.
         class_names: one per class; those of the table, or numbers, where not given.
         feature_names: one per feature of rows `[features]`; a table has its own.
+        feature_units: offset and scale of each feature, where original = x * scale + offset; the
+            page then shows original units. `TableExplanations` have them anyway.
         title: of the page.
         config: what was asked for and used, JSON-able, to be shown.
         comparison: with another run; its `first` must have the rows of `explanations`.
 
     Raises:
-        ValueError: if there are more or fewer names than classes or features, or the details or the
-            comparison are of other rows.
+        ValueError: if there are more or fewer names or units than classes or features, or the
+            details or the comparison are of other rows.
 
     Examples:
         >>> import tempfile, pathlib, numpy as np
@@ -72,7 +76,7 @@ def write(
         raise ValueError(
             f"the comparison is of {len(other)} rows; the explanations have {len(core)}"
         )
-    shown = contents(explanations, feature_names, other)
+    shown = contents(explanations, feature_names, feature_units, other)
     search_facts, search_arrays = searches(explanations, details, shown)
     payload = {
         "title": title,

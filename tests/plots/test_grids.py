@@ -1,5 +1,7 @@
 """The grid: what is drawn, from which rows, without touching the caller's figures."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import made_explanations, pixels, texts, tick_labels
@@ -10,7 +12,7 @@ from jaxcf import Status, plots
 @pytest.mark.parametrize("shape", [(8, 8), (8, 6, 1), (8, 8, 3)])
 def test_images_show_original_counterfactual_and_difference(shape):
     explanations = made_explanations(shape)
-    axes = plots.grid(explanations, num_columns=3, class_names=["a", "b", "c"])
+    axes: Any = plots.grid(explanations, num_columns=3, class_names=["a", "b", "c"])
     heads, lines = tick_labels(axes)
     assert heads == ["a → b", "b → c", "c → a"]
     assert lines == ["original", "counterfactual", "difference\n(to ±0.25)"]
@@ -27,7 +29,7 @@ def test_images_show_original_counterfactual_and_difference(shape):
 
 
 def test_the_images_stand_apart_and_all_are_in_the_picture():
-    axes = plots.grid(made_explanations((8, 6, 1)), num_columns=4)
+    axes: Any = plots.grid(made_explanations((8, 6, 1)), num_columns=4)
     extents = [tuple(image.get_extent()) for image in axes.images]
     assert len(set(extents)) == 12
     for index, (left, right, bottom, top) in enumerate(extents):
@@ -44,7 +46,7 @@ def test_the_picture_has_the_pixels_of_the_images():
     counterfactual = original.copy()
     counterfactual[0, 0, 0] = 1
     explanations = made_explanations((2, 2, 1), n=1, original=original)
-    axes = explanations.plot()
+    axes: Any = explanations.plot()
     assert (pixels(axes) == 255).all(axis=2).mean() < 0.6
     lighter = made_explanations((2, 2, 1), n=1, original=original, counterfactual=counterfactual)
     # Three tiles of four pixels: one pixel of one tile is white instead of the default's grey.
@@ -56,7 +58,7 @@ def test_the_picture_has_the_pixels_of_the_images():
 
 def test_long_names_stand_on_two_lines():
     names = ["a long name", "another", "c"]
-    axes = plots.grid(made_explanations((8, 8)), num_columns=1, class_names=names)
+    axes: Any = plots.grid(made_explanations((8, 8)), num_columns=1, class_names=names)
     assert tick_labels(axes)[0] == ["a long name\n→ another"]
 
 
@@ -66,13 +68,14 @@ def test_what_brightens_one_channel_and_darkens_another_shows():
     explanations = made_explanations(
         (4, 4, 3), 1, original=original, counterfactual=original + change
     )
-    np.testing.assert_allclose(plots.grid(explanations).images[2].get_array(), -0.4, rtol=1e-5)
+    shown: Any = plots.grid(explanations).images[2].get_array()
+    np.testing.assert_allclose(shown, -0.4, rtol=1e-5)
 
 
 def test_rows_show_the_most_changed_features_and_by_how_much():
     explanations = made_explanations((20,))
     names = [f"feature {i}" for i in range(20)]
-    axes = plots.grid(explanations, num_columns=2, feature_names=names)
+    axes: Any = plots.grid(explanations, num_columns=2, feature_names=names)
     shown = explanations[np.array([0, 1])]
     largest = np.abs(shown.perturbation).max(axis=0)
     drawn = [names.index(name) for name in tick_labels(axes)[1]]
@@ -89,7 +92,7 @@ def test_features_that_stay_have_no_line():
     original = np.zeros((2, 4), np.float32)
     change = np.array([[0, 0.5, 0, 0], [0, 0, 0, -0.002]], np.float32)
     explanations = made_explanations((4,), 2, original=original, counterfactual=original + change)
-    axes = plots.grid(explanations)
+    axes: Any = plots.grid(explanations)
     assert tick_labels(axes)[1] == ["feature 1", "feature 3"]
     assert texts(axes) == ["+0.50", "≈ 0"]
 
@@ -112,7 +115,7 @@ def test_rows_without_counterfactual_say_so():
         status=np.array([Status.INVALID_INPUT]),
         original_class=np.array([-1]),
     )
-    axes = plots.grid(unreadable)
+    axes: Any = plots.grid(unreadable)
     assert tick_labels(axes)[0] == ["?, not found"]
     pixels(axes)
 

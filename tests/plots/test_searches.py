@@ -31,7 +31,7 @@ def with_path(shape: tuple[int, ...], evaluations: int = 20, reached: int = 11) 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3)])
 def test_a_path_of_images_goes_from_the_original_to_the_counterfactual(shape):
     explanations = with_path(shape)
-    axes = explanations.plot_path(2, num_points=4, class_names=["a", "b", "c"])
+    axes: Any = explanations.plot_path(2, num_points=4, class_names=["a", "b", "c"])
     assert tick_labels(axes)[0] == ["original", "3", "7", "10\ncounterfactual"]
     first, *_, last = (image.get_array() for image in axes.images)
     np.testing.assert_array_equal(first.ravel(), explanations.original[2].ravel())
@@ -42,7 +42,7 @@ def test_a_path_of_images_goes_from_the_original_to_the_counterfactual(shape):
 def test_a_counterfactual_off_the_path_is_shown_at_its_end():
     explanations = with_path((6, 5))
     mended = replace(explanations, counterfactual=explanations.counterfactual / 2)
-    axes = mended.plot_path(-1, num_points=4)
+    axes: Any = mended.plot_path(-1, num_points=4)
     assert tick_labels(axes)[0] == ["original", "5", "10", "\ncounterfactual"]
     np.testing.assert_array_equal(axes.images[-1].get_array(), mended.counterfactual[-1])
 
@@ -50,7 +50,7 @@ def test_a_counterfactual_off_the_path_is_shown_at_its_end():
 def test_a_search_that_missed_ends_at_its_best_effort():
     explanations = with_path((6, 5))
     missed = replace(explanations, status=np.full(6, Status.NOT_FOUND))
-    axes = missed.plot_path(0, num_points=2)
+    axes: Any = missed.plot_path(0, num_points=2)
     assert tick_labels(axes)[0] == ["original", "10\nbest effort"]
     assert axes.get_title() == "0, not found, after 10 updates"
 
@@ -113,7 +113,8 @@ def test_what_was_not_recorded_says_how_to_record_it():
         unsearched.plot_path(5)
     with pytest.raises(IndexError, match="row 6 does not exist"):
         explanations.plot_path(6)
+    several: Any = [1, 2]
     with pytest.raises(TypeError, match="row must be one row number, got list"):
-        explanations.plot_losses([1, 2])
+        explanations.plot_losses(several)
     with pytest.raises(ValueError, match="num_points must be at least 2, got 1"):
         explanations.plot_path(0, num_points=1)

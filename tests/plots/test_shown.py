@@ -1,6 +1,7 @@
 """A notebook shows pictures although pyplot doesn't know them."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from jaxcf import plots
 
 
 def test_axes_of_ours_show_their_figure():
-    axes = made_explanations((8, 8)).plot()
+    axes: Any = made_explanations((8, 8)).plot()
     picture = imread(io.BytesIO(axes._repr_png_()))
     width, height = axes.get_figure().get_size_inches() * axes.get_figure().dpi
     assert picture.shape[:2] == (round(height), round(width))
@@ -20,7 +21,7 @@ def test_axes_of_ours_show_their_figure():
 
 
 def test_figures_of_several_panels_show_themselves():
-    figure = plots.distributions({"L1": {"A": np.arange(9.0)}})
+    figure: Any = plots.distributions({"L1": {"A": np.arange(9.0)}})
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
@@ -32,6 +33,6 @@ def test_axes_of_the_caller_stay_as_they_are():
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_picture_is_saved_from_its_axes_or_its_figure(tmp_path, whole):
-    axes = plots.changed_columns({"C": {"age": 0.1}})
+    axes: Any = plots.changed_columns({"C": {"age": 0.1}})
     plots.save(axes.get_figure() if whole else axes, tmp_path / "columns.png")
     assert (tmp_path / "columns.png").read_bytes().startswith(b"\x89PNG")

@@ -1,5 +1,7 @@
 """The matrix of classes counts every row once."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import made_explanations, pixels, texts, tick_labels
@@ -15,7 +17,7 @@ def test_every_row_is_counted_where_it_went():
         counterfactual_class=np.array([1, 1, 2, 0, 2, 0, -1]),
         status=np.array([0, 0, 0, 0, Status.NOT_FOUND, Status.NEVER_MOVED, Status.INVALID_INPUT]),
     )
-    axes = explanations.plot_transitions(class_names=["low", "mid", "high"])
+    axes: Any = explanations.plot_transitions(class_names=["low", "mid", "high"])
     heads, lines = tick_labels(axes)
     assert heads == ["low", "mid", "high", "not found"]
     assert lines == ["low", "high", "unreadable"]
@@ -30,7 +32,7 @@ def test_every_row_is_counted_where_it_went():
 
 def test_rows_that_were_there_already_are_no_failures():
     status = np.array([0, Status.ALREADY_IN_TARGET, Status.NOT_FOUND])
-    axes = made_explanations((2,), n=3, status=status).plot_transitions()
+    axes: Any = made_explanations((2,), n=3, status=status).plot_transitions()
     assert tick_labels(axes)[0] == ["1", "not found", "there already"]
     assert axes.images[1].get_array().tolist() == [[0, 0], [0, 1], [1, 0]]
 
@@ -38,7 +40,7 @@ def test_rows_that_were_there_already_are_no_failures():
 @pytest.mark.parametrize("found", [True, False])
 def test_all_or_none_found_can_be_drawn(found):
     status = np.full(6, Status.FOUND if found else Status.NOT_FOUND)
-    axes = made_explanations((2,), status=status).plot_transitions()
+    axes: Any = made_explanations((2,), status=status).plot_transitions()
     assert tick_labels(axes)[0] == (["0", "1", "2"] if found else []) + ["not found"]
     assert texts(axes).count("0") == (3 if found else 0)
     assert len(np.unique(pixels(axes).reshape(-1, 3), axis=0)) > 2
@@ -46,10 +48,10 @@ def test_all_or_none_found_can_be_drawn(found):
 
 def test_more_rows_are_darker():
     classes = np.array([0] * 9 + [1])
-    axes = made_explanations(
+    axes: Any = made_explanations(
         (2,), n=10, original_class=classes, counterfactual_class=1 - classes
     ).plot_transitions()
-    image = axes.images[0]
+    image: Any = axes.images[0]
     often, seldom = image.cmap(image.norm([9, 1]))
     assert often[:3].sum() < seldom[:3].sum()
 

@@ -124,6 +124,20 @@ def test_flat_rows_have_the_names_of_their_features(tmp_path):
     np.testing.assert_array_equal(page.array("counterfactual"), explanations.counterfactual)
 
 
+def test_flat_rows_can_be_shown_in_their_units(tmp_path):
+    explanations = made(np.random.default_rng(0).random((30, 2)), 2)
+    offset, scale = np.array([5.0, -1.0]), np.array([2.0, 10.0])
+    page = Page(
+        tmp_path / "report.html",
+        explanations,
+        feature_units=(offset, scale),
+        details=details(explanations),
+    )
+    expected = explanations.counterfactual.astype(float) * scale + offset
+    np.testing.assert_array_equal(page.array("counterfactual"), expected)
+    np.testing.assert_array_equal(page.array("path")[:, 0], page.array("original")[[0, 2]])
+
+
 def test_a_table_is_in_original_units_to_the_bit(tmp_path):
     explanations = table(60)
     page = Page(tmp_path / "report.html", explanations)
@@ -234,6 +248,7 @@ def test_an_empty_run_has_a_report_too(tmp_path):
     [
         ({"class_names": ["one"]}, "1 class names; the model has 10"),
         ({"feature_names": ["one"]}, "1 feature names; the rows have 3"),
+        ({"feature_units": (np.zeros(3), np.ones(2))}, "each of 3 features"),
         ({"details": details(made(np.zeros((9, 3))), (0, 8))}, "rows up to 8"),
         ({"details": details(made(np.zeros((2, 4))), (0, 1))}, r"shape \(4,\)"),
     ],

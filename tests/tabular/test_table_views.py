@@ -77,7 +77,7 @@ def test_what_chooses_no_rows_of_a_table_says_why(rows, error, message):
 
 
 def test_a_frame_has_the_row_its_columns_and_what_became_of_it():
-    facts = explained().to_pandas(probabilities=True)
+    facts: Any = explained().to_pandas(probabilities=True)
     assert list(facts.columns[:6]) == ["row", "age", "income", "$ job $", "branch", "found"]
     assert facts["row"].tolist() == list(range(30))
     assert facts["status"][4] == "invalid_input"

@@ -13,15 +13,16 @@ function decision(row) {
 // Where a row has several counterfactuals, which row they belong to.
 function rowName(row) {
   const source = columns.sourceRow[row];
-  return source === row ? `Row ${row}` : `Row ${row}, of input row ${source}`;
+  return source === row ? `Row ${row}` : `Row ${row}, of input ${source}`;
 }
 
 // The same for the eye and the ear: screen readers know no arrows.
 function spokenDecision(row) {
-  const before = className(columns.originalClass[row]);
+  const named = (label) => element("span", { class: "card-class" }, className(label));
+  const before = named(columns.originalClass[row]);
   if (!isFound(row)) return before;
-  return [before, element("span", { "aria-hidden": "true" }, " → "),
-    element("span", { class: "unseen" }, " to "), className(columns.newClass[row])];
+  return [before, element("span", { "aria-hidden": "true" }, "→"),
+    element("span", { class: "unseen" }, " to "), named(columns.newClass[row])];
 }
 
 function cardNumbers(row) {
@@ -38,7 +39,10 @@ const briefly = (label) => label.replace(/ distance$| after$/, "");
 function card(row, place) {
   const found = isFound(row);
   const link = element("a", { href: `#row=${row}`, class: "card-link" },
-    element("span", { class: "card-decision" }, spokenDecision(row)),
+    element("span", { class: "card-decision", title: decision(row) }, spokenDecision(row)),
+    " ",
+    element("span", { class: found ? "outcome found" : "outcome missed", title: messageOf(row) },
+      found ? "✓ found" : `✗ ${payload.messages[row] ?? statusOf(row).label}`),
     " ",
     element("span", { class: "card-row" }, rowName(row)));
   const body = element("div", { class: "card-body" });
@@ -47,10 +51,7 @@ function card(row, place) {
     "data-row": row,
     "aria-setsize": order.length,
     "aria-posinset": place + 1,
-  }, link,
-  element("p", { class: found ? "outcome found" : "outcome missed", title: messageOf(row) },
-    found ? "✓ found" : `✗ ${payload.messages[row] ?? statusOf(row).label}`),
-  body,
+  }, link, body,
   element("p", { class: "card-numbers" }, cardNumbers(row)));
   if (payload.kind === "picture" && !isDrawable(row)) body.append(undrawable());
   else if (payload.kind === "picture") fillWithPictures(body, row);

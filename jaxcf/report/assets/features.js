@@ -29,7 +29,7 @@ function direction(place, before, after) {
 
 function changeLine(place, before, after) {
   return element("li", {},
-    element("span", { class: "feature" }, contents.features[place].name),
+    element("span", { class: "feature", title: contents.features[place].name }, contents.features[place].name),
     element("span", { class: "old" }, entry(place, before[place])),
     element("span", { class: "arrow", "aria-label": "becomes" }, direction(place, before[place], after[place])),
     element("span", { class: "new" }, entry(place, after[place])));

@@ -1,7 +1,7 @@
 // What is said of all rows: counts, outcomes, classes before and after, histograms, settings.
 
 const MOST_CLASSES_IN_A_MATRIX = 40;
-const MOST_TRANSITIONS = 40;
+const MOST_TRANSITIONS = 20;
 const MOST_FEATURES = 20;
 const HISTOGRAMS = ["steps", "changed", "l1", "l2"];
 

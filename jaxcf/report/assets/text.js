@@ -47,9 +47,9 @@ function formatEntry(value) {
 
 function percent(share) {
   if (share === null || Number.isNaN(share)) return "–";
-  if (share > 0 && share < 0.001) return "< 0.1 %";
-  if (share < 1 && share > 0.999) return "> 99.9 %";
-  return `${(100 * share).toFixed(1)} %`;
+  if (share > 0 && share < 0.001) return "<\u00a00.1\u00a0%";
+  if (share < 1 && share > 0.999) return ">\u00a099.9\u00a0%";
+  return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
 const plural = (number, one, many = `${one}s`) =>

@@ -1,0 +1,111 @@
+"""`jaxcf report` and `jaxcf compare`, run in this process on runs written by hand."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_explanations import details, images, made, table
+
+from jaxcf import cli
+from jaxcf.run_folder import DETAILS_FILE, EXPLANATIONS_FILE, write_config
+
+
+def write_run(folder, explanations, closer=None, **described):
+    explanations.save(folder / EXPLANATIONS_FILE)
+    if closer is not None:
+        closer.save(folder / DETAILS_FILE)
+    config = {"command": {}, "data": {"name": "made"} | described, "models": "x", "settings": {}}
+    write_config(folder, config)
+    return str(folder)
+
+
+def payload(page):
+    found = re.search(r'id="payload">(.*?)</script>', page.read_text())
+    assert found
+    return json.loads(found[1])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    first = images(40, (5, 5))
+    second = replace(first, steps=first.steps + 7)
+    names = [f"class {label}" for label in range(10)]
+    return {
+        "first": write_run(root / "first", first, details(first), classes=names),
+        "second": write_run(root / "second", second, classes=names),
+        "table": write_run(root / "table", table(40)),
+        "other": write_run(root / "other", images(30, (5, 5))),
+    }
+
+
+def test_the_report_of_a_run_lies_in_its_folder(runs, capsys):
+    assert cli.main(["report", runs["first"], "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["found"] == images(40, (5, 5)).found.sum()
+    page = payload(Path(document["out"]))
+    assert document["out"] == f"{runs['first']}/report.html"
+    assert page["classes"][3] == "class 3"
+    assert page["searches"]["rows"] == [0, 2]
+    assert page["title"].startswith("made")
+    assert ["data.name", "made"] in page["settings"]
+
+
+def test_the_report_of_a_table_is_in_original_units(runs, tmp_path):
+    assert cli.main(["report", runs["table"], "--quiet", "--out", str(tmp_path / "t.html")]) == 0
+    page = payload(tmp_path / "t.html")
+    assert [one["name"] for one in page["contents"]["features"]] == ["age", "pay", "job"]
+    assert page["classes"] == ["no", "yes"]
+
+
+def test_scaled_tables_are_put_back_into_their_units(tmp_path):
+    run = write_run(
+        tmp_path / "run",
+        made(np.full((20, 2), 0.5), 2),
+        classes=["a", "b"],
+        features=["height", "weight"],
+        offset=[100.0, 0.0],
+        scale=[80.0, 200.0],
+    )
+    assert cli.main(["report", run, "--quiet"]) == 0
+    contents = payload(tmp_path / "run" / "report.html")["contents"]
+    assert contents["features"][0]["name"] == "height"
+    assert contents["units"] == "in original units"
+
+
+def test_a_report_may_hold_a_comparison(runs, tmp_path):
+    out = str(tmp_path / "both.html")
+    assert cli.main(["report", runs["first"], "--compare", runs["second"], "-q", "-o", out]) == 0
+    compared = payload(tmp_path / "both.html")["comparison"]
+    assert compared["names"] == ["first", "second"]
+    assert compared["differences"][0]["difference"] == 7
+
+
+def test_compare_prints_both_and_the_difference(runs, capsys):
+    assert cli.main(["compare", runs["first"], runs["second"]]) == 0
+    printed = capsys.readouterr().out
+    assert "found by both" in printed
+    assert re.search(r"steps +[\d.]+ +[\d.]+ +7 \[7, 7\]", printed)
+    assert cli.main(["compare", runs["first"], runs["second"], "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["found"]["only_first"] == 0
+    assert document["differences"]["steps"]["difference"] == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "first", "other"], "40 and 30 rows"),
+        (["compare", "first", "table"], "two of a kind"),
+        (["report", "nowhere"], "is no run"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(runs, capsys, arguments, message):
+    command, *folders = arguments
+    assert cli.main([command, *(runs.get(name, name) for name in folders)]) == cli.EXIT_FAILED
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("jaxcf: error:")
+    assert message in error

@@ -4,6 +4,7 @@ That they still run is a step of its own in `.ci/run`: `pytest --nbmake docs/not
 """
 
 import re
+import runpy
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+RUNNER = ROOT / ".ci" / "run_notebooks.py"
 
 MOST_BYTES = 400_000
 PICTURE = "image/png"
@@ -71,10 +73,18 @@ def test_the_outputs_are_of_one_run_from_top_to_bottom_without_an_error_or_warni
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_outputs_are_of_the_code_that_stands_there(path):
+    digest = runpy.run_path(str(RUNNER))["digest"]
+    notebook = read(path)
+    assert notebook.metadata["outputs_of"] == digest(notebook), f"run {RUNNER.name}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_nothing_in_it_is_of_the_machine_that_ran_it(path):
     notebook = read(path)
     assert notebook.metadata.kernelspec.name == "python3"
-    assert not any(cell.metadata for cell in notebook.cells), "run it with record_timing=False"
+    assert notebook.metadata.language_info == {"name": "python"}, f"run {RUNNER.name}"
+    assert not any(cell.metadata for cell in notebook.cells), f"run {RUNNER.name}"
     texts = [cell.source for cell in notebook.cells] + [shown_text(one) for one in outputs(path)]
     found = [match.group() for text in texts for match in ABSOLUTE_PATH.finditer(text)]
     assert not found

@@ -314,8 +314,7 @@ def test_rows_that_the_training_rows_hold_nothing_like_have_their_rule():
     assert result.found.all()
     after = result.counterfactual
     assert after["branch"].tolist() == [9, 7, 7, 7]
-    assert frame()["age"].max() < 80
-    assert int(frame()["age"].to_numpy().max()) <= int(after["age"].to_numpy()[1]) <= 300
+    assert np.asarray(frame()["age"]).max() <= np.asarray(after["age"])[1] <= 300
     assert after["kind"].iloc[2] == "unused"
     for what in (pd.Timestamp("2020-01-01"), pd.Timedelta(days=3)):
         with pytest.raises(TypeError, match=r"column 'since' has dtype .*convert it first"):
@@ -362,9 +361,9 @@ def test_changes_are_told_in_original_units():
             assert frame()[change.column].tolist()[row] == change.old
             assert result.counterfactual[change.column].tolist()[row] == change.new
         assert len(result.changes(row)) == result.changed[row].sum() > 0
-    facts: Any = result.to_pandas()
-    assert facts["counterfactual_class"].isin(CLASSES).all()
-    assert (facts["job"] == result.counterfactual["job"]).all()
+    facts = result.to_pandas()
+    assert set(facts["counterfactual_class"]) <= set(CLASSES)
+    assert facts["job"].tolist() == result.counterfactual["job"].tolist()
     summary = result.summary()
     assert summary["changed"] == result.changed.sum(axis=1).mean()
     assert summary["changed_share"]["branch"] == 0

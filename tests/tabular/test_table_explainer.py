@@ -247,7 +247,7 @@ def test_changes_are_told_in_original_units():
             assert result.counterfactual[change.column].iloc[row] == change.new
         assert len(result.changes(row)) == result.changed[row].sum() > 0
     facts = result.to_pandas()
-    assert facts["counterfactual_class"].isin(CLASSES).all()
+    assert set(facts["counterfactual_class"]) <= set(CLASSES)
     assert (facts["job"] == result.counterfactual["job"]).all()
     summary = result.summary()
     assert summary["changed"] == result.changed.sum(axis=1).mean()

@@ -18,7 +18,7 @@ from jaxcf.descriptions import describe_training
 from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
 from jaxcf.explanations import Explanations
-from jaxcf.inputs import as_rows, as_rows_of_shape, check_finite, check_labels
+from jaxcf.inputs import as_rows, check_finite, check_labels
 from jaxcf.model_functions import Model, ModelFunctions, check_models, check_params
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
 from jaxcf.prototypes import FittedPrototypes, PrototypeKind
@@ -108,7 +108,7 @@ class Explainer:
                 "decode=, or reconstruct="
             )
         if isinstance(self.predict, BlackBox):
-            self.predict.check_options(self.output, self.engine.devices)
+            self._check_black_box()
         if self.trust_threshold is not None and not self.trust_threshold >= 0:
             raise ValueError(f"trust_threshold must be >= 0 or None, got {self.trust_threshold}")
         objective = self._objective()
@@ -128,6 +128,19 @@ class Explainer:
             raise ValueError(
                 "the line search goes to training rows in input space, but an encode function was "
                 "given; leave encode out, or pass Refinement(line_search=False)"
+            )
+
+    def _check_black_box(self) -> None:
+        if self.output != "probabilities":
+            raise ValueError(
+                f"a BlackBox must return probabilities, but output is {self.output!r}; take the "
+                "softmax of the logits in its function"
+            )
+        devices = self.engine.devices or ()
+        if len(devices) > 1:
+            raise ValueError(
+                f"a BlackBox is asked from one place, but the engine has {len(devices)} devices; "
+                "pass EngineOptions(devices=None) or one device"
             )
 
     @property
@@ -290,7 +303,7 @@ class FittedExplainer:
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
         check_params(self.options.params)
-        x = as_rows_of_shape(x, self.shape)
+        x = self._check_rows(x)
         if num_alternatives < 1:
             raise ValueError(f"num_alternatives must be at least 1, got {num_alternatives}")
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
@@ -332,9 +345,10 @@ class FittedExplainer:
             ValueError: if params have been deleted.
         """
         check_params(self.options.params)
-        rows = (as_rows_of_shape(batch, self.shape) for batch in batches)
-        feasible = ((x, resolve(None, self.feature_range, x)) for x in rows)
-        ready = (plan(x, target, sets, self.num_classes) for x, sets in feasible)
+        ready = (
+            plan(x, target, resolve(None, self.feature_range, x), self.num_classes)
+            for x in map(self._check_rows, batches)
+        )
         return run.Run(self, on_progress).explain(ready)
 
     def plot_latent(
@@ -351,7 +365,7 @@ class FittedExplainer:
 
         return plots.encoded_rows(
             self,
-            as_rows_of_shape(x, self.shape),
+            self._check_rows(x),
             ax,
             explanations=explanations,
             class_names=class_names,
@@ -388,13 +402,25 @@ class FittedExplainer:
 
         Raises:
             TypeError: if `x_train` or `target` is of a wrong type.
-            ValueError: if any don't go with this explainer and each other, or are out of range.
+            ValueError: if the explanations, `x_train`, `target` or constraints don't go with this
+                explainer and each other, or a number is out of its range.
         """
         check_params(self.options.params)
         chosen = detailing.choose_rows(explanations, rows, num_rows)
         part = explanations[chosen]
-        own = None if constraints is None else constraints.of_rows(part.source_row, self.shape)
+        if constraints is not None:
+            constraints = constraints.of_rows(part.source_row, self.shape)
         allowed = detailing.allowed_classes(part, target)
         counts = num_points, num_neighbours, block_size(len(explanations))
-        details = detailing.look_closer(self, part, x_train, allowed, own, *counts)
+        details = detailing.look_closer(self, part, x_train, allowed, constraints, *counts)
         return replace(details, rows=chosen)
+
+    def _check_rows(self, x: Any) -> np.ndarray:
+        x = as_rows("x", x)
+        if x.shape[1:] != self.shape:
+            hint = "; pass x[None] for one instance" if x.shape == self.shape else ""
+            raise ValueError(
+                f"x has shape {x.shape}; expected [n, {', '.join(map(str, self.shape))}] as in "
+                f"training{hint}"
+            )
+        return x

@@ -22,6 +22,12 @@ rows that the network decides otherwise on, asked again from the columns. L1 cou
 spans of its column, a category as 1; the same units for the mean distance to the 5 nearest training
 rows of the new class, over the first `--measured` found rows. How far every column moves, in its
 own units, is in the JSON under "moved".
+
+Six minutes for the networks and four and a half for the trees on two busy cores. Under A, C and E
+all 32,561 rows are found, in 4 to 6 updates and 7 to 9 seconds (6 to 7 of processor time), with 1.9
+to 2.3 columns changed; under the rules 0.98 of them, and none breaks one. The order of the
+categories changes little. For the trees all 2,000 rows are found by asking 42 (C) or 12 (E) rows
+each; without the sparsity pass 5.2 columns change instead of 1.6.
 """
 
 import time

@@ -30,6 +30,7 @@ from experiments import common, measuring, tables
 from jaxcf import Explainer, Explanations, KDTree, Refinement, evaluation, metrics, plots
 from jaxcf.data import Dataset
 from jaxcf.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED, RealImages
+from jaxcf.metrics.interpretability_scores import EPS
 from jaxcf.models import ModelSet
 
 OBJECTIVES = "ABCD"
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     described = {
         "model": model_set.metadata,
         "judges": {name: _accuracy(judge, real) for name, judge in judges.items()},
-        "im_eps": 1e-8,
+        "im_eps": EPS,
         "stop": "first_flip",
     }
     instances = tables.stack(parts)

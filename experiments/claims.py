@@ -50,6 +50,8 @@ CLAIMS = (
     ),
     Claim("D is fastest", "seconds", _across("ABCE", "D")),
     Claim("F is fastest", "seconds", _across("ABCE", "F")),
+    Claim("D is fastest, processor time", "processor", _across("ABCE", "D")),
+    Claim("F is fastest, processor time", "processor", _across("ABCE", "F")),
     Claim(
         "dropping L_pred costs no validity (2 points)",
         "found",

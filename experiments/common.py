@@ -63,6 +63,12 @@ def parser(doc: str | None, *, data_name: str = "mnist") -> argparse.ArgumentPar
     made.add_argument(
         "--out", type=Path, default=Path("results"), metavar="DIR", help="default: %(default)s"
     )
+    made.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep what was explained there, and take from there what an interrupted run had done",
+    )
     made.add_argument("--limit", type=int, metavar="N", help="only the first N test rows")
     made.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     return made
@@ -243,7 +249,7 @@ def write(
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     # Where things lie on this machine is no part of a result.
-    hidden = ("began", "data_dir", "models_dir", "out")
+    hidden = ("began", "data_dir", "keep", "models_dir", "out")
     return {key: value for key, value in vars(options).items() if key not in hidden}
 
 

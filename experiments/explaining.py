@@ -1,10 +1,15 @@
 """Explainers for the experiments: fitted once per set of models, then put under any objective."""
 
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from benchmarks.common import with_search
-from jaxcf import Explainer, FittedExplainer, presets
+from jaxcf import Explainer, Explanations, FittedExplainer, presets, storage
 from jaxcf.data import Dataset
 from jaxcf.models import ModelSet
 
@@ -45,3 +50,55 @@ def under(
     searching = with_search(fitted, replace(settings["search"], **search))
     options = replace(searching.options, objective=objective)
     return replace(searching, options=options, objective=objective)
+
+
+def explain_or_load(
+    fitted: FittedExplainer,
+    x: np.ndarray,
+    path: Path | None,
+    model_set: ModelSet,
+) -> Explanations:
+    """Explain rows, or read what an interrupted run explained, so that hours aren't lost.
+
+    Args:
+        fitted: by `fit` or `under`.
+        x: `[n, *shape]`.
+        path: where explanations are kept; None keeps nothing.
+        model_set: what is explained, to tell whether the kept ones are of the same.
+
+    Returns:
+        The explanations, with the seconds that they took when they were made; among these
+        "processor", those of all cores together with compiling, which other work on the machine
+        hardly changes.
+
+    Raises:
+        ValueError: if the file holds explanations of other rows, settings or models.
+    """
+    if path is None or not path.exists():
+        began = time.process_time()
+        explanations = fitted.explain(x)
+        seconds = dict(explanations.seconds) | {"processor": time.process_time() - began}
+        explanations = replace(explanations, seconds=seconds)
+        if path is not None:
+            explanations.save(path)
+        return explanations
+    explanations = Explanations.load(path)
+    few = slice(0, 100)
+    probabilities = jax.nn.softmax(model_set.predict(x[few]))
+    kind = fitted.prototypes.kind
+    asked = {
+        "objective": fitted.objective.settings(),
+        "prototypes": {"kind": kind.name} | vars(kind),
+        "search": fitted.options.search.settings(),
+    }
+    same = (
+        all(explanations.settings.get(key) == value for key, value in storage.plain(asked).items())
+        and np.array_equal(explanations.original, x)
+        and np.allclose(explanations.original_probabilities[few], probabilities, atol=1e-4)
+    )
+    if not same:
+        raise ValueError(
+            f"{path} holds explanations of other rows, settings or models than these; "
+            "remove it, or keep these in another folder"
+        )
+    return explanations

@@ -116,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for one in searched
         ),
         figure=_figure(searched, fitted, train),
+        search={one.settings: one.explanations.settings for one in searched},
         shown_rows={f"{a} to {b}": _shown(searched, (a, b))[1] for a, b in PAIRS},
     )
     columns = ("pair", "settings", "found", "steps", "approach", "detour")

@@ -93,6 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for (settings, letter), columns in measured.items()
         ),
         figure=_figure(searched, row),
+        search={
+            settings: searched[settings, options.objectives[0]].explanations.settings
+            for settings in SETTINGS
+        },
         shown_row=row,
     )
     columns = ("settings", "objective", "found", "steps", "l1", "gap")

@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             example=example,
             log=LOGARITHMIC,
         ),
+        search=next(iter(explained.values())).settings,
         example_row=example,
     )
     columns = ("objective", "found", "term", "at the original", "at the end", "change")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import common
+from experiments import common, explaining
 from jaxcf import Explanations, FittedExplainer, evaluation, metrics
 from jaxcf.evaluation import COUNTERFACTUAL, SUBJECTS, Autoencoders, Evaluation
 from jaxcf.metrics import Interval
@@ -44,17 +44,23 @@ class Measurer:
         self._real = common.load_real_images(options)
 
     def measure(
-        self, fitted: FittedExplainer, x: np.ndarray, model_set: ModelSet | None = None
+        self, fitted: FittedExplainer, x: np.ndarray, name: str, model_set: ModelSet | None = None
     ) -> Measured:
         """Explain rows and evaluate what was found.
 
         Args:
             fitted: by `explaining.fit`.
             x: `[n, h, w, c]`.
+            name: under which the explanations are kept, if they are.
             model_set: the one that `fitted` explains; None is the first.
         """
         model_set = model_set or self.models
-        explanations = fitted.explain(x)
+        kept = self.options.keep and self.options.keep / self.options.data / f"{name}.npz"
+        resumed = kept is not None and kept.exists()
+        explanations = explaining.explain_or_load(fitted, x, kept, model_set)
+        if resumed:
+            # The seconds written with the result are to hold what the search took.
+            self.options.began -= explanations.seconds["total"]
         autoencoders = {STOCK: _autoencoders(model_set)} if model_set.class_autoencoders else {}
         if self._wide is not None:
             autoencoders[WIDE] = _autoencoders(self._wide)
@@ -99,16 +105,17 @@ def costs(explanations: Explanations) -> dict[str, np.ndarray]:
     """What every row took, found or not.
 
     Returns:
-        "found"; "steps"; "seconds", the search's wall time shared out by steps; "predictions", how
-        often the model saw the row: for its class, at every point of the search (one more than
-        steps), and to confirm.
+        "found"; "steps"; "seconds", the search's wall time, and "processor", the seconds of all
+        cores together, both shared out by steps; "predictions", how often the model saw the row:
+        for its class, at every point of the search (one more than steps), and to confirm.
     """
     steps = explanations.steps.astype(np.float64)
-    search = explanations.seconds["search"]
+    share = steps / max(1.0, steps.sum())
     return {
         "found": explanations.found,
         "steps": steps,
-        "seconds": search * steps / max(1.0, steps.sum()),
+        "seconds": explanations.seconds["search"] * share,
+        "processor": explanations.seconds["processor"] * share,
         "predictions": steps + 3,
     }
 

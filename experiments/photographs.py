@@ -16,6 +16,7 @@ from experiments import common, explaining, measuring, tables
 from experiments.measuring import Measured, Measurer
 from jaxcf import presets
 from jaxcf.evaluation import COUNTERFACTUAL
+from jaxcf.metrics.interpretability_scores import EPS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,9 @@ def make(
         for letter in options.objectives:
             common.say(f"{settings} settings, objective {letter}")
             explainer = explaining.under(fitted, preset, letter)
-            measured[settings, letter] = measurer.measure(explainer, measurer.dataset.x_test)
+            measured[settings, letter] = measurer.measure(
+                explainer, measurer.dataset.x_test, f"{name}-{settings}-{letter}"
+            )
     _write(name, measurer, options, measured)
 
 
@@ -73,8 +76,13 @@ def _write(
         summary,
         instances=tables.stack(instances),
         figure=_figure(measurer, options, measured),
+        search={
+            settings: measured[settings, options.objectives[0]].explanations.settings
+            for settings in _SETTINGS
+        },
         models=measurer.models.metadata,
         judges=measurer.described_judges(),
+        im_eps=EPS,
         separation=measuring.separations(last.evaluation),
     )
     columns = ("validity", "steps (found)", "l1", "l2", "oracle", "stays original", "frechet")

@@ -16,11 +16,14 @@ one of 10 centroids per class by k-means.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks.common import print_table
-from experiments import common, explaining, measuring
+from experiments import common, explaining, measuring, tables
 from experiments.measuring import STOCK, WIDE, Measurer
 from jaxcf import plots, presets, prototypes
 from jaxcf.evaluation import COUNTERFACTUAL
+from jaxcf.metrics.interpretability_scores import EPS
 
 NUMBERS = (1, 3, 5, 10, 15, 50)
 if TYPE_CHECKING:
@@ -44,22 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.add_argument("--numbers", nargs="+", type=int, default=list(NUMBERS), metavar="K")
     options = common.read(made, arguments, numbers=[1, 15])
     measurer = Measurer(options)
-    summary = []
+    summary, instances, searches = [], [], {}
     for kind in prototypes.NAMED_KINDS:
         for k in options.numbers:
             common.say(f"{kind}, K = {k}")
             settings = presets.named(None, options.objective)
             settings["prototypes"] = prototypes.named(kind, k=k)
             fitted = explaining.fit(measurer.models, measurer.dataset, **settings)
-            measured = measurer.measure(fitted, measurer.dataset.x_test)
+            name = f"prototypes-{kind}-{k}"
+            measured = measurer.measure(fitted, measurer.dataset.x_test, name)
+            head = {"kind": kind, "k": k}
             costs = measuring.costs(measured.explanations)
-            summary += measuring.summary_rows({"kind": kind, "k": k}, costs, measured.evaluation)
+            summary += measuring.summary_rows(head, costs, measured.evaluation)
+            columns = measuring.instance_columns(costs, measured.evaluation)
+            instances.append((head, {"test_row": np.arange(len(costs["found"]))} | columns))
+            searches[name] = measured.explanations.settings
     common.write(
         options,
         "prototypes",
         summary,
+        instances=tables.stack(instances),
         figure=_figure(summary, options.numbers),
+        search=searches,
         judges=measurer.described_judges(),
+        im_eps=EPS,
     )
     columns = ("validity", "steps (found)", "l1", f"im1 {STOCK}", f"im1 {WIDE}", "oracle")
     print_table(
@@ -74,15 +85,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _figure(summary: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> "Figure":
-    figure = plots.new_figure(9, 5)
-    for axis, (name, title) in zip(figure.subplots(2, 3).flat, _DRAWN.items(), strict=True):
+    figure = plots.new_figure(9, 5.4)
+    axes = figure.subplots(2, 3)
+    for axis, (name, title) in zip(axes.flat, _DRAWN.items(), strict=True):
         series: dict[str, list[Any]] = {}
         for row in summary:
             if row["subject"] == COUNTERFACTUAL:
                 series.setdefault(row["kind"], []).append(row[name][:3])
         plots.curves_with_intervals(numbers, series, axis, x_label="K", y_label=title, log_x=True)
+        axis.set_xticks(numbers, [str(k) for k in numbers])
+        axis.minorticks_off()
+        axis.get_legend().remove()
         if name == "validity":
             axis.set_ylim(0, 1.05)
+    # One for all panels, where it hides no interval.
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
     return figure
 
 

@@ -44,6 +44,7 @@ from experiments import claims, common, explaining, measuring, tables
 from experiments.measuring import STOCK, WIDE, Measured, Measurer
 from jaxcf import metrics, plots, presets
 from jaxcf.evaluation import COUNTERFACTUAL
+from jaxcf.metrics.interpretability_scores import EPS
 from jaxcf.models import ModelSet
 from jaxcf.objective import NAMED_OBJECTIVES
 
@@ -99,7 +100,10 @@ def _make(part: str, measurer: Measurer, options: argparse.Namespace) -> None:
         for letter in options.objectives:
             common.say(f"{part}: objective {letter}, models {number}, {len(rows)} images")
             explainer = explaining.under(fitted, preset, letter)
-            measured[letter].append(measurer.measure(explainer, dataset.x_test[rows], model_set))
+            name = f"table2-{part}-{letter}-{number}"
+            measured[letter].append(
+                measurer.measure(explainer, dataset.x_test[rows], name, model_set)
+            )
     _write(part, measurer, options, measured, sets, np.tile(rows, len(sets)))
 
 
@@ -134,6 +138,7 @@ def _write(
         search=next(iter(measured.values()))[0].explanations.settings,
         models=[model_set.metadata for model_set in sets],
         judges=measurer.described_judges(),
+        im_eps=EPS,
         as_the_report_counts=mixed,
         report=REPORT if options.data == "mnist" else None,
         separation=separation,
@@ -149,10 +154,12 @@ def _as_the_report_counts(parts: list[Measured], sets: list[ModelSet]) -> dict[s
     A row without a counterfactual enters with its whole budget and its last image; that image is
     still of the original class, which makes its IM1 one by construction.
     """
-    columns: dict[str, list[np.ndarray]] = {"seconds": [], "updates": [], "im1": [], "im2": []}
+    names = ("seconds", "processor", "updates", "im1", "im2")
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for (explanations, _), model_set in zip(parts, sets, strict=True):
         cost = measuring.costs(explanations)
         columns["seconds"].append(cost["seconds"])
+        columns["processor"].append(cost["processor"])
         columns["updates"].append(cost["steps"])
         if model_set.class_autoencoders:
             scores = metrics.interpretability(

@@ -186,8 +186,8 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         "--rule",
         action="append",
         metavar="NAME:WHAT",
-        help="what a column may become, such as age:increase, sex:frozen, hours:20..60 or "
-        "'job:clerk|pilot'; repeatable",
+        help="what a column may become, such as age:increase, sex:frozen, hours:20..60, "
+        "pay:step=100 or 'job:clerk|pilot'; repeatable",
     )
     group.add_argument(
         "--confidence", type=float, metavar="P", help="probability of the new class to be exceeded"

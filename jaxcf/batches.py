@@ -4,17 +4,19 @@ Rows that can't be searched never reach the engine: they get a status and keep t
 """
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
 from jaxcf import metrics
-from jaxcf.alternatives import with_alternatives
+from jaxcf.alternatives import Candidates, candidates_of, with_alternatives
 from jaxcf.blackbox import Failures
 from jaxcf.constraints import FeasibleSets
 from jaxcf.descriptions import describe_all, describe_all_results, encode_all
 from jaxcf.engine import Block, Finished
 from jaxcf.explanations import Explanations
+from jaxcf.metrics import distances
 from jaxcf.objective import Instance, traced
 from jaxcf.refinement import Decider, line_search, sparsify
 from jaxcf.status import Status
@@ -22,7 +24,7 @@ from jaxcf.targets import Target, Targets, read_targets
 from jaxcf.trust import Trust, scores_of
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
+    from jaxcf.fitted_explainer import FittedExplainer
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
@@ -151,6 +153,12 @@ class OpenBatch:
         """Whether every row that can be searched has been."""
         return self._prepared and not self._searched
 
+    @cached_property
+    def _candidates(self) -> Candidates:
+        # once for all pieces of the batch: k-means over a large table takes seconds
+        num_alternatives = int(self._batch.alternative.max()) + 1
+        return candidates_of(self._explainer.prototypes, num_alternatives)
+
     def _prepare_rows(self, rows: np.ndarray) -> None:
         explainer = self._explainer
         probabilities, encodings = describe_all(
@@ -167,7 +175,7 @@ class OpenBatch:
         selection = explainer.prototypes.select(encodings, allowed)
         if alternative.any():
             selection = with_alternatives(
-                selection, explainer.prototypes, encodings, allowed, alternative
+                selection, self._candidates, encodings, allowed, alternative
             )
 
         status = np.full(len(rows), Status.RUNNING, np.int8)
@@ -306,14 +314,32 @@ class OpenBatch:
                 self.scores["line_search"] = np.zeros(len(self._x), np.float32)
                 self.scores["line_search"][rows[reached]] = 1
         if options.refinement.sparsify:
-            self.scores["reset_features"] = np.zeros(len(self._x), np.float32)
-            rows = np.flatnonzero(self.status == Status.FOUND)
-            if len(rows):
-                before = self.counterfactual[rows]
-                sparse = sparsify(decide, self._x[rows], before, self.targets[rows], rows)
-                reset = metrics.l0(before - self._x[rows]) - metrics.l0(sparse - self._x[rows])
-                self.counterfactual[rows] = sparse
-                self.scores["reset_features"][rows] = reset
+            self._sparsify(decide)
+
+    def _sparsify(self, decide: Decider) -> None:
+        """The sparsity pass, and how much it has put back.
+
+        An alternative is first relieved of what the row's counterfactuals before it have changed,
+        else most would end as the same few changes; one that does so nonetheless is left as it was.
+        """
+        before = self.counterfactual.copy()
+        found = self.status == Status.FOUND
+        flat, x = (distances.flat(array) for array in (self.counterfactual, self._x))
+        for turn in range(int(self._batch.alternative.max(initial=0)) + 1):
+            rows = np.flatnonzero(found & (self._batch.alternative == turn))
+            if not len(rows):
+                continue
+            earlier = rows[:, None] - np.arange(1, turn + 1)  # of one row, next to each other
+            unwanted = (flat[earlier] != x[earlier]) & found[earlier, None]
+            sparse = sparsify(
+                decide, self._x[rows], before[rows], self.targets[rows], rows, unwanted.any(axis=1)
+            )
+            same = (flat[earlier] == sparse.reshape(len(rows), 1, -1)).all(axis=2).any(axis=1)
+            self.counterfactual[rows[~same]] = sparse[~same]
+        for name, measure in (("reset_features", metrics.l0), ("reset_l1", metrics.l1)):
+            moved = (array[found] - self._x[found] for array in (before, self.counterfactual))
+            self.scores[name] = np.zeros(len(found), np.float32)
+            self.scores[name][found] = np.subtract(*map(measure, moved))
 
     def _diversity(self) -> np.ndarray:
         """Of each row's counterfactuals, the same for all of them; NaN where fewer than two."""

@@ -110,6 +110,23 @@ class BlackBox:
                 f"instances of shape {shape}"
             )
 
+    def check_options(self, output: str, devices: Sequence[Any] | None) -> None:
+        """Check that an explainer's options fit a model outside JAX.
+
+        Raises:
+            ValueError: if it is to return logits, or there are several devices.
+        """
+        if output != "probabilities":
+            raise ValueError(
+                f"a BlackBox must return probabilities, but output is {output!r}; take the softmax "
+                "of the logits in its function"
+            )
+        if len(devices or ()) > 1:
+            raise ValueError(
+                f"a BlackBox is asked from one place, but the engine has {len(devices or ())} "
+                "devices; pass EngineOptions(devices=None) or one device"
+            )
+
     def check_answer(self, x: Shaped[np.ndarray, "n *shape"]) -> None:
         """Ask for a few rows, to find out soon that a function can't be what is wanted.
 

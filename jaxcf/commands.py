@@ -27,10 +27,11 @@ from jaxcf.completion import DATA_NAMES
 from jaxcf.data import Dataset
 from jaxcf.detail_commands import write_details
 from jaxcf.engine import EngineOptions
-from jaxcf.explainer import Explainer, ExplanationInterrupted
+from jaxcf.explainer import Explainer
 from jaxcf.explanations import Explanations
 from jaxcf.judge_commands import find_judges, judge_rows, judged
 from jaxcf.models import ModelSet
+from jaxcf.run import ExplanationInterrupted
 from jaxcf.run_folder import (
     EVALUATION_FILE,
     EXPLANATION_FORMATS,

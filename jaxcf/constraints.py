@@ -23,12 +23,14 @@ class Grid(NamedTuple):
     """The values that the features of one instance may take, where not all within the range.
 
     Attributes:
-        step: `[*shape]`, the feature takes multiples of it; 0 for any value.
+        step: `[*shape]`, the feature takes multiples of it, beside the offset; 0 for any value.
+        offset: `[*shape]`, where the multiples are counted from.
         levels: `[*shape, most]`, the feature takes one of these; padded with infinity, which alone
             means any value.
     """
 
     step: Float[Array, "*shape"]
+    offset: Float[Array, "*shape"]
     levels: Float[Array, "*shape most"]
 
 
@@ -54,7 +56,8 @@ def snap(
     Examples:
         >>> import jax.numpy as jnp
         >>> x = jnp.array([0.5, 0.0])
-        >>> grid = Grid(jnp.array([0.25, 0.0]), jnp.array([[jnp.inf] * 2, [0.0, 0.8]]))
+        >>> levels = jnp.array([[jnp.inf] * 2, [0.0, 0.8]])
+        >>> grid = Grid(jnp.array([0.25, 0.0]), jnp.zeros(2), levels)
         >>> [round(v, 2) for v in snap(jnp.full(2, 0.8), x, x - 1, x + 1, grid).tolist()]
         [0.75, 0.8]
     """
@@ -62,9 +65,10 @@ def snap(
     if grid is None:
         return clipped
     step = jnp.where(grid.step > 0, grid.step, 1.0)
-    first = jnp.ceil(lower / step - _GRID_TOLERANCE)
-    last = jnp.floor(upper / step + _GRID_TOLERANCE)
-    multiple = jnp.clip(jnp.clip(jnp.round(clipped / step), first, last) * step, lower, upper)
+    first = jnp.ceil((lower - grid.offset) / step - _GRID_TOLERANCE)
+    last = jnp.floor((upper - grid.offset) / step + _GRID_TOLERANCE)
+    count = jnp.clip(jnp.round((clipped - grid.offset) / step), first, last)
+    multiple = jnp.clip(grid.offset + count * step, lower, upper)
     own = (first > last) | (jnp.abs(multiple - original) < _GRID_TOLERANCE * step)
     stepped = jnp.where(own, original, multiple)
 
@@ -91,6 +95,7 @@ class Constraints:
         step: features take multiples of it, such as 1 for whole numbers or 1/255 for images in 8
             bits; 0 for any value. A feature that doesn't change keeps its value, on the grid or
             not. In float32: to a twentieth of a step.
+        offset: what multiples of `step` are counted from; None is 0.
         levels: `[*shape, most]` or `[n, *shape, most]`, the values a feature may take, padded with
             infinity; only infinities allow any.
 
@@ -107,10 +112,11 @@ class Constraints:
     increase_only: ArrayLike | None = None
     decrease_only: ArrayLike | None = None
     step: ArrayLike | None = None
+    offset: ArrayLike | None = None
     levels: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        for name in ("lower", "upper", "step", "levels"):
+        for name in ("lower", "upper", "step", "offset", "levels"):
             given = getattr(self, name)
             if given is not None and np.isnan(_numbers(name, given)).any():
                 raise ValueError(f"{name} holds NaN; leave a rule out by passing None")
@@ -122,6 +128,8 @@ class Constraints:
                 )
         if self.step is not None and (_numbers("step", self.step) < 0).any():
             raise ValueError("step must be >= 0 everywhere; 0 allows any value")
+        if self.offset is not None and self.step is None:
+            raise ValueError("offset says where a step is counted from; pass step as well")
 
     def of_rows(self, rows: Int[np.ndarray, " m"], shape: tuple[int, ...]) -> "Constraints":
         """The rules of some of the rows that these are for.
@@ -239,6 +247,7 @@ class FeasibleSets:
     increase_only: np.ndarray
     decrease_only: np.ndarray
     step: np.ndarray | None
+    offset: np.ndarray | None
     levels: np.ndarray | None
 
     @property
@@ -268,7 +277,7 @@ class FeasibleSets:
         upper = np.where(self.frozen[rows] | self.decrease_only[rows], x, upper)
         fixed = lower == upper
         grid = None
-        if self.step is not None and self.levels is not None:
+        if self.step is not None and self.offset is not None and self.levels is not None:
             levels = self.levels[rows]
             own = levels == x[..., None]
             within = (levels >= lower[..., None]) & (levels <= upper[..., None])
@@ -276,7 +285,7 @@ class FeasibleSets:
             outside |= has_levels & ~own.any(axis=-1)
             levels = np.where(within | own, levels, np.inf).astype(np.float32, copy=False)
             fixed |= has_levels & (own | np.isinf(levels)).all(axis=-1)
-            grid = Grid(cast(Any, self.step[rows]), cast(Any, levels))
+            grid = Grid(cast(Any, self.step[rows]), cast(Any, self.offset[rows]), cast(Any, levels))
         axes = tuple(range(1, x.ndim))
         return Feasible(
             lower.astype(np.float32, copy=False),
@@ -320,10 +329,12 @@ def resolve(
     def mask(name: str, given: Any) -> np.ndarray:
         return _fit(name, np.asarray(False if given is None else given), x.shape, shape)
 
-    step = levels = None
+    step = offset = levels = None
     if rules.step is not None or rules.levels is not None:
-        step = _numbers("step", 0.0 if rules.step is None else rules.step)
-        step = _fit("step", step, x.shape, shape)
+        step, offset = (
+            _fit(name, _numbers(name, 0.0 if given is None else given), x.shape, shape)
+            for name, given in (("step", rules.step), ("offset", rules.offset))
+        )
         levels = _numbers("levels", [np.inf] if rules.levels is None else rules.levels)
         most = levels.shape[-1] if levels.ndim else 1
         levels = _fit("levels", levels, (*x.shape, most), (*shape, most))
@@ -336,6 +347,7 @@ def resolve(
         mask("increase_only", rules.increase_only),
         mask("decrease_only", rules.decrease_only),
         step,
+        offset,
         levels,
     )
 

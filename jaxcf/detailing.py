@@ -14,11 +14,12 @@ from jaxcf.engine import Block, EngineOptions
 from jaxcf.explanations import Explanations
 from jaxcf.inputs import as_rows
 from jaxcf.objective import Instance
+from jaxcf.selection import chosen_rows
 from jaxcf.status import Status
 from jaxcf.targets import read_targets
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
+    from jaxcf.fitted_explainer import FittedExplainer
 
 SEARCHED = (Status.FOUND, Status.NOT_FOUND, Status.NEVER_MOVED, Status.NOT_CONFIRMED)
 """How rows end that have been searched to the end."""
@@ -38,10 +39,9 @@ def choose_rows(explanations: Explanations, rows: Any, num_rows: int) -> Int[np.
     Returns:
         Row numbers.
     """
-    every = np.arange(len(explanations))
     if rows is not None:
-        return np.atleast_1d(every[rows])
-    searched = every[np.isin(explanations.status, SEARCHED)]
+        return chosen_rows(len(explanations), rows)
+    searched = np.flatnonzero(np.isin(explanations.status, SEARCHED))
     chosen = representative_rows(
         explanations.found[searched], explanations.original_class[searched], num_rows
     )

@@ -18,6 +18,18 @@ def as_rows(name: str, x: Any) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
+def as_rows_of_shape(x: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Rows to be explained, of the shape of those in training."""
+    x = as_rows("x", x)
+    if x.shape[1:] != shape:
+        hint = "; pass x[None] for one instance" if x.shape == shape else ""
+        raise ValueError(
+            f"x has shape {x.shape}; expected [n, {', '.join(map(str, shape))}] as in "
+            f"training{hint}"
+        )
+    return x
+
+
 def check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
     """Class numbers, one per training row, as integers."""
     labels = np.asarray(labels)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxcf import metrics
+from jaxcf.details import representative_rows
 from jaxcf.naming import names_or_numbers
 from jaxcf.status import Status
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
     from jaxcf.explanations import Explanations
+    from jaxcf.fitted_explainer import FittedExplainer
     from jaxcf.tabular.explanations import TableExplanations
 
 # Distances of so many rows at a time: those of 10,000 photographs would need gigabytes at once.
@@ -187,7 +188,6 @@ def _transitions(explanations: "Explanations", class_names: Sequence[str] | None
 
 def _strip(explanations: "Explanations") -> str:
     """A few found images above their counterfactuals; none where rows are no images."""
-    from jaxcf.plots.grids import representative_rows
     from jaxcf.plots.style import is_image, value_range
 
     if not is_image(explanations.original.shape[1:]) or not explanations.found.any():

@@ -38,7 +38,8 @@ class Refinement:
             counterfactual, by bisection. Finds one for every row where the rules allow it, whatever
             the model, decision trees included. Needs prototypes in input space.
         sparsify: for every counterfactual: put features back to the original, the least changed
-            first, each for good where the decision holds.
+            first, each for good where the decision holds. `scores["reset_features"]` says how
+            many, `scores["reset_l1"]` by how much L1 fell.
         neighbours: how many training rows per target class the line search tries, >= 1.
         bisections: halvings of the way to one of them, >= 1.
 
@@ -126,6 +127,7 @@ def sparsify(
     counterfactual: Float[np.ndarray, "n *shape"],
     targets: Bool[np.ndarray, "n classes"],
     rows: Int[np.ndarray, " n"],
+    unwanted: Bool[np.ndarray, "n features"],
 ) -> Float[np.ndarray, "n *shape"]:
     """Put features back to the original, the least changed first, while the decision holds.
 
@@ -135,6 +137,8 @@ def sparsify(
         counterfactual: `[n, *shape]`, points that `decide` accepts.
         targets: `[n, classes]`, the classes each may have.
         rows: `[n]`, which rows of the batch they are.
+        unwanted: `[n, features]`, what is to be put back before all else, such as features that an
+            earlier counterfactual of the row has changed.
 
     Returns:
         `[n, *shape]`, points that `decide` accepts and that change no more features. One
@@ -143,7 +147,7 @@ def sparsify(
     shape = original.shape
     x, point = original.reshape(len(original), -1), counterfactual.reshape(len(original), -1).copy()
     change = np.abs(point - x)
-    order = np.argsort(np.where(change > 0, change, np.inf), axis=1)
+    order = np.lexsort((change, ~unwanted, change == 0), axis=1)
     changed = np.count_nonzero(change, axis=1)
     for turn in range(int(changed.max(initial=0))):
         left = np.flatnonzero(changed > turn)

@@ -23,7 +23,7 @@ from jaxcf.status import Status
 from jaxcf.version import __version__
 
 if TYPE_CHECKING:
-    from jaxcf.explainer import FittedExplainer
+    from jaxcf.fitted_explainer import FittedExplainer
 
 
 class Progress(NamedTuple):
@@ -84,7 +84,7 @@ def engine_of(
     grid = None
     if num_levels is not None:
         levels = jax.ShapeDtypeStruct((*shape, num_levels), jnp.float32)
-        grid = Grid(cast(Any, original), cast(Any, levels))
+        grid = Grid(*cast(Any, (original, original, levels)))
     leaves = (original, original_class, targets, prototype, original, original)
     return Engine(
         explainer.models,

@@ -29,8 +29,8 @@ class Status(IntEnum):
 
 _MESSAGES = {
     Status.FOUND: "found: the model decides for a target class",
-    Status.NOT_FOUND: "not found: the budget ran out before the decision changed; "
-    "the point that came nearest to changing it is given",
+    Status.NOT_FOUND: "not found: nothing that its range and rules allow changed the decision "
+    "before the budget ran out; the point that came nearest to changing it is given",
     Status.NEVER_MOVED: "not found: the gradient never overcame the cost of moving any feature; "
     "raise prediction_weight or let it grow (weight_growth > 1), or add a prototype term",
     Status.ALREADY_IN_TARGET: "the model already decides for a requested class",

@@ -25,9 +25,9 @@ from jaxcf.completion import ADULT
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.detail_commands import write_details
 from jaxcf.engine import EngineOptions
-from jaxcf.explainer import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.refinement import Refinement
+from jaxcf.run import ExplanationInterrupted
 from jaxcf.run_folder import EXPLANATIONS_FILE, SUMMARY_FILE, free_folder, write_config
 from jaxcf.search import SearchOptions
 from jaxcf.table_models import Rows, load_model, train_model

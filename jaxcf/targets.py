@@ -1,13 +1,13 @@
 """Which classes a counterfactual may have, as the caller says it, for every row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
-Target = int | np.integer | np.ndarray | jax.Array | Sequence[object] | None
+Target = int | np.integer | np.ndarray | jax.Array | Collection[object] | None
 
 
 class Targets(NamedTuple):

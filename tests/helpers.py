@@ -1,6 +1,7 @@
 """Shared by the tests: one tolerance, the problems, the objectives, solvers and prototype kinds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -41,6 +42,21 @@ def assert_close(actual: Any, expected: Any, what: str = "") -> None:
         return
     rtol, atol = max(_TOLERANCES[kind] for kind in kinds)
     np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol, err_msg=what)
+
+
+@contextmanager
+def compilations() -> Iterator[list[str]]:
+    """What XLA compiles inside the block, as a list that fills."""
+    compiled: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, duration_secs, **kwargs: (
+            compiled.append(event) if "backend_compile" in event else None
+        )
+    )
+    try:
+        yield compiled
+    finally:
+        jax.monitoring.clear_event_listeners()
 
 
 EXACT_FIELDS = (

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers import assert_close, mlp, objective, search
+from helpers import assert_close, compilations, mlp, objective, search
 
-from jaxcf import Constraints, Status, metrics
+from jaxcf import Constraints, Refinement, Status, alternatives, batches, metrics
 
 
 def test_each_class_gives_what_that_class_alone_gives():
@@ -53,6 +53,35 @@ def test_alternatives_begin_with_the_usual_one_and_differ(kind):
     assert np.nanmax(diversity) > 0
     mean = several.summary()["diversity"]
     assert mean == pytest.approx(float(np.nanmean(diversity[several.found])), rel=1e-5)
+
+
+def test_the_sparsity_pass_keeps_alternatives_apart():
+    fitted = mlp().fit(search=search(), refinement=Refinement(sparsify=True))
+    several = fitted.explain(mlp().x, num_alternatives=3)
+    usual = fitted.explain(mlp().x)
+    assert_close(several[::3].counterfactual, usual.counterfactual)
+    for row in range(len(mlp().x)):
+        mine = several.counterfactual[(several.source_row == row) & several.found]
+        assert len(np.unique(mine, axis=0)) == len(mine)
+    assert several.found.mean() > 0.5
+    assert (several.scores["reset_features"] > 0).any()
+
+
+def test_alternatives_cluster_once_and_more_of_them_compile_nothing(monkeypatch):
+    monkeypatch.setattr(batches, "_PREPARED_TOGETHER", 8)
+    clustered = []
+    monkeypatch.setattr(
+        batches,
+        "candidates_of",
+        lambda *arguments: clustered.append(1) or alternatives.candidates_of(*arguments),
+    )
+    fitted = mlp().fit(refinement=Refinement(sparsify=True))
+    x = np.repeat(mlp().x, 4, axis=0)
+    fitted.explain(x, num_alternatives=2)
+    assert len(clustered) == 1
+    with compilations() as compiled:
+        fitted.explain(x[::2], num_alternatives=4)
+    assert not compiled
 
 
 def test_alternatives_keep_to_the_target():

@@ -1,6 +1,7 @@
 """What README.md and the documentation say is true: their code runs, what they point at exists."""
 
 import doctest
+import json
 import re
 
 import pytest
@@ -13,7 +14,7 @@ from jaxcf import Status, cli
 def test_examples_run(page):
     result = doctest.testfile(str(page), module_relative=False)
     assert result.failed == 0
-    if page.name == "README.md":
+    if page == ROOT / "README.md":
         assert result.attempted >= 5
 
 
@@ -38,3 +39,40 @@ def test_the_commands_of_the_readme_exist(capsys):
             with pytest.raises(SystemExit) as stop:
                 cli.main([command, "--help"])
             assert stop.value.code == 0
+
+
+def table_rows(page, first_cell):
+    """The cells of the lines of a page's tables whose first cell, bold or not, fits a pattern."""
+    lines = [
+        line.replace("**", "").strip("| \n").split(" | ") for line in page.read_text().split("\n")
+    ]
+    return [cells for cells in lines if re.fullmatch(first_cell, cells[0])]
+
+
+def measured(name):
+    rows = json.loads((ROOT / "results" / "mnist" / f"{name}.json").read_text())["rows"]
+    return [row for row in rows if row["subject"] == "counterfactual"]
+
+
+def test_how_to_choose_repeats_what_was_measured():
+    page = ROOT / "docs" / "choosing.md"
+    by_letter = {row["objective"]: row for row in measured("table2-all")}
+    lines = [cells for cells in table_rows(page, "[A-F]") if len(cells) == 6]
+    assert [cells[0] for cells in lines] == list("ABCDEF")
+    for letter, found, updates, l1, oracle, _ in lines:
+        row = by_letter[letter]
+        share = float(found.removesuffix(" %"))
+        assert share == pytest.approx(100 * row["found"] / row["n"], abs=0.5)
+        assert float(updates) == pytest.approx(row["steps (found)"]["mean"], abs=0.6)
+        assert float(l1) == pytest.approx(row["l1"]["mean"], abs=0.6)
+        assert float(oracle) == pytest.approx(row["oracle"]["mean"], abs=0.006)
+    by_kind = {(row["kind"], row["k"]): row for row in measured("prototypes")}
+    kinds = {"NearestMean": "nearest", "KMeans": "kmeans", "KDTree": "kdtree"}
+    lines = table_rows(page, r"`\w+\(k=\d+\)`.*")
+    assert len(lines) == 5
+    for cells in lines:
+        ((kind, k),) = re.findall(r"`(\w+)\(k=(\d+)\)`", cells[0])
+        row = by_kind[kinds[kind], int(k)]
+        assert float(cells[1]) == pytest.approx(row["oracle"]["mean"], abs=0.006)
+        assert float(cells[2]) == pytest.approx(row["l1"]["mean"], abs=0.6)
+        assert float(cells[3]) == pytest.approx(row["steps (found)"]["mean"], abs=0.6)

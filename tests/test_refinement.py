@@ -81,6 +81,7 @@ def test_the_sparsity_pass_changes_fewer_features_and_keeps_the_decision():
     assert (sparse.l0 <= full.l0).all()
     assert sparse.l0.sum() < full.l0.sum()
     np.testing.assert_array_equal(sparse.scores["reset_features"], full.l0 - sparse.l0)
+    np.testing.assert_allclose(sparse.scores["reset_l1"], full.l1 - sparse.l1, atol=1e-5)
     decided = mlp().probabilities(sparse.counterfactual).argmax(axis=1)
     assert (decided != sparse.original_class)[sparse.found].all()
 

@@ -355,6 +355,8 @@ def test_rules_are_read_and_joined():
         "large",
     )
     assert parse_rules([], SCHEMA) == {}
+    stepped = parse_rules(["age:step=5", "age:20.."], SCHEMA)["age"]
+    assert (stepped.step, stepped.lower) == (5.0, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -368,6 +370,8 @@ def test_rules_are_read_and_joined():
         ("age:..", "none for a column of numbers"),
         ("age:20..x", "none for a column of numbers"),
         ("age:60..20", "from 60 down to 20"),
+        ("age:step=many", "no step above 0"),
+        ("age:step=0", "no step above 0"),
         ("job:decrease", "needs an order"),
         ("job:clerk|sailor", "'sailor', which is no category"),
         ("job:clerk..pilot", "'clerk..pilot', which is no category"),

@@ -9,6 +9,9 @@ from jaxtyping import Float, Int
 from jaxcf.blocks import block_size, map_blocks
 from jaxcf.metrics.distances import Batched, flat
 
+EPS = 1e-8
+"""Of the denominators, unless another is asked for."""
+
 
 class Interpretability(NamedTuple):
     """IM1 and IM2 of every row.
@@ -30,7 +33,7 @@ def interpretability(
     *,
     reconstruct: Batched,
     class_reconstruct: Sequence[Batched],
-    eps: float = 1e-8,
+    eps: float = EPS,
 ) -> Interpretability:
     r"""IM1 and IM2 (eq. 9 and 10).
 

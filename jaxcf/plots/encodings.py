@@ -16,8 +16,8 @@ from jaxcf.plots.style import QUIET
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from jaxcf.explainer import FittedExplainer
     from jaxcf.explanations import Explanations
+    from jaxcf.fitted_explainer import FittedExplainer
 
 PROJECTIONS = ("pca", "tsne")
 

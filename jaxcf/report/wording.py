@@ -63,8 +63,25 @@ MEASURES = {
         "The share of judges that read the counterfactual as its new class. Judges are other "
         "models that never guided the search; they can be wrong too.",
     ),
-    "stays original": Words(
+    "stays_original": Words(
         "judges: still original", "The share of judges that still read the original class."
+    ),
+    "trust": Words(
+        "trust score",
+        "How much nearer the counterfactual lies to its new class than to its old one, among the "
+        "training rows: above 1 it is nearer to the new one.",
+    ),
+    "line_search": Words(
+        "by line search",
+        "1 where only the line search towards the prototype found this counterfactual.",
+    ),
+    "reset_features": Words(
+        "put back",
+        "How many features were put back after the search, because the decision didn't need them.",
+    ),
+    "reset_l1": Words("L1 put back", "By how much the L1 distance fell when they were put back."),
+    "predictions": Words(
+        "predictions", "How many rows the model, which lives outside JAX, was asked about."
     ),
     "diversity": Words(
         "diversity", "How far the counterfactuals of one row lie from each other; higher is better."

@@ -132,6 +132,7 @@ class TableCoding:
         original_coordinates: Float[np.ndarray, "n columns"],
         lower: Float[np.ndarray, "... columns"] | None = None,
         upper: Float[np.ndarray, "... columns"] | None = None,
+        steps: Float[np.ndarray, "... columns"] | None = None,
     ) -> Float[np.ndarray, "n columns"]:
         """The exact way back from the search space.
 
@@ -142,6 +143,8 @@ class TableCoding:
             lower: `[columns]` or `[n, columns]`, least value allowed, for numeric and ordinal
                 columns (the index of a category has no order); None for no limit.
             upper: The same for the greatest.
+            steps: The same for other steps of numeric columns, whose multiples are counted from 0;
+                0 or None for the column's own.
 
         Returns:
             Values `[n, columns]`. A coordinate that is its original's to the bit gives the original
@@ -169,22 +172,22 @@ class TableCoding:
                 f"column {self.schema.names[place]!r} has lower={low[row, place]} above "
                 f"upper={high[row, place]} in row {row}; expected lower <= upper"
             )
+        grid = self._limits(steps, 0.0, originals.shape, "steps")
+        limits = zip(ends.T, low.T, high.T, grid.T, strict=True)
         found = np.stack(
-            [
-                self._column_values(place, ends[:, place], low[:, place], high[:, place])
-                for place in range(originals.shape[1])
-            ],
-            axis=1,
+            [self._column_values(place, *column) for place, column in enumerate(limits)], axis=1
         ).reshape(originals.shape)
         same = ends.view(np.int32) == starts.view(np.int32)
-        return np.where(same | self._on_the_same_point(found, originals), originals, found)
+        return np.where(same | self._on_the_same_point(found, originals, grid), originals, found)
 
-    def _on_the_same_point(self, found: np.ndarray, originals: np.ndarray) -> np.ndarray:
+    def _on_the_same_point(
+        self, found: np.ndarray, originals: np.ndarray, steps: np.ndarray
+    ) -> np.ndarray:
         # a point of a grid of 0.1 may differ in its last bit from the number that was read
-        steps = np.array(
+        own = np.array(
             [one.step if isinstance(one, Numeric) else 0.0 for one in self.schema.columns]
         )
-        return np.abs(found - originals) <= steps * 1e-6
+        return np.abs(found - originals) <= np.maximum(own, steps) * 1e-6
 
     def _limits(
         self, given: np.ndarray | None, default: float, shape: tuple[int, ...], what: str
@@ -198,12 +201,12 @@ class TableCoding:
         return np.broadcast_to(array, shape)
 
     def _column_values(
-        self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray
+        self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray, steps: np.ndarray
     ) -> np.ndarray:
         column = self.schema.columns[place]
         if isinstance(column, Numeric):
-            numbers = column.on_grid(column.lower + ends.astype(np.float64) * column.scale)
-            return column.within(numbers, low, high)
+            numbers = column.on_grid(column.lower + ends.astype(np.float64) * column.scale, steps)
+            return column.within(numbers, low, high, steps)
         order, middles = sort_levels(self._column_levels[place])
         nearest = order[np.searchsorted(middles, ends, side="left")].astype(np.float64)
         if not isinstance(column, Categorical):

@@ -112,21 +112,39 @@ class Numeric:
             )
         return self.mean, self.deviation or 1.0
 
-    def on_grid(self, values: np.ndarray) -> np.ndarray:
-        """The nearest point of the grid for each value; the values themselves without a step."""
-        if not self.step:
-            return values
-        return self.lower + self.step * np.round((values - self.lower) / self.step)
+    def on_grid(self, values: np.ndarray, steps: np.ndarray | float = 0.0) -> np.ndarray:
+        """The nearest point of the grid for each value; the values themselves without a step.
 
-    def within(self, values: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        Args:
+            values: `[n]`.
+            steps: multiples of another step instead, counted from 0; 0 keeps the column's own.
+        """
+        stepped, step, start = self._grid(steps)
+        count = np.round((values - start) / step)
+        return np.where(stepped, _point(start, step, count), values)
+
+    def within(
+        self,
+        values: np.ndarray,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        steps: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """Clip to limits, staying on the grid where a point of it lies between them."""
-        if self.step:
-            first = np.ceil((lower - self.lower) / self.step - _GRID_TOLERANCE)
-            last = np.floor((upper - self.lower) / self.step + _GRID_TOLERANCE)
-            between = first <= last
-            lower = np.where(between, self.lower + self.step * first, lower)
-            upper = np.where(between, self.lower + self.step * last, upper)
+        stepped, step, start = self._grid(steps)
+        first = np.ceil((lower - start) / step - _GRID_TOLERANCE)
+        last = np.floor((upper - start) / step + _GRID_TOLERANCE)
+        between = stepped & (first <= last)
+        lower = np.where(between, _point(start, step, first), lower)
+        upper = np.where(between, _point(start, step, last), upper)
         return np.clip(values, lower, upper)
+
+    def _grid(self, steps: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where there is a grid, its step (1 where there is none) and where it starts."""
+        other = np.asarray(steps) > 0
+        step = np.where(other, steps, self.step)
+        stepped = np.asarray(step > 0)
+        return stepped, np.where(stepped, step, 1.0), np.where(other, 0.0, self.lower)
 
 
 @dataclass(frozen=True)
@@ -217,6 +235,13 @@ def is_missing(entry: object) -> bool:
         return bool(np.isnan(entry))
     # by name: pandas may not be there, and NA can't be compared
     return entry is None or type(entry).__name__ in ("NAType", "NaTType")
+
+
+def _point(start: np.ndarray, step: np.ndarray, count: np.ndarray) -> np.ndarray:
+    # 3 * 0.1 is not 0.3, but 3 / 10 is
+    parts = np.round(1 / step)
+    whole = np.abs(parts * step - 1) < 1e-12
+    return start + np.where(whole, count / np.maximum(parts, 1.0), count * step)
 
 
 def _check_name(name: object) -> None:

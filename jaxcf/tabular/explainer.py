@@ -1,8 +1,10 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import jax
 import numpy as np
 
 from jaxcf.blackbox import BlackBox
@@ -10,8 +12,9 @@ from jaxcf.blocks import block_size
 from jaxcf.detailing import allowed_classes, choose_rows, look_closer
 from jaxcf.details import Details
 from jaxcf.engine import EngineOptions
-from jaxcf.explainer import Explainer, FittedExplainer, OnProgress
+from jaxcf.explainer import Explainer
 from jaxcf.explanations import Explanations
+from jaxcf.fitted_explainer import FittedExplainer, OnProgress
 from jaxcf.model_functions import Model
 from jaxcf.objective import RECONSTRUCTION, Objective
 from jaxcf.prototypes import PrototypeKind
@@ -20,7 +23,7 @@ from jaxcf.search import SearchOptions
 from jaxcf.tabular.category_values import Method, fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.explanations import TableExplanations
-from jaxcf.tabular.models import Takes, of_coordinates, predict_values
+from jaxcf.tabular.models import Takes, of_coordinates, predicted_classes
 from jaxcf.tabular.rules import ReadRules, Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table
@@ -131,8 +134,7 @@ class TableExplainer:
         like = table if self.takes == "table" else None
         classes = None
         if self.categories in ("mvdm", "abdm-mvdm"):
-            probabilities = predict_values(self.predict, self.params, schema, values, like)
-            classes = probabilities.argmax(axis=1)
+            classes = predicted_classes(self.predict, self.params, schema, values, like)
         numbers = fit_category_values(
             schema, values, classes, method=self.categories, weight=self.category_weight
         )
@@ -185,7 +187,8 @@ class FittedTableExplainer:
 
         Args:
             table: of the columns of the training rows; others are ignored.
-            target: as for `FittedExplainer.explain`, or the name of a class.
+            target: as for `FittedExplainer.explain`, with the names of classes wherever it takes
+                their numbers; a row that names an unknown class has a status that says so.
             rules: what columns may become, by name, in original units. Other rules compile
                 nothing anew.
             num_alternatives: counterfactuals per row and target.
@@ -208,8 +211,7 @@ class FittedTableExplainer:
         def restore(found: np.ndarray, source_row: np.ndarray) -> np.ndarray:
             """Where the exact values lie that coordinates stand for."""
             originals, starts = values[source_row], coordinates[source_row]
-            limits = read.lower[source_row], read.upper[source_row]
-            exact = self.coding.values(found, originals, starts, *limits)
+            exact = self.coding.values(found, originals, starts, *read.limits(source_row))
             same = (exact == originals) | np.isnan(originals)
             return np.where(same, starts, self.coding.coordinates(exact))
 
@@ -313,9 +315,10 @@ class FittedTableExplainer:
         self, explanations: Explanations, table: Table, values: np.ndarray, read: ReadRules
     ) -> TableExplanations:
         rows = explanations.source_row
-        originals, limits = values[rows], (read.lower[rows], read.upper[rows])
+        originals = values[rows]
+        starts = self.coding.coordinates(originals)
         exact = self.coding.values(
-            explanations.counterfactual, originals, self.coding.coordinates(originals), *limits
+            explanations.counterfactual, originals, starts, *read.limits(rows)
         )
         return TableExplanations(
             explanations=explanations,
@@ -329,9 +332,25 @@ class FittedTableExplainer:
 
     def _target(self, target: Any) -> Any:
         names = self.options.class_names
-        if not isinstance(target, str) or target == "each":
-            return target
-        if names is None or target not in names:
-            known = "none are given" if names is None else ", ".join(map(repr, names))
-            raise ValueError(f"there is no class named {target!r}; class_names: {known}")
-        return names.index(target)
+        if isinstance(target, str):
+            if target == "each":
+                return target
+            if target not in (names or ()):
+                raise ValueError(f"there is no class named {target!r}; {_known(names)}")
+        return _numbers_for(target, names)
+
+
+def _known(names: tuple[str, ...] | None) -> str:
+    return f"class_names: {'none are given' if names is None else ', '.join(map(repr, names))}"
+
+
+def _numbers_for(target: Any, names: tuple[str, ...] | None) -> Any:
+    """A target with the numbers of classes in place of their names; -1 for an unknown one."""
+    if isinstance(target, str):
+        if names is None:
+            raise ValueError(f"the target names the class {target!r}; {_known(names)}")
+        return names.index(target) if target in names else -1
+    numbers = isinstance(target, np.ndarray) and target.dtype.kind in "biu"
+    if numbers or not isinstance(target, Iterable) or isinstance(target, jax.Array):
+        return target
+    return [_numbers_for(one, names) for one in target]

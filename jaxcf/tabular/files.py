@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcf import storage
 from jaxcf.status import Status
+from jaxcf.tabular.columns import Column, Numeric, is_missing
 from jaxcf.tabular.explanations import TableExplanations
 
 
@@ -38,11 +39,20 @@ def write_counterfactuals(path: str | os.PathLike[str], explanations: TableExpla
 
 
 def _written(explanations: TableExplanations, values: np.ndarray) -> dict[str, list[Any]]:
-    table = explanations.coding.schema.write(values, like={})
+    schema = explanations.coding.schema
+    table = schema.write(values, like={})
     return {
-        name: ["" if one is None or one != one else one for one in np.asarray(column).tolist()]
-        for name, column in table.items()
+        column.name: [_cell(column, one) for one in np.asarray(table[column.name]).tolist()]
+        for column in schema.columns
     }
+
+
+def _cell(column: Column, entry: Any) -> Any:
+    if is_missing(entry):
+        return ""
+    # One empty cell makes a column of integers one of floats.
+    whole = isinstance(column, Numeric) and column.step and float(entry).is_integer()
+    return int(entry) if whole else entry
 
 
 def _facts(explanations: TableExplanations) -> dict[str, list[Any]]:

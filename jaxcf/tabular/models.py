@@ -7,9 +7,10 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxcf.blackbox import BlackBox
+from jaxcf.blackbox import BlackBox, Failures
 from jaxcf.blocks import map_blocks
 from jaxcf.estimators import CentralDifferences, RandomDirections
+from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.schema import Schema
@@ -60,14 +61,14 @@ def nearest_values(coding: TableCoding, coordinates: np.ndarray) -> np.ndarray:
     return coding.values(coordinates, np.zeros(coordinates.shape), nothing)
 
 
-def predict_values(
+def predicted_classes(
     predict: Callable[..., Any] | BlackBox,
     params: Any,
     schema: Schema,
     values: np.ndarray,
     like: Table | None,
 ) -> np.ndarray:
-    """What the model says of some rows of a table, outside any search.
+    """What the model decides for some rows of a table, outside any search.
 
     Args:
         predict: of the encoded table, in JAX, or a black box.
@@ -77,13 +78,20 @@ def predict_values(
         like: what a black box takes instead of the encoded table.
 
     Returns:
-        `[n, classes]`, probabilities or logits.
+        `[n]`; 0 for rows that a black box has no answer for.
+
+    Raises:
+        ValueError: if a black box fails for the first rows, or answers in another shape.
     """
     if isinstance(predict, BlackBox):
-        takes = schema.encode(values) if like is None else schema.write(values, like=like)
-        return np.asarray(predict.predict(takes))
+        # where the categories lie makes no difference to what is asked
+        anywhere = TableCoding(schema, fit_category_values(schema, values, method="index"))
+        box = replace(predict, predict=_of_coordinates(predict, anywhere, like))
+        x = anywhere.coordinates(values)
+        box.check_answer(x[:2])
+        return np.nan_to_num(box.ask(x, Failures(warn=False))).argmax(axis=1)
     arguments = () if params is None else (params,)
-    return map_blocks(lambda x: predict(*arguments, x), schema.encode(values))
+    return map_blocks(lambda x: predict(*arguments, x), schema.encode(values)).argmax(axis=1)
 
 
 def of_coordinates(
@@ -103,8 +111,7 @@ def of_coordinates(
     """
     if not isinstance(predict, BlackBox):
         return CoordinateModel(predict, coding)
-    kind = None if like is None else TableKind(like)
-    function = CoordinateFunction(predict.predict, coding, kind)
+    function = _of_coordinates(predict, coding, like)
     gradient = predict.gradient
     if isinstance(gradient, (CentralDifferences, RandomDirections)) and not np.shape(
         gradient.epsilon
@@ -112,6 +119,10 @@ def of_coordinates(
         epsilon = _epsilons(coding, float(np.asarray(gradient.epsilon)))
         gradient = replace(gradient, epsilon=epsilon)
     return replace(predict, predict=function, gradient=gradient)
+
+
+def _of_coordinates(box: BlackBox, coding: TableCoding, like: Table | None) -> CoordinateFunction:
+    return CoordinateFunction(box.predict, coding, None if like is None else TableKind(like))
 
 
 def _epsilons(coding: TableCoding, epsilon: float) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """Rules as a line of text each, as the command line takes them: "age:increase", "hours:20..60"."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +16,10 @@ _WORDS = {
     "decrease": {"decrease_only": True},
 }
 _FORMS = (
-    "NAME:frozen, NAME:increase, NAME:decrease, NAME:20..60 (either end may be left out) or "
-    "NAME:this|that (categories)"
+    "NAME:frozen, NAME:increase, NAME:decrease, NAME:20..60 (either end may be left out), "
+    "NAME:step=100 (numbers) or NAME:this|that (categories)"
 )
+_STEP = "step="
 
 
 def parse_rules(texts: Sequence[str], schema: Schema) -> dict[str, Rule]:
@@ -25,7 +27,8 @@ def parse_rules(texts: Sequence[str], schema: Schema) -> dict[str, Rule]:
 
     Args:
         texts: "NAME:WHAT", with WHAT one of "frozen", "increase", "decrease", a range "20..60",
-            "20.." or "..60" (of categories for an ordinal column), or categories "this|that".
+            "20.." or "..60" (of categories for an ordinal column), "step=100", or categories
+            "this|that".
         schema: of the table.
 
     Returns:
@@ -82,7 +85,7 @@ def _fields(text: str, column: Column, what: str) -> dict[str, Any]:
             )
         return _WORDS[what]
     if isinstance(column, Numeric):
-        return _number_range(text, what)
+        return _step(text, what) if what.startswith(_STEP) else _number_range(text, what)
     ends = re.fullmatch(r"(.*?)\.\.(.*)", what)
     if isinstance(column, Ordinal) and ends and what not in map(str, column.categories):
         given = {"lower": ends[1].strip(), "upper": ends[2].strip()}
@@ -94,6 +97,16 @@ def _fields(text: str, column: Column, what: str) -> dict[str, Any]:
     return {"allowed": allowed}
 
 
+def _step(text: str, what: str) -> dict[str, float]:
+    try:
+        step = float(what.removeprefix(_STEP))
+    except ValueError:
+        step = 0.0
+    if not 0 < step < math.inf:
+        raise ValueError(f"the rule {text!r} has no step above 0; expected {_FORMS}")
+    return {"step": step}
+
+
 def _number_range(text: str, what: str) -> dict[str, float]:
     ends = what.split("..")
     try:
@@ -103,7 +116,7 @@ def _number_range(text: str, what: str) -> dict[str, float]:
     if lower is None and upper is None:
         raise ValueError(
             f"the rule {text!r} is none for a column of numbers; expected a range such as 20..60, "
-            "20.. or ..60, or one of frozen, increase, decrease"
+            "20.. or ..60, a step such as step=100, or one of frozen, increase, decrease"
         )
     if lower is not None and upper is not None and lower > upper:
         raise ValueError(f"the rule {text!r} has a range from {lower:g} down to {upper:g}; swap")

@@ -1,6 +1,6 @@
 """What each column of a table may become, by name and in original units."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Category, Column, Numeric, Ordinal
 
 _NOWHERE = -1.0
+_ENDS = ("lower", "upper")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,9 @@ class Rule:
         increase_only: whether it may only grow; for numbers and ordinal columns.
         decrease_only: whether it may only fall; likewise.
         allowed: the names of the categories it may have, or a mask `[n, categories]`.
+        step: what it may become are multiples of it, for numbers, in original units: 100 for
+            hundreds. 0 leaves it to the column, whose integers stay integers. A value that isn't
+            changed may lie between.
 
     Examples:
         >>> rules = {"age": Rule(increase_only=True), "job": Rule(allowed=("clerk", "pilot"))}
@@ -37,7 +41,8 @@ class Rule:
     frozen: ArrayLike = False
     increase_only: ArrayLike = False
     decrease_only: ArrayLike = False
-    allowed: Sequence[Category] | np.ndarray | None = None
+    allowed: Collection[Category] | np.ndarray | None = None
+    step: ArrayLike = 0.0
 
     def of_rows(self, rows: Int[np.ndarray, " m"]) -> "Rule":
         """The rule of some of the rows that it is for, any of them as often as it is named.
@@ -71,11 +76,17 @@ class ReadRules(NamedTuple):
         constraints: in coordinates, for the search.
         lower: `[n, columns]`, least values allowed; the way back keeps to them exactly.
         upper: `[n, columns]`, greatest values allowed.
+        steps: `[n, columns]`, whose multiples are allowed; 0 for the column's own step.
     """
 
     constraints: Constraints
     lower: Float[np.ndarray, "n columns"]
     upper: Float[np.ndarray, "n columns"]
+    steps: Float[np.ndarray, "n columns"]
+
+    def limits(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lower, upper and steps of some rows."""
+        return self.lower[rows], self.upper[rows], self.steps[rows]
 
 
 def read_rules(
@@ -92,6 +103,7 @@ def read_rules(
         Constraints and limits of every row.
 
     Raises:
+        TypeError: if the rules are no mapping from names to `Rule`.
         ValueError: if a column doesn't exist, or a rule doesn't fit its column or the rows.
 
     Examples:
@@ -102,9 +114,8 @@ def read_rules(
         >>> read_rules({"age": Rule(upper=40.5)}, coding, values).upper.tolist()
         [[40.0]]
     """
+    _check_kind(rules, coding)
     columns, n = coding.schema.columns, len(values)
-    for name in rules:
-        coding.schema.index(name)  # raises where there is no such column
     coordinates = coding.coordinates(values)
     lower, upper = np.fmin(coordinates, 0), np.fmax(coordinates, 1)
     least, most = np.full(values.shape, -np.inf), np.full(values.shape, np.inf)
@@ -113,6 +124,7 @@ def read_rules(
     }
     masks["frozen"] |= coding.constant
     levels = np.broadcast_to(coding.levels, (n, *coding.levels.shape))
+    steps = np.zeros(values.shape)
     for place, column in enumerate(columns):
         rule = rules.get(column.name)
         if rule is None:
@@ -120,11 +132,8 @@ def read_rules(
         _check_fits(rule, column)
         for name, mask in masks.items():
             mask[:, place] |= _mask(column, name, getattr(rule, name), n)
-        low, high = (_limit(column, name, getattr(rule, name), n) for name in ("lower", "upper"))
-        if (low > high).any():
-            raise ValueError(
-                f"the rule for column {column.name!r} has lower above upper; swap them"
-            )
+        steps[:, place] = _steps(column, rule.step, n)
+        low, high = _limits(column, rule, values[:, place], steps[:, place])
         least[:, place], most[:, place] = low, high
         lower[:, place] = _coordinate(coding, place, low, lower[:, place])
         upper[:, place] = _coordinate(coding, place, high, upper[:, place])
@@ -140,11 +149,24 @@ def read_rules(
     # Rows that start outside are never searched: any limits do.
     least = np.where(inside, np.where(rising, values, least), -np.inf)
     most = np.where(inside, np.where(falling, values, most), np.inf)
-    grids: dict[str, Any] = {}
-    if levels.shape[-1] or coding.steps.any():
-        grids["step"] = coding.steps
-        grids["levels"] = levels if levels.shape[-1] else None
-    return ReadRules(Constraints(lower, upper, **masks, **grids), least, most)
+    # Always of the same kind, so that a first rule with a step compiles nothing anew either.
+    step, offset = _coordinate_steps(coding, steps)
+    grid = {"step": step, "offset": offset, "levels": levels if levels.shape[-1] else None}
+    return ReadRules(Constraints(lower, upper, **masks, **grid), least, most, steps)
+
+
+def _check_kind(rules: Any, coding: TableCoding) -> None:
+    if not isinstance(rules, Mapping):
+        raise TypeError(
+            f"rules must be a mapping from column names to Rule, got a {type(rules).__name__}"
+        )
+    for name, rule in rules.items():
+        coding.schema.index(name)  # raises where there is no such column
+        if not isinstance(rule, Rule):
+            raise TypeError(
+                f"the rule for column {name!r} must be a Rule, such as Rule(frozen=True), got "
+                f"{rule!r}"
+            )
 
 
 def _check_fits(rule: Rule, column: Column) -> None:
@@ -165,6 +187,8 @@ def _check_fits(rule: Rule, column: Column) -> None:
         raise ValueError(
             f"column {column.name!r} is numeric; its rule takes lower= and upper=, not allowed="
         )
+    if np.any(rule.step) and not isinstance(column, Numeric):
+        raise ValueError(f"column {column.name!r} holds categories; a step is for numbers")
 
 
 def _mask(column: Column, name: str, given: Any, n: int) -> np.ndarray:
@@ -177,26 +201,71 @@ def _mask(column: Column, name: str, given: Any, n: int) -> np.ndarray:
     return mask
 
 
+def _limits(
+    column: Column, rule: Rule, values: np.ndarray, steps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both limits in the units of the values, on the column's grid or at a row's own value.
+
+    A row whose value lies within the limits but beside the grid may keep it.
+    """
+    low, high = (_limit(column, name, getattr(rule, name), len(values)) for name in _ENDS)
+    if (low > high).any():
+        raise ValueError(f"the rule for column {column.name!r} has lower above upper; swap them")
+    if not isinstance(column, Numeric):
+        return low, high
+    free = np.full(len(values), np.inf)
+    with np.errstate(invalid="ignore"):  # NaN lies nowhere
+        inside = (values >= low) & (values <= high)
+    first = np.where(np.isinf(low), low, column.within(-free, low, free, steps))
+    last = np.where(np.isinf(high), high, column.within(free, -free, high, steps))
+    return (
+        np.where(inside, np.fmin(first, values), low),
+        np.where(inside, np.fmax(last, values), high),
+    )
+
+
 def _limit(column: Column, name: str, given: Any, n: int) -> np.ndarray:
-    """A limit in the units of the values, on the column's grid."""
     if given is None:
         return np.full(n, -np.inf if name == "lower" else np.inf)
     if isinstance(column, Ordinal):
         given = _ranks(column, given)
+    limit = _numbers(column, name, given, n)
+    if np.isnan(limit).any():
+        raise ValueError(f"{name} of column {column.name!r} holds NaN; leave it out instead")
+    return limit
+
+
+def _numbers(column: Column, name: str, given: Any, n: int) -> np.ndarray:
     try:
-        limit = np.broadcast_to(np.asarray(given, np.float64), n)
+        return np.broadcast_to(np.asarray(given, np.float64), n)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} of column {column.name!r} must be a number, or {n} of them, got {given!r}"
         ) from error
-    if np.isnan(limit).any():
-        raise ValueError(f"{name} of column {column.name!r} holds NaN; leave it out instead")
-    if isinstance(column, Numeric) and column.step:
-        free = np.full(n, np.inf)
-        ends = (limit, free) if name == "lower" else (-free, limit)
-        outermost = np.full(n, -np.inf if name == "lower" else np.inf)
-        return np.where(np.isinf(limit), limit, column.within(outermost, *ends))
-    return limit
+
+
+def _steps(column: Column, given: Any, n: int) -> np.ndarray:
+    steps = _numbers(column, "step", given, n)
+    if not (np.isfinite(steps) & (steps >= 0)).all():
+        raise ValueError(f"step of column {column.name!r} must be 0 or more and finite")
+    own = column.step if isinstance(column, Numeric) else 0.0
+    if own and (np.abs(steps / own - np.round(steps / own)) > 1e-9).any():
+        raise ValueError(
+            f"column {column.name!r} holds multiples of {own:g}; the step of its rule must be one"
+        )
+    return steps
+
+
+def _coordinate_steps(coding: TableCoding, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps in the search space, and where in it the multiples of other steps than its own lie."""
+    lower, scale = (
+        np.array([getattr(one, name, default) for one in coding.schema.columns])
+        for name, default in (("lower", 0.0), ("scale", 1.0))
+    )
+    given = steps > 0
+    first = np.ceil(lower / np.where(given, steps, 1.0)) * steps
+    step = np.where(given, steps / scale, coding.steps)
+    return step, np.where(given, (first - lower) / scale, 0.0)
 
 
 def _ranks(column: Ordinal, given: Any) -> np.ndarray:

@@ -18,4 +18,6 @@ def test_both_settings_are_measured_with_judges_and_controls(figure, tmp_path, m
     ]
     assert all(0 <= row["oracle"]["mean"] <= 1 for row in mine if row["found"])
     assert len(result["judges"]) == 3
+    first, second = (result["search"][settings]["search"] for settings in ("report", "default"))
+    assert first != second
     assert (tmp_path / "digits" / f"{name}.png").exists()

@@ -1,5 +1,7 @@
 """Kinds and numbers of prototypes are compared on the same images."""
 
+import csv
+import gzip
 import json
 
 from experiments import prototypes
@@ -8,7 +10,8 @@ from experiments import prototypes
 def test_every_kind_and_number_explains_the_same_images(tmp_path, models_dir):
     arguments = ["--quick", "--out", str(tmp_path), "--models-dir", str(models_dir)]
     prototypes.main(arguments)
-    rows = json.loads((tmp_path / "digits" / "prototypes.json").read_text())["rows"]
+    result = json.loads((tmp_path / "digits" / "prototypes.json").read_text())
+    rows = result["rows"]
     mine = [row for row in rows if row["subject"] == "counterfactual"]
     assert {(row["kind"], row["k"]) for row in mine} == {
         (kind, k) for kind in ("nearest", "kdtree", "kmeans") for k in (1, 15)
@@ -17,3 +20,13 @@ def test_every_kind_and_number_explains_the_same_images(tmp_path, models_dir):
     assert all(row["found"] >= 50 for row in mine)
     # Another prototype is another search.
     assert len({row["l1"]["mean"] for row in mine}) == len(mine)
+    # The settings of every search, and a line for every image of each.
+    kinds = [settings["prototypes"]["kind"] for settings in result["search"].values()]
+    assert kinds == ["nearest", "nearest", "kdtree", "kdtree", "kmeans", "kmeans"]
+    with gzip.open(tmp_path / "digits" / "prototypes-instances.csv.gz", "rt") as file:
+        instances = list(csv.DictReader(file))
+    assert len(instances) == 60 * len(mine)
+    found = [
+        row for row in instances if (row["kind"], row["k"], row["found"]) == ("kdtree", "15", "1")
+    ]
+    assert len(found) == next(r["found"] for r in mine if (r["kind"], r["k"]) == ("kdtree", 15))

@@ -115,6 +115,15 @@ class Tab:
             }"""
         )
 
+    def leave(self):
+        """Close the dialog; what that sets off comes a moment later."""
+        self.page.keyboard.press("Escape")
+        self.closed()
+
+    def closed(self):
+        # Not by wait_for_function: it needs eval, which the page forbids.
+        self.page.wait_for_selector("#instance:not([open]):not([data-row])", state="attached")
+
     def in_dialog(self, row):
         self.page.wait_for_selector(f"#instance[data-row='{row}']")
         return self.page.locator("#instance")
@@ -302,6 +311,7 @@ def test_histograms_follow_the_filters_and_have_their_numbers_as_a_table(tab, ex
         f"{rows.sum():,} rows: median {np.median(explanations.steps[rows]):g}".rstrip("0") in words
     )
     tab.page.locator("#histograms summary").first.click()
+    tab.page.wait_for_selector("#histograms table")
     numbers = tab.page.locator("#histograms table").first.locator("td").all_inner_texts()
     assert sum(int(one.replace(",", "")) for one in numbers) == rows.sum()
 
@@ -374,8 +384,7 @@ def test_a_row_opens_by_key_moves_by_arrows_and_gives_the_focus_back(tab):
     assert page.evaluate("location.hash") == f"#row={order[2]}"
     page.keyboard.press("ArrowLeft")
     tab.in_dialog(order[1])
-    page.keyboard.press("Escape")
-    assert not page.evaluate("document.getElementById('instance').open")
+    tab.leave()
     assert page.evaluate("+document.activeElement.closest('.card').dataset.row") == order[1]
     assert page.evaluate("location.hash") == ""
 
@@ -403,6 +412,7 @@ def test_a_row_in_full_says_all_there_is_to_say(tab, explanations):
     page.click("#next")
     assert "--details" in tab.in_dialog(1).inner_text()
     page.click("#close")
+    tab.closed()
 
 
 def test_rows_without_an_answer_open_too(tab, explanations):
@@ -412,7 +422,7 @@ def test_rows_without_an_answer_open_too(tab, explanations):
         page.fill("#control-row", str(row))
         page.click("form button")
         assert Status(code).message in tab.in_dialog(row).inner_text()
-        page.keyboard.press("Escape")
+        tab.leave()
     page.fill("#control-row", str(N))  # there is no such row
     page.locator("#control-row").evaluate("input => input.form.requestSubmit()")
     assert not page.evaluate("document.getElementById('instance').open")
@@ -421,11 +431,11 @@ def test_rows_without_an_answer_open_too(tab, explanations):
 def test_the_address_opens_a_row_and_the_back_button_closes_it(opened):
     tab = opened("many.html", "#row=17")
     assert "Row 17" in tab.in_dialog(17).inner_text()
-    tab.page.keyboard.press("Escape")
+    tab.leave()
     tab.page.evaluate("location.hash = 'row=3'")
     tab.in_dialog(3)
     tab.page.go_back()
-    tab.page.wait_for_function("!document.getElementById('instance').open")
+    tab.closed()
 
 
 @pytest.mark.parametrize("address", ["#row=10000", "#row=-1", "#row=x", "#<img>"])
@@ -444,7 +454,7 @@ def test_markup_in_data_stays_text(tab):
     page.fill("#control-row", str(row))
     page.click("form button")
     assert EVIL in tab.in_dialog(row).inner_text()
-    page.keyboard.press("Escape")
+    tab.leave()
     assert page.locator("img").count() == 0
     assert page.evaluate("window.hacked") is None
 
@@ -460,7 +470,7 @@ def test_everything_to_press_or_look_at_has_a_name(tab):
             .map((one) => one.outerHTML)"""
     )
     assert nameless == []
-    tab.page.keyboard.press("Escape")
+    tab.leave()
 
 
 def luminance(colour):
@@ -501,7 +511,7 @@ def test_a_table_shows_what_changed_in_original_units(opened):
     people = table(60)
     tab = opened("table.html", "#row=0")
     tab.in_dialog(0)
-    tab.page.keyboard.press("Escape")
+    tab.leave()
     for row in np.flatnonzero(people.found)[:4].tolist():
         tab.page.wait_for_selector(f".card[data-row='{row}'] [data-drawn]")
         lines = tab.page.locator(f".card[data-row='{row}'] .changes li")

@@ -8,8 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import compilations
 
-from jaxcf import BlackBox, KDTree, NearestMean, Objective, Refinement, SearchOptions, Status
+from jaxcf import (
+    BlackBox,
+    KDTree,
+    NearestMean,
+    Objective,
+    Refinement,
+    SearchOptions,
+    Status,
+    solvers,
+)
 from jaxcf.tabular import (
     Categorical,
     FittedTableExplainer,
@@ -85,9 +95,13 @@ def rules_of(rng: np.random.Generator, table: pd.DataFrame) -> dict[str, Rule]:
             masks[0],
             masks[1],
             masks[2],
+            step=np.where(masks[3], 5, 0),
         ),
         "income": Rule(
-            np.where(rare[1], 900.0, -np.inf), np.where(masks[4], 9000.0, np.inf), masks[5]
+            np.where(rare[1], 900.0, -np.inf),
+            np.where(masks[4], 9000.0, np.inf),
+            masks[5],
+            step=np.where(masks[10], 250.0, np.where(masks[11], 0.5, 0.0)),
         ),
         "job": Rule(frozen=masks[6], allowed=(rng.random(jobs.shape) < 0.6) | jobs & ~rare[2:3].T),
         "size": Rule(
@@ -116,6 +130,8 @@ def violations(rules: dict[str, Rule], before: pd.DataFrame, after: pd.DataFrame
         broken |= np.asarray(rule.frozen) & (old != new)
         broken |= np.asarray(rule.increase_only) & (new < old)
         broken |= np.asarray(rule.decrease_only) & (new > old)
+        step = np.asarray(rule.step)
+        broken |= (step > 0) & (new != old) & (new % np.where(step > 0, step, 1) != 0)
     broken |= (after["age"] != after["age"].round()).to_numpy()
     places = [JOBS.index(job) for job in after["job"]]
     broken |= ~np.asarray(rules["job"].allowed)[np.arange(len(after)), places]
@@ -151,6 +167,56 @@ def test_ten_thousand_random_sets_of_rules_hold_exactly_in_original_units():
     np.testing.assert_array_equal(decided, ~granted(result.original_values[result.found]))
 
 
+@pytest.mark.parametrize(
+    ("solver", "stop"),
+    [("fista", "budget"), ("subgradient_adam", "converged"), ("reference_fista", "first_flip")],
+)
+def test_rules_of_tables_hold_whatever_the_search(solver, stop):
+    some = frame(500, 3)
+    rules = rules_of(np.random.default_rng(5), some)
+    options = SearchOptions(solver=solvers.named(solver), stop=stop, max_steps=60)
+    result = fitted(search=options).explain(some, rules=rules)
+    refused = np.isin(result.explanations.status, (Status.OUT_OF_RANGE, Status.NOTHING_MAY_CHANGE))
+    assert not violations(rules, some, result.counterfactual)[~refused].any()
+    assert result.found[~refused].mean() > 0.5
+
+
+def test_a_step_is_counted_in_original_units():
+    some = frame().head(100)
+    rules = {"income": Rule(step=100), "age": Rule(step=10, increase_only=True)}
+    others = {name: Rule(frozen=True) for name in ("job", "size", "sex")}
+    result = fitted().explain(some, rules=rules | others)
+    assert result.found.mean() > 0.5
+    for name, step in (("income", 100), ("age", 10)):
+        after = result.counterfactual[name].to_numpy()
+        changed = after != some[name].to_numpy()
+        assert changed.any()
+        assert not (after[changed] % step).any()
+
+
+def test_a_value_beside_the_grid_of_its_rule_may_stay():
+    one = frame().head(1).assign(income=270.0, age=[30])
+    rules = {"income": Rule(lower=250, upper=290, step=100), "job": Rule(frozen=True)}
+    result = fitted().explain(one, rules=rules)
+    assert result.explanations.status[0] != Status.OUT_OF_RANGE
+    assert result.counterfactual["income"].iloc[0] == 270.0
+
+
+def test_the_first_step_of_a_table_without_any_compiles_nothing_anew():
+    x = {"a": np.linspace(0, 1, 50), "b": np.linspace(1, 0, 50) ** 2}
+
+    def above(x: jax.Array) -> jax.Array:
+        return jax.nn.softmax(5 * jnp.stack([x[:, 0], 0.5 * jnp.ones(len(x))], axis=1))
+
+    ready = TableExplainer(above).fit(x)
+    ready.explain(x)
+    with compilations() as compiled:
+        stepped = ready.explain(x, rules={"a": Rule(step=0.1)}).counterfactual["a"]
+    assert not compiled
+    # 0.3, not 0.30000000000000004
+    assert set(stepped[stepped != x["a"]]) <= {number / 10 for number in range(11)}
+
+
 @pytest.mark.parametrize("categories", ["abdm", "mvdm", "abdm-mvdm", "index"])
 def test_every_way_to_learn_categories_answers(categories):
     result = fitted(categories=categories).explain(frame().head(40))
@@ -162,16 +228,8 @@ def test_every_way_to_learn_categories_answers(categories):
 def test_other_rules_and_targets_compile_nothing_anew():
     some = frame().head(64)
     fitted().explain(some, rules=rules_of(np.random.default_rng(3), some))
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, duration_secs, **kwargs: (
-            compiled.append(event) if "backend_compile" in event else None
-        )
-    )
-    try:
+    with compilations() as compiled:
         fitted().explain(some, rules=rules_of(np.random.default_rng(4), some), target="granted")
-    finally:
-        jax.monitoring.clear_event_listeners()
     assert not compiled
 
 
@@ -186,6 +244,25 @@ def test_targets_by_name_and_per_class():
     np.testing.assert_array_equal(matrix.explanations.source_row, np.repeat(np.arange(30), 2))
     with pytest.raises(ValueError, match="there is no class named 'maybe'"):
         fitted().explain(some, target="maybe")
+
+
+def test_targets_by_name_row_by_row():
+    some = frame().head(30)
+    numbers = np.arange(30) % 2
+    expected = fitted().explain(some, target=numbers)
+    names = np.array(CLASSES)[numbers]
+    for target in (names, names.tolist(), pd.Series(names), [{name} for name in names]):
+        result = fitted().explain(some, target=target)
+        np.testing.assert_array_equal(result.values, expected.values)
+    unknown = [["granted"] * 29 + ["maybe"], [["granted", "declined"]] * 29 + [["maybe"]]]
+    for target in unknown:
+        status = fitted().explain(some, target=target).explanations.status
+        assert status[-1] == Status.UNKNOWN_TARGET
+        assert not (status[:-1] == Status.UNKNOWN_TARGET).any()
+    mask = np.ones((30, 2), bool)
+    assert (fitted().explain(some, target=mask).explanations.status == 3).all()
+    with pytest.raises(ValueError, match="names the class 'granted'; class_names: none are given"):
+        TableExplainer(predict, schema()).fit(frame()).explain(some, target=["granted"] * 30)
 
 
 def test_alternatives_are_distinct_rows_under_the_same_rules():
@@ -204,6 +281,44 @@ def test_confidence_and_trust_hold_for_tables():
     assert found.any()
     assert (result.explanations.probabilities.max(axis=1)[found] > 0.8).all()
     assert (result.explanations.scores["trust"][found] > 0.5).all()
+
+
+def test_the_trust_score_is_measured_in_coordinates():
+    some = frame().head(20)
+    ready = fitted(trust_threshold=0.0)
+    result = ready.explain(some)
+    values = schema().read(frame())
+    known, new = (ready.coding.coordinates(part) for part in (values, result.values))
+    distance = np.linalg.norm(new[:, None] - known, axis=2)
+    own = granted(result.original_values)[:, None] == granted(values)
+    nearest = (np.where(mask, distance, np.inf).min(axis=1) for mask in (own, ~own))
+    np.testing.assert_allclose(
+        result.explanations.scores["trust"], np.divide(*nearest), rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_array_equal(result.to_pandas()["trust"], result.explanations.scores["trust"])
+
+
+def test_rows_that_the_training_rows_hold_nothing_like_have_their_rule():
+    declared = pd.Categorical(["x", "y"] * 200, categories=["x", "y", "unused"])
+    table = frame().assign(kind=declared)
+
+    def with_kind(x: jax.Array) -> jax.Array:
+        return predict(x[:, : schema().width])
+
+    rows = table.head(4).copy()
+    rows.loc[0, "branch"] = 9
+    rows.loc[1, "age"] = 300
+    rows.loc[2, "kind"] = "unused"
+    named = Schema.infer(table, ordinal={"size": SIZES})
+    result = TableExplainer(with_kind, named).fit(table).explain(rows)
+    assert result.found.all()
+    after = result.counterfactual
+    assert after["branch"].tolist() == [9, 7, 7, 7]
+    assert np.asarray(frame()["age"]).max() <= np.asarray(after["age"])[1] <= 300
+    assert after["kind"].iloc[2] == "unused"
+    for what in (pd.Timestamp("2020-01-01"), pd.Timedelta(days=3)):
+        with pytest.raises(TypeError, match=r"column 'since' has dtype .*convert it first"):
+            Schema.infer(frame().assign(since=what))
 
 
 def test_rows_that_cannot_be_read_say_why_and_spare_the_others():
@@ -243,12 +358,12 @@ def test_changes_are_told_in_original_units():
     result = fitted().explain(frame().head(12))
     for row in range(12):
         for change in result.changes(row):
-            assert frame()[change.column].iloc[row] == change.old
-            assert result.counterfactual[change.column].iloc[row] == change.new
+            assert frame()[change.column].tolist()[row] == change.old
+            assert result.counterfactual[change.column].tolist()[row] == change.new
         assert len(result.changes(row)) == result.changed[row].sum() > 0
     facts = result.to_pandas()
     assert set(facts["counterfactual_class"]) <= set(CLASSES)
-    assert (facts["job"] == result.counterfactual["job"]).all()
+    assert facts["job"].tolist() == result.counterfactual["job"].tolist()
     summary = result.summary()
     assert summary["changed"] == result.changed.sum(axis=1).mean()
     assert summary["changed_share"]["branch"] == 0
@@ -313,6 +428,22 @@ def test_a_black_box_of_the_encoded_table_finds_about_the_same():
     assert (result.explanations.scores["predictions"] > 0).all()
 
 
+def test_mvdm_asks_a_black_box_no_more_rows_than_it_takes():
+    most = []
+
+    def ask(x: np.ndarray) -> np.ndarray:
+        most.append(len(x))
+        return predict_numpy(x)
+
+    box = BlackBox(ask, num_classes=2, max_rows_per_call=64)
+    ready = TableExplainer(box, schema(), categories="mvdm").fit(frame())
+    assert max(most) == 64
+    assert ready.coding == fitted(categories="mvdm").coding
+    for broken in (lambda x: np.ones((len(x), 3)) / 3, lambda x: x.missing):
+        with pytest.raises(ValueError, match=r"predict (returned shape|failed for each)"):
+            TableExplainer(BlackBox(broken, 2), schema(), categories="mvdm").fit(frame())
+
+
 def test_a_tree_model_of_the_table_itself_is_explained_for_every_row():
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import GradientBoostingClassifier
@@ -353,12 +484,29 @@ def test_a_tree_model_of_the_table_itself_is_explained_for_every_row():
         ({"job": Rule(allowed="clerk")}, "must be a collection of categories"),
         ({"job": Rule(allowed=np.ones((2, 3), bool))}, "mask of allowed categories"),
         ({"size": Rule(lower="huge")}, "'size' has no category 'huge'"),
+        ({"size": Rule(step=1)}, "'size' holds categories; a step is for numbers"),
+        ({"age": Rule(step=2.5)}, "'age' holds multiples of 1; the step of its rule must be one"),
+        ({"age": Rule(step=-1)}, "step of column 'age' must be 0 or more"),
     ],
     ids=repr,
 )
 @pytest.mark.usefixtures("without_type_checks")
 def test_rules_that_do_not_fit_are_refused(rules, message):
     with pytest.raises(ValueError, match=message):
+        fitted().explain(frame().head(5), rules=rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ([Rule(frozen=True)], "must be a mapping from column names to Rule, got a list"),
+        ({"age": (20, 60)}, r"rule for column 'age' must be a Rule, .* got \(20, 60\)"),
+    ],
+    ids=repr,
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_what_is_no_rule_is_refused(rules, message):
+    with pytest.raises(TypeError, match=message):
         fitted().explain(frame().head(5), rules=rules)
 
 
@@ -376,7 +524,7 @@ def test_training_rows_that_cannot_be_read_are_an_error():
         TableExplainer(predict, schema()).fit(bad)
 
 
-def test_numeric_tables_need_no_grid():
+def test_tables_of_numbers_need_no_categories():
     x = {"a": np.linspace(0, 1, 50), "b": np.linspace(1, 0, 50) ** 2}
 
     def above(x: jax.Array) -> jax.Array:

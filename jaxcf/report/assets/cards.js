@@ -1,7 +1,9 @@
 // One card per row: classes, outcome, pictures or changes, and some numbers.
 
 // As many changes as nearly all rows have, and no more than four.
-const sortedChanges = Float64Array.from(payload.kind === "features" ? measures.get("changed")?.values ?? [] : []).sort();
+const sortedChanges = Float64Array.from(
+  payload.kind === "features" ? (measures.get("changed")?.values ?? []) : [],
+).sort();
 const CHANGES_ON_A_CARD = Math.max(1, Math.min(4, Math.ceil(quantile(sortedChanges, 0.95) ?? 1)));
 const NUMBERS_ON_A_CARD = ["steps", "l2", "confidence"];
 
@@ -21,38 +23,60 @@ function spokenDecision(row) {
   const named = (label) => element("span", { class: "card-class" }, className(label));
   const before = named(columns.originalClass[row]);
   if (!isFound(row)) return before;
-  return [before, element("span", { "aria-hidden": "true" }, "→"),
-    element("span", { class: "unseen" }, " to "), named(columns.newClass[row])];
+  return [
+    before,
+    element("span", { "aria-hidden": "true" }, "→"),
+    element("span", { class: "unseen" }, " to "),
+    named(columns.newClass[row]),
+  ];
 }
 
 function cardNumbers(row) {
-  const keys = NUMBERS_ON_A_CARD.includes(choice.sort) || choice.sort === "row"
-    ? NUMBERS_ON_A_CARD
-    : [...NUMBERS_ON_A_CARD.slice(0, 2), choice.sort];
-  return keys.filter((key) => measures.has(key)).map((key) =>
-    element("span", { class: key === choice.sort ? "sorted" : null },
-      `${briefly(measures.get(key).label)} ${formatBriefly(valueOf(key, row))}`));
+  const keys =
+    NUMBERS_ON_A_CARD.includes(choice.sort) || choice.sort === "row"
+      ? NUMBERS_ON_A_CARD
+      : [...NUMBERS_ON_A_CARD.slice(0, 2), choice.sort];
+  return keys
+    .filter((key) => measures.has(key))
+    .map((key) =>
+      element(
+        "span",
+        { class: key === choice.sort ? "sorted" : null },
+        `${briefly(measures.get(key).label)} ${formatBriefly(valueOf(key, row))}`,
+      ),
+    );
 }
 
 const briefly = (label) => label.replace(/ distance$| after$/, "");
 
 function card(row, place) {
   const found = isFound(row);
-  const link = element("a", { href: `#row=${row}`, class: "card-link" },
+  const link = element(
+    "a",
+    { href: `#row=${row}`, class: "card-link" },
     element("span", { class: "card-decision", title: decision(row) }, spokenDecision(row)),
     " ",
-    element("span", { class: found ? "outcome found" : "outcome missed", title: messageOf(row) },
-      found ? "✓ found" : `✗ ${payload.messages[row] ?? statusOf(row).label}`),
+    element(
+      "span",
+      { class: found ? "outcome found" : "outcome missed", title: messageOf(row) },
+      found ? "✓ found" : `✗ ${payload.messages[row] ?? statusOf(row).label}`,
+    ),
     " ",
-    element("span", { class: "card-row" }, rowName(row)));
+    element("span", { class: "card-row" }, rowName(row)),
+  );
   const body = element("div", { class: "card-body" });
-  const made = element("li", {
-    class: found ? "card" : "card missed",
-    "data-row": row,
-    "aria-setsize": order.length,
-    "aria-posinset": place + 1,
-  }, link, body,
-  element("p", { class: "card-numbers" }, cardNumbers(row)));
+  const made = element(
+    "li",
+    {
+      class: found ? "card" : "card missed",
+      "data-row": row,
+      "aria-setsize": order.length,
+      "aria-posinset": place + 1,
+    },
+    link,
+    body,
+    element("p", { class: "card-numbers" }, cardNumbers(row)),
+  );
   if (payload.kind === "picture" && !isDrawable(row)) body.append(undrawable());
   else if (payload.kind === "picture") fillWithPictures(body, row);
   else if (payload.kind === "features") fillWithChanges(body, row);
@@ -64,9 +88,16 @@ const undrawable = () =>
   element("p", { class: "hint" }, "Not drawn: the row holds values that are no finite numbers.");
 
 async function fillWithPictures(body, row) {
-  const names = [["original", "original"], ["counterfactual", isFound(row) ? "counterfactual" : "best attempt"]];
+  const names = [
+    ["original", "original"],
+    ["counterfactual", isFound(row) ? "counterfactual" : "best attempt"],
+  ];
   if (arrays.has("other")) names.push(["other", payload.comparison.names[1]]);
-  const drawnLater = names.map(([name, caption]) => [name, canvasOf(`${caption} of row ${row}`), caption]);
+  const drawnLater = names.map(([name, caption]) => [
+    name,
+    canvasOf(`${caption} of row ${row}`),
+    caption,
+  ]);
   const change = canvasOf(`difference of row ${row}`);
   const figures = drawnLater.map(([, canvas, caption]) => figure(canvas, caption));
   figures.splice(2, 0, figure(change, "difference"));
@@ -80,11 +111,15 @@ async function fillWithPictures(body, row) {
 
 async function fillWithChanges(body, row) {
   const [before, after, other] = await Promise.all(
-    ["original", "counterfactual", "other"].map((name) => rowOf(name, row)));
+    ["original", "counterfactual", "other"].map((name) => rowOf(name, row)),
+  );
   if (!body.isConnected) return;
   body.append(changeList(before, after, CHANGES_ON_A_CARD));
   if (other) {
-    body.append(element("h3", {}, payload.comparison.names[1]), changeList(before, other, CHANGES_ON_A_CARD));
+    body.append(
+      element("h3", {}, payload.comparison.names[1]),
+      changeList(before, other, CHANGES_ON_A_CARD),
+    );
   }
   body.dataset.drawn = "yes";
 }

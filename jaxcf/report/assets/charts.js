@@ -10,9 +10,7 @@ function binned(values) {
   const high = sorted[sorted.length - 1];
   const areWhole = sorted.every(Number.isInteger);
   const spread = high - low || (areWhole ? 0 : Math.abs(low) || 1);
-  const width = areWhole
-    ? Math.max(1, Math.ceil((spread + 1) / MOST_BARS))
-    : spread / MOST_BARS;
+  const width = areWhole ? Math.max(1, Math.ceil((spread + 1) / MOST_BARS)) : spread / MOST_BARS;
   const bars = areWhole ? Math.ceil((spread + 1) / width) : MOST_BARS;
   const counts = new Array(bars).fill(0);
   for (const value of sorted) {
@@ -36,7 +34,10 @@ function histogram(label, explanation, values) {
   const step = (width - left - right) / counts.length;
   const most = Math.max(...counts);
   const middle = quantile(sorted, 0.5);
-  const words = `${plural(values.length, "row")}: median ${format(middle)}, 90 % between ${format(quantile(sorted, 0.05))} and ${format(quantile(sorted, 0.95))}, at most ${format(high)}.`;
+  const [least, greatest] = [0.05, 0.95].map((share) => format(quantile(sorted, share)));
+  const words =
+    `${plural(values.length, "row")}: median ${format(middle)}, ` +
+    `90 % between ${least} and ${greatest}, at most ${format(high)}.`;
   const floor = height - bottom;
   const bars = counts.map((number, bar) => {
     const tall = (number / most) * (floor - top);
@@ -54,24 +55,36 @@ function histogram(label, explanation, values) {
   });
   const picture = drawn(
     "svg",
-    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram of ${label}. ${words}` },
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": `Histogram of ${label}. ${words}`,
+    },
     bars,
     drawn("line", { class: "axis", x1: left, x2: width - right, y1: floor, y2: floor }),
     drawn("text", { x: left, y: height - 4 }, format(low)),
     drawn("text", { x: width - right, y: height - 4, "text-anchor": "end" }, format(high)),
   );
-  return element("div", { class: "chart" }, heading, picture, element("p", { class: "hint" }, words),
-    asTable(label, [label, "rows"], counts.map((number, bar) => [ends(bar), whole.format(number)])));
+  return element(
+    "div",
+    { class: "chart" },
+    heading,
+    picture,
+    element("p", { class: "hint" }, words),
+    asTable(
+      label,
+      [label, "rows"],
+      counts.map((number, bar) => [ends(bar), whole.format(number)]),
+    ),
+  );
 }
 
 // Built when it is opened: most never are.
 function asTable(caption, heads, rows) {
   const holder = element("details", { class: "numbers" }, element("summary", {}, "as a table"));
-  holder.addEventListener(
-    "toggle",
-    () => holder.append(wideTable(caption, heads, rows)),
-    { once: true },
-  );
+  holder.addEventListener("toggle", () => holder.append(wideTable(caption, heads, rows)), {
+    once: true,
+  });
   return holder;
 }
 
@@ -89,10 +102,16 @@ function lineChart(label, values) {
   const x = (place) => left + (place / Math.max(last, 1)) * (width - left - right);
   const y = (value) => floor - ((value - low) / (high - low || 1)) * (floor - top - 12);
   const points = reached.map((place) => `${x(place).toFixed(1)},${y(values[place]).toFixed(1)}`);
-  const words = `from ${format(shown[0])} to ${format(shown[shown.length - 1])} in ${plural(last, "step")}; least ${format(low)}, greatest ${format(high)}`;
+  const words =
+    `from ${format(shown[0])} to ${format(shown[shown.length - 1])} in ${plural(last, "step")}; ` +
+    `least ${format(low)}, greatest ${format(high)}`;
   const picture = drawn(
     "svg",
-    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label} over the steps: ${words}` },
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": `${label} over the steps: ${words}`,
+    },
     drawn("line", { class: "axis", x1: left, x2: width - right, y1: floor, y2: floor }),
     points.length > 1
       ? drawn("polyline", { class: "curve", points: points.join(" ") })
@@ -101,8 +120,18 @@ function lineChart(label, values) {
     drawn("text", { x: width - right, y: height - 4, "text-anchor": "end" }, format(last)),
     drawn("text", { x: left, y: top + 8 }, format(high)),
   );
-  return element("div", { class: "chart" }, heading, picture, element("p", { class: "hint" }, words),
-    asTable(label, ["step", label], reached.map((place) => [format(place), format(values[place])])));
+  return element(
+    "div",
+    { class: "chart" },
+    heading,
+    picture,
+    element("p", { class: "hint" }, words),
+    asTable(
+      label,
+      ["step", label],
+      reached.map((place) => [format(place), format(values[place])]),
+    ),
+  );
 }
 
 // Shares as bars with their numbers beside them; the list is its own text alternative.
@@ -115,8 +144,11 @@ function bars(rows) {
         "li",
         {},
         element("span", { class: "bar-name" }, name),
-        element("span", { class: "bar-track", "aria-hidden": "true" },
-          element("span", { class: "bar-fill", "--share": String(share) })),
+        element(
+          "span",
+          { class: "bar-track", "aria-hidden": "true" },
+          element("span", { class: "bar-fill", "--share": String(share) }),
+        ),
         element("span", { class: "bar-text" }, text),
       ),
     ),

@@ -41,7 +41,8 @@ function compareBy(values, descending) {
 function refresh() {
   const rows = [];
   for (let row = 0; row < count; row += 1) if (fits(row)) rows.push(row);
-  if (choice.sort !== "row") rows.sort(compareBy(measures.get(choice.sort).values, choice.descending));
+  if (choice.sort !== "row")
+    rows.sort(compareBy(measures.get(choice.sort).values, choice.descending));
   else if (choice.descending) rows.reverse();
   order = Int32Array.from(rows);
   placeOf = new Map(rows.map((row, place) => [row, place]));

@@ -3,8 +3,11 @@
 const controls = {};
 
 function addSelect(name, label, options, read) {
-  const select = element("select", { id: `control-${name}` },
-    options.map(([value, text]) => element("option", { value }, text)));
+  const select = element(
+    "select",
+    { id: `control-${name}` },
+    options.map(([value, text]) => element("option", { value }, text)),
+  );
   select.addEventListener("change", () => choose(read(select.value)));
   controls[name] = select;
   return element("label", { class: "control" }, element("span", {}, label), select);
@@ -18,12 +21,15 @@ function classOptions(column) {
 }
 
 function showControls() {
-  const outcomes = [[ANY, "any"], ["found", "found"], ["missed", "not found"]];
+  const outcomes = [
+    [ANY, "any"],
+    ["found", "found"],
+    ["missed", "not found"],
+  ];
   for (const [code, { name, label }] of Object.entries(payload.statuses)) {
     if (name !== "found") outcomes.push([code, `· ${label}`]);
   }
-  const sorts = [["row", "row number"],
-    ...payload.measures.map(({ key, label }) => [key, label])];
+  const sorts = [["row", "row number"], ...payload.measures.map(({ key, label }) => [key, label])];
   const parts = [
     addSelect("outcome", "Outcome", outcomes, (value) => ({
       outcome: Number.isNaN(Number(value)) ? value : Number(value),
@@ -33,24 +39,55 @@ function showControls() {
     addSelect("target", "Target class", classOptions("targetClass"), numbered("target")),
   ];
   if (hasJudges) {
-    parts.push(addSelect("judges", "Judges", [[ANY, "any"], ["most", "most read the new class"],
-      ["few", "half or fewer do"], ["none", "not judged"]], (value) => ({ judges: value })));
+    parts.push(
+      addSelect(
+        "judges",
+        "Judges",
+        [
+          [ANY, "any"],
+          ["most", "most read the new class"],
+          ["few", "half or fewer do"],
+          ["none", "not judged"],
+        ],
+        (value) => ({ judges: value }),
+      ),
+    );
   }
   parts.push(
     addSelect("sort", "Sort by", sorts, (value) => ({ sort: value })),
-    addSelect("direction", "Order", [["up", "lowest first"], ["down", "highest first"]],
-      (value) => ({ descending: value === "down" })),
+    addSelect(
+      "direction",
+      "Order",
+      [
+        ["up", "lowest first"],
+        ["down", "highest first"],
+      ],
+      (value) => ({ descending: value === "down" }),
+    ),
   );
-  const goTo = element("input", { id: "control-row", type: "number", min: 0, max: count - 1, step: 1 });
-  const form = element("form", { class: "control" },
+  const goTo = element("input", {
+    id: "control-row",
+    type: "number",
+    min: 0,
+    max: count - 1,
+    step: 1,
+  });
+  const form = element(
+    "form",
+    { class: "control" },
     element("label", { for: "control-row" }, "Go to row"),
-    element("span", { class: "pair" }, goTo, element("button", { type: "submit" }, "Open")));
+    element("span", { class: "pair" }, goTo, element("button", { type: "submit" }, "Open")),
+  );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (goTo.value !== "" && Number(goTo.value) < count) location.hash = `row=${Number(goTo.value)}`;
+    if (goTo.value !== "" && Number(goTo.value) < count)
+      location.hash = `row=${Number(goTo.value)}`;
   });
-  const reset = element("button", { type: "button", id: "reset", onclick: () => choose(unfiltered) },
-    "Show all rows");
+  const reset = element(
+    "button",
+    { type: "button", id: "reset", onclick: () => choose(unfiltered) },
+    "Show all rows",
+  );
   byId("controls").append(...parts, form, reset);
 }
 

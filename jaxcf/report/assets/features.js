@@ -28,21 +28,38 @@ function direction(place, before, after) {
 }
 
 function changeLine(place, before, after) {
-  return element("li", {},
-    element("span", { class: "feature", title: contents.features[place].name }, contents.features[place].name),
+  return element(
+    "li",
+    {},
+    element(
+      "span",
+      { class: "feature", title: contents.features[place].name },
+      contents.features[place].name,
+    ),
     element("span", { class: "old" }, entry(place, before[place])),
-    element("span", { class: "arrow", "aria-label": "becomes" }, direction(place, before[place], after[place])),
-    element("span", { class: "new" }, entry(place, after[place])));
+    element(
+      "span",
+      { class: "arrow", "aria-label": "becomes" },
+      direction(place, before[place], after[place]),
+    ),
+    element("span", { class: "new" }, entry(place, after[place])),
+  );
 }
 
 function changeList(before, after, most) {
   const places = changedPlaces(before, after);
   if (!places.length) return element("p", { class: "hint" }, "Nothing changed.");
   const more = places.length - most;
-  return element("div", {},
-    element("ul", { class: "changes" },
-      places.slice(0, most).map((place) => changeLine(place, before, after))),
-    more > 0 ? element("p", { class: "hint" }, `and ${plural(more, "more change")}`) : null);
+  return element(
+    "div",
+    {},
+    element(
+      "ul",
+      { class: "changes" },
+      places.slice(0, most).map((place) => changeLine(place, before, after)),
+    ),
+    more > 0 ? element("p", { class: "hint" }, `and ${plural(more, "more change")}`) : null,
+  );
 }
 
 // Every feature of a row beside some others, such as its counterfactual and training rows.
@@ -54,7 +71,10 @@ function featureTable(caption, named, onlyPlaces = null) {
     ...named.map(([, values]) =>
       differs(first[place], values[place])
         ? element("strong", {}, entry(place, values[place]))
-        : entry(place, values[place])),
+        : entry(place, values[place]),
+    ),
   ]);
-  return wideTable(caption, ["feature", ...named.map(([name]) => name)], rows, { class: "features" });
+  return wideTable(caption, ["feature", ...named.map(([name]) => name)], rows, {
+    class: "features",
+  });
 }

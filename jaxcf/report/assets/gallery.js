@@ -33,8 +33,10 @@ function drawCards() {
   const line = layout.height + layout.gap;
   const above = -list.getBoundingClientRect().top;
   const first = Math.max(0, Math.floor(above / line) - ROWS_BEYOND) * layout.across;
-  const last = Math.min(order.length,
-    (Math.ceil((above + window.innerHeight) / line) + ROWS_BEYOND) * layout.across);
+  const last = Math.min(
+    order.length,
+    (Math.ceil((above + window.innerHeight) / line) + ROWS_BEYOND) * layout.across,
+  );
   const wanted = new Set(order.slice(first, Math.max(first, last)));
   for (const [row, made] of shownCards) {
     // Whoever holds the focus stays: a screen reader would lose its place.

@@ -15,38 +15,74 @@ function probabilityPart(row, probabilities) {
   const labels = classes.map((_, label) => label).sort((a, b) => likely(b) - likely(a) || a - b);
   const line = (label) => [
     className(label),
-    ...[before, after].map((values) => element("span", { class: "share", "--share": String(values[label] || 0) },
-      percent(values[label]))),
+    ...[before, after].map((values) =>
+      element(
+        "span",
+        { class: "share", "--share": String(values[label] || 0) },
+        percent(values[label]),
+      ),
+    ),
   ];
-  const shown = labels.slice(0, MOST_CLASSES_AT_FIRST).sort((a, b) => a - b).map(line);
+  const shown = labels
+    .slice(0, MOST_CLASSES_AT_FIRST)
+    .sort((a, b) => a - b)
+    .map(line);
   const rest = labels.slice(MOST_CLASSES_AT_FIRST);
   const others = rest.length
-    ? asTable("The other classes", ["class", "before", "after"],
-      rest.map((label) => [className(label), percent(before[label]), percent(after[label])]))
+    ? asTable(
+        "The other classes",
+        ["class", "before", "after"],
+        rest.map((label) => [className(label), percent(before[label]), percent(after[label])]),
+      )
     : null;
-  return element("section", {}, element("h3", {}, "Probabilities"),
-    table("What the model says before and after", ["class", "before", "after"], shown, { class: "probabilities" }),
-    others);
+  return element(
+    "section",
+    {},
+    element("h3", {}, "Probabilities"),
+    table("What the model says before and after", ["class", "before", "after"], shown, {
+      class: "probabilities",
+    }),
+    others,
+  );
 }
 
 function numberPart(row, losses) {
   const facts = [
     ["target class", className(columns.targetClass[row]), "The class that the search was led to."],
-    ...payload.measures.map(({ key, label, help: text }) => [label, format(valueOf(key, row)), text]),
+    ...payload.measures.map(({ key, label, help: text }) => [
+      label,
+      format(valueOf(key, row)),
+      text,
+    ]),
   ].map(([label, value, text]) => [element("span", {}, label, help(text)), value]);
-  const parts = [element("section", {}, element("h3", {}, "Numbers"),
-    table("Of this row", ["", ""], facts, { class: "facts" }))];
+  const parts = [
+    element(
+      "section",
+      {},
+      element("h3", {}, "Numbers"),
+      table("Of this row", ["", ""], facts, { class: "facts" }),
+    ),
+  ];
   if (losses) {
     const terms = payload.lossTerms.map((term, k) => [term, format(losses[k])]);
-    parts.push(element("section", {}, element("h3", {}, "Loss terms"),
-      table("Weighted, at the counterfactual", ["term", "value"], terms, { class: "facts" })));
+    parts.push(
+      element(
+        "section",
+        {},
+        element("h3", {}, "Loss terms"),
+        table("Weighted, at the counterfactual", ["term", "value"], terms, { class: "facts" }),
+      ),
+    );
   }
   return parts;
 }
 
 function picturePart(row, original, counterfactual, other) {
   const caption = isFound(row) ? "counterfactual" : "best attempt";
-  const pictures = [["original", original], [caption, counterfactual]];
+  const pictures = [
+    ["original", original],
+    [caption, counterfactual],
+  ];
   if (other) pictures.push([payload.comparison.names[1], other]);
   const figures = pictures.map(([name, bytes]) => {
     const canvas = canvasOf(`${name} of row ${row}`);
@@ -56,17 +92,32 @@ function picturePart(row, original, counterfactual, other) {
   const change = canvasOf(`difference of row ${row}`);
   drawDifference(change, original, counterfactual);
   figures.splice(2, 0, figure(change, "difference"));
-  return element("section", { class: "large" }, element("div", { class: "pictures" }, figures),
-    element("p", { class: "hint" }, differenceLegend()));
+  return element(
+    "section",
+    { class: "large" },
+    element("div", { class: "pictures" }, figures),
+    element("p", { class: "hint" }, differenceLegend()),
+  );
 }
 
 function featurePart(row, original, counterfactual, other) {
-  const named = [["original", original], [isFound(row) ? "counterfactual" : "best attempt", counterfactual]];
+  const named = [
+    ["original", original],
+    [isFound(row) ? "counterfactual" : "best attempt", counterfactual],
+  ];
   if (other) named.push([payload.comparison.names[1], other]);
-  return element("section", {}, element("h3", {}, "What changes"),
+  return element(
+    "section",
+    {},
+    element("h3", {}, "What changes"),
     changeList(original, counterfactual, contents.features.length),
-    element("details", { class: "numbers" }, element("summary", {}, "all features"),
-      featureTable(`All features, ${contents.units}`, named)));
+    element(
+      "details",
+      { class: "numbers" },
+      element("summary", {}, "all features"),
+      featureTable(`All features, ${contents.units}`, named),
+    ),
+  );
 }
 
 function comparisonPart(row) {
@@ -74,15 +125,22 @@ function comparisonPart(row) {
   if (!comparison) return null;
   const { label } = comparison.statuses[comparison.status[row]];
   const steps = comparison.steps[row];
-  return element("p", {}, `${comparison.names[1]}: ${label}, ${className(comparison.newClass[row])}, ${plural(steps, "step")}`);
+  return element(
+    "p",
+    {},
+    `${comparison.names[1]}: ${label}, ${className(comparison.newClass[row])}, ${plural(steps, "step")}`,
+  );
 }
 
 function contentPart(row, original, counterfactual, other) {
   if (payload.kind === "picture" && !isDrawable(row)) return undrawable();
   if (payload.kind === "picture") return picturePart(row, original, counterfactual, other);
   if (payload.kind === "features") return featurePart(row, original, counterfactual, other);
-  return element("p", { class: "hint" },
-    `A row of shape ${contents.shape.join(" × ")} is not drawn: pictures have one or three channels.`);
+  return element(
+    "p",
+    { class: "hint" },
+    `A row of shape ${contents.shape.join(" × ")} is not drawn: pictures have one or three channels.`,
+  );
 }
 
 async function showInstance(row) {
@@ -92,17 +150,30 @@ async function showInstance(row) {
   markNeighbours();
   if (!dialog.open) dialog.showModal();
   const [original, counterfactual, other, probabilities, losses] = await Promise.all(
-    ["original", "counterfactual", "other", "probabilities", "losses"].map((name) => rowOf(name, row)));
+    ["original", "counterfactual", "other", "probabilities", "losses"].map((name) =>
+      rowOf(name, row),
+    ),
+  );
   const search = await searchParts(row, original, counterfactual);
   if (shownRow !== row) return; // another one was asked for meanwhile
-  byId("instance-content").replaceChildren(...[
-    element("p", { class: isFound(row) ? "outcome found" : "outcome missed" },
-      `${isFound(row) ? "✓" : "✗"} ${messageOf(row)}`),
-    comparisonPart(row),
-    contentPart(row, original, counterfactual, other),
-    element("div", { class: "beside" }, probabilityPart(row, probabilities), numberPart(row, losses)),
-    ...search,
-  ].filter((part) => part !== null));
+  byId("instance-content").replaceChildren(
+    ...[
+      element(
+        "p",
+        { class: isFound(row) ? "outcome found" : "outcome missed" },
+        `${isFound(row) ? "✓" : "✗"} ${messageOf(row)}`,
+      ),
+      comparisonPart(row),
+      contentPart(row, original, counterfactual, other),
+      element(
+        "div",
+        { class: "beside" },
+        probabilityPart(row, probabilities),
+        numberPart(row, losses),
+      ),
+      ...search,
+    ].filter((part) => part !== null),
+  );
   dialog.dataset.row = String(row);
   byId("instance-title").focus({ preventScroll: true });
 }

@@ -27,10 +27,19 @@ function showTiles() {
   const share = count ? foundRows.length / count : null;
   const missed = count - foundRows.length;
   byId("lead-counts").append(
-    `Here ${foundRows.length === 1 ? "one was" : `${whole.format(foundRows.length)} were`} found for ${plural(count, "row")}${missed ? `; ${whole.format(missed)} ${missed === 1 ? "has" : "have"} none, and are shown with the reason` : ""}.`,
+    `Here ${foundRows.length === 1 ? "one was" : `${whole.format(foundRows.length)} were`} ` +
+      `found for ${plural(count, "row")}`,
+    missed ? `; ${plural(missed, "row has", "rows have")} none, and the card says why.` : ".",
   );
-  const tiles = [tile("Found", whole.format(foundRows.length), `of ${whole.format(count)} rows, ${percent(share)}`,
-    "The explained model decides otherwise for the counterfactual. That says nothing about whether the change makes sense.")];
+  const tiles = [
+    tile(
+      "Found",
+      whole.format(foundRows.length),
+      `of ${whole.format(count)} rows, ${percent(share)}`,
+      "The explained model decides otherwise for the counterfactual. That says nothing about " +
+        "whether the change makes sense.",
+    ),
+  ];
   for (const measure of payload.measures) {
     if (["prediction_weight", "confidence_before"].includes(measure.key)) continue;
     const values = Float64Array.from(present(measure.key, foundRows)).sort();
@@ -45,8 +54,13 @@ function showTiles() {
   }
   if (payload.seconds.total !== undefined) {
     const parts = Object.entries(payload.seconds).filter(([name]) => name !== "total");
-    tiles.push(tile("seconds in all", format(payload.seconds.total),
-      parts.map(([name, seconds]) => `${name} ${format(seconds)}`).join(", ")));
+    tiles.push(
+      tile(
+        "seconds in all",
+        format(payload.seconds.total),
+        parts.map(([name, seconds]) => `${name} ${format(seconds)}`).join(", "),
+      ),
+    );
   }
   byId("tiles").append(element("dl", {}, tiles));
 }
@@ -54,19 +68,33 @@ function showTiles() {
 function showOutcomes() {
   const counts = new Map();
   for (const code of columns.status) counts.set(code, (counts.get(code) ?? 0) + 1);
-  const lines = [...counts].sort((a, b) => b[1] - a[1]).map(([code, number]) => {
-    const { label, message } = payload.statuses[code];
-    const button = element("button", {
-      type: "button",
-      class: "quiet",
-      "data-status": code,
-      onclick: () => showRows({ ...unfiltered, outcome: code }),
-    }, "show");
-    return [label, whole.format(number), percent(number / count), message,
-      fill(button, { "aria-label": `Show the rows with the outcome ${label}` }, [])];
-  });
-  byId("outcomes").append(wideTable("What became of the rows",
-    ["outcome", "rows", "share", "meaning", ""], lines, { class: "outcomes" }));
+  const lines = [...counts]
+    .sort((a, b) => b[1] - a[1])
+    .map(([code, number]) => {
+      const { label, message } = payload.statuses[code];
+      const button = element(
+        "button",
+        {
+          type: "button",
+          class: "quiet",
+          "data-status": code,
+          onclick: () => showRows({ ...unfiltered, outcome: code }),
+        },
+        "show",
+      );
+      return [
+        label,
+        whole.format(number),
+        percent(number / count),
+        message,
+        fill(button, { "aria-label": `Show the rows with the outcome ${label}` }, []),
+      ];
+    });
+  byId("outcomes").append(
+    wideTable("What became of the rows", ["outcome", "rows", "share", "meaning", ""], lines, {
+      class: "outcomes",
+    }),
+  );
 }
 
 // Filter, and bring what was asked for into view.
@@ -92,17 +120,21 @@ const cells = [];
 
 function cell(number, most, wanted, words) {
   if (!number) return element("span", { class: "empty" }, "·");
-  const button = element("button", {
-    type: "button",
-    class: "cell",
-    "aria-pressed": "false",
-    "aria-label": `${words}: ${plural(number, "row")}`,
-    "--weight": String(number / most),
-    onclick: () => {
-      const again = isChosen(wanted);
-      choose(again ? unfiltered : { ...unfiltered, ...wanted });
+  const button = element(
+    "button",
+    {
+      type: "button",
+      class: "cell",
+      "aria-pressed": "false",
+      "aria-label": `${words}: ${plural(number, "row")}`,
+      "--weight": String(number / most),
+      onclick: () => {
+        const again = isChosen(wanted);
+        choose(again ? unfiltered : { ...unfiltered, ...wanted });
+      },
     },
-  }, whole.format(number));
+    whole.format(number),
+  );
   cells.push({ button, wanted });
   return button;
 }
@@ -111,8 +143,12 @@ const isChosen = (wanted) =>
   Object.entries({ ...unfiltered, ...wanted }).every(([name, value]) => choice[name] === value);
 
 const transition = (from, to, most) =>
-  cell(transitionCounts.get(`${from} ${to}`), most, { outcome: "found", original: from, reached: to },
-    `from ${className(from)} to ${className(to)}`);
+  cell(
+    transitionCounts.get(`${from} ${to}`),
+    most,
+    { outcome: "found", original: from, reached: to },
+    `from ${className(from)} to ${className(to)}`,
+  );
 
 function showTransitions() {
   const most = Math.max(1, ...transitionCounts.values());
@@ -123,7 +159,12 @@ function showTransitions() {
       return [className(from), className(to), transition(from, to, most)];
     });
     byId("transitions").append(
-      table(`The ${rows.length} most frequent of ${transitionCounts.size} pairs`, ["before", "after", "rows"], rows));
+      table(
+        `The ${rows.length} most frequent of ${transitionCounts.size} pairs`,
+        ["before", "after", "rows"],
+        rows,
+      ),
+    );
     return;
   }
   const mostMissed = Math.max(1, ...missedCounts.values());
@@ -132,29 +173,55 @@ function showTransitions() {
   const turned = classes.some((name) => name.length > 4) ? "turned" : null;
   const head = [
     element("td", {}),
-    labels.map((label) => element("th", { scope: "col", class: turned, title: className(label) },
-      element("span", {}, className(label)))),
+    labels.map((label) =>
+      element(
+        "th",
+        { scope: "col", class: turned, title: className(label) },
+        element("span", {}, className(label)),
+      ),
+    ),
     element("th", { scope: "col", class: turned }, element("span", {}, "not found")),
   ];
-  const body = starts.map((from) => element("tr", {},
-    element("th", { scope: "row", title: className(from) }, element("span", {}, className(from))),
-    labels.map((to) => element("td", {}, transition(from, to, most))),
-    element("td", { class: "missed" }, cell(missedCounts.get(from), mostMissed,
-      { outcome: "missed", original: from }, `from ${className(from)}, not found`))));
-  byId("transitions").append(element("table", { class: "matrix" },
-    element("caption", {}, "Class before (down) and after (across)"),
-    element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
+  const body = starts.map((from) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row", title: className(from) }, element("span", {}, className(from))),
+      labels.map((to) => element("td", {}, transition(from, to, most))),
+      element(
+        "td",
+        { class: "missed" },
+        cell(
+          missedCounts.get(from),
+          mostMissed,
+          { outcome: "missed", original: from },
+          `from ${className(from)}, not found`,
+        ),
+      ),
+    ),
+  );
+  byId("transitions").append(
+    element(
+      "table",
+      { class: "matrix" },
+      element("caption", {}, "Class before (down) and after (across)"),
+      element("thead", {}, element("tr", {}, head)),
+      element("tbody", {}, body),
+    ),
+  );
 }
 
 function markCells() {
-  for (const { button, wanted } of cells) button.setAttribute("aria-pressed", String(isChosen(wanted)));
+  for (const { button, wanted } of cells)
+    button.setAttribute("aria-pressed", String(isChosen(wanted)));
 }
 
 function showHistograms() {
   const rows = [...order].filter(isFound);
-  byId("histograms-hint").textContent = rows.length === foundRows.length
-    ? "Of all found rows."
-    : `Of the ${plural(rows.length, "found row")} among those chosen.`;
+  byId("histograms-hint").textContent =
+    rows.length === foundRows.length
+      ? "Of all found rows."
+      : `Of the ${plural(rows.length, "found row")} among those chosen.`;
   const shown = HISTOGRAMS.filter((key) => measures.has(key)).map((key) => {
     const { label, help: explanation } = measures.get(key);
     return histogram(label, explanation, present(key, rows));
@@ -172,7 +239,9 @@ function showChangedFeatures() {
   }));
   rows.sort((a, b) => b.share - a.share);
   const often = rows.slice(0, MOST_FEATURES);
-  byId("changed-features-hint").textContent = `The share of the ${plural(contents.foundRows, "found counterfactual")} in which each feature changed${rows.length > often.length ? `; the first ${often.length} of ${rows.length} features` : ""}.`;
+  byId("changed-features-hint").textContent =
+    `The share of the ${plural(contents.foundRows, "found counterfactual")} in which each ` +
+    `feature changed; ${often.length} of ${plural(rows.length, "feature")}.`;
   byId("changed-features-content").append(bars(often));
 }
 
@@ -183,23 +252,43 @@ function showComparison() {
   const [first, second] = comparison.names;
   const { both, only_first: onlyFirst, only_second: onlySecond, neither } = comparison.found;
   const counts = [
-    ["found by both", both], [`found only by ${first}`, onlyFirst],
-    [`found only by ${second}`, onlySecond], ["found by neither", neither],
+    ["found by both", both],
+    [`found only by ${first}`, onlyFirst],
+    [`found only by ${second}`, onlySecond],
+    ["found by neither", neither],
     ["found by both, with the same class", comparison.same_new_class],
     ["the models decide alike for the original", comparison.same_original_class],
   ].map(([text, number]) => [text, whole.format(number), percent(count ? number / count : null)]);
-  const differences = comparison.differences.map(({ label, n, first: one, second: other, difference, lower, upper }) =>
-    [label, whole.format(n), format(one), format(other),
-      n ? `${format(difference)} [${format(lower)}, ${format(upper)}]` : "–"]);
+  const differences = comparison.differences.map(
+    ({ label, n, first: one, second: other, difference, lower, upper }) => [
+      label,
+      whole.format(n),
+      format(one),
+      format(other),
+      n ? `${format(difference)} [${format(lower)}, ${format(upper)}]` : "–",
+    ],
+  );
   byId("comparison-content").append(
     wideTable(`Rows, of ${whole.format(count)}`, ["", "rows", "share"], counts),
-    wideTable("Means over the rows found by both", ["", "rows", first, second,
-      `${second} − ${first}, with its 95 % interval`], differences),
-    element("p", { class: "hint" }, "A difference is real, as far as these rows go, where its interval doesn't hold 0. Rows that only one run found are in none of these means."));
+    wideTable(
+      "Means over the rows found by both",
+      ["", "rows", first, second, `${second} − ${first}, with its 95 % interval`],
+      differences,
+    ),
+    element(
+      "p",
+      { class: "hint" },
+      "A difference is real, as far as these rows go, where its interval doesn't hold 0. Rows " +
+        "that only one run found are in none of these means.",
+    ),
+  );
 }
 
 function showSettings() {
   const versions = Object.entries(payload.versions);
-  byId("settings").append(wideTable("Settings and versions", ["name", "value"],
-    [...payload.settings, ...versions], { class: "settings" }));
+  byId("settings").append(
+    wideTable("Settings and versions", ["name", "value"], [...payload.settings, ...versions], {
+      class: "settings",
+    }),
+  );
 }

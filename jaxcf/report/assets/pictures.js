@@ -55,4 +55,6 @@ const figure = (canvas, caption) =>
   element("figure", {}, canvas, element("figcaption", {}, caption));
 
 const differenceLegend = () =>
-  `Difference: blue where the counterfactual is brighter, red where it is darker, white where nothing changed; full colour at a change of ${format(contents.reach)} or more, of a range of ${format(contents.high - contents.low)}.`;
+  "Difference: blue where the counterfactual is brighter, red where it is darker, white where " +
+  `nothing changed; full colour at a change of ${format(contents.reach)} or more, of a range of ` +
+  `${format(contents.high - contents.low)}.`;

@@ -1,6 +1,8 @@
 // How the search for a row went: its path as a strip, losses, prototype and nearest training rows.
 
-const NO_SEARCH = "How the search went was not kept for this row. `jaxcf explain --details N` keeps it for N rows: the path, the loss terms over the steps, the prototype and the nearest training rows.";
+const NO_SEARCH =
+  "How the search went was not kept for this row. `jaxcf explain --details N` keeps it for N " +
+  "rows: the path, the loss terms over the steps, the prototype and the nearest training rows.";
 
 async function pointsOf(name, place) {
   const kept = payload.searches[`${name}Present`]?.[place];
@@ -13,7 +15,9 @@ async function pointsOf(name, place) {
 async function pathPart(place, original) {
   const evaluations = payload.searches.evaluations?.[place] ?? [];
   const points = await pointsOf("path", place);
-  const steps = evaluations.map((evaluation, k) => [evaluation, points[k]]).filter(([, point]) => point);
+  const steps = evaluations
+    .map((evaluation, k) => [evaluation, points[k]])
+    .filter(([, point]) => point);
   if (!steps.length) return null;
   const title = element("h3", {}, "The way of the search");
   if (payload.kind === "picture") {
@@ -22,15 +26,32 @@ async function pathPart(place, original) {
       drawPicture(canvas, point);
       return figure(canvas, `step ${evaluation}`);
     });
-    return element("section", {}, title,
-      element("div", { class: "strip", tabindex: 0, role: "group", "aria-label": "The way of the search" }, figures));
+    return element(
+      "section",
+      {},
+      title,
+      element(
+        "div",
+        { class: "strip", tabindex: 0, role: "group", "aria-label": "The way of the search" },
+        figures,
+      ),
+    );
   }
   const moved = [...original.keys()].filter((feature) =>
-    steps.some(([, point]) => differs(original[feature], point[feature])));
-  const named = [["start", original], ...steps.slice(1).map(([evaluation, point]) => [`step ${evaluation}`, point])];
-  return element("section", {}, title, moved.length
-    ? featureTable("Features that moved during the search", named, moved)
-    : element("p", { class: "hint" }, "Nothing moved."));
+    steps.some(([, point]) => differs(original[feature], point[feature])),
+  );
+  const named = [
+    ["start", original],
+    ...steps.slice(1).map(([evaluation, point]) => [`step ${evaluation}`, point]),
+  ];
+  return element(
+    "section",
+    {},
+    title,
+    moved.length
+      ? featureTable("Features that moved during the search", named, moved)
+      : element("p", { class: "hint" }, "Nothing moved."),
+  );
 }
 
 async function lossPart(place) {
@@ -39,10 +60,17 @@ async function lossPart(place) {
   const values = await rowOf("searchLosses", place);
   const each = values.length / terms.length;
   const charts = terms.map((term, k) => lineChart(term, values.subarray(k * each, (k + 1) * each)));
-  return element("section", {},
+  return element(
+    "section",
+    {},
     element("h3", {}, "Loss terms over the steps"),
-    element("p", { class: "hint" }, "What the search made small, weighted as it was; each term on a scale of its own."),
-    element("div", { class: "charts" }, charts));
+    element(
+      "p",
+      { class: "hint" },
+      "What the search made small, weighted as it was; each term on a scale of its own.",
+    ),
+    element("div", { class: "charts" }, charts),
+  );
 }
 
 async function exemplarPart(place, row, counterfactual) {
@@ -56,25 +84,59 @@ async function exemplarPart(place, row, counterfactual) {
   });
   if (!named.length) return null;
   const title = element("h3", {}, "Prototype and nearest training rows");
-  const hint = element("p", { class: "hint" },
-    "The prototype is what the search was drawn towards; the training rows are real ones of the new class, nearest to the counterfactual first.");
+  const hint = element(
+    "p",
+    { class: "hint" },
+    "The prototype is what the search was drawn towards; the training rows are real ones of the " +
+      "new class, nearest to the counterfactual first.",
+  );
   if (payload.kind !== "picture") {
-    return element("section", {}, title, hint,
-      featureTable("Beside the counterfactual", [["counterfactual", counterfactual], ...named]));
+    return element(
+      "section",
+      {},
+      title,
+      hint,
+      featureTable("Beside the counterfactual", [["counterfactual", counterfactual], ...named]),
+    );
   }
   const figures = named.map(([caption, bytes]) => {
     const canvas = canvasOf(caption);
     drawPicture(canvas, bytes);
     return figure(canvas, caption);
   });
-  return element("section", {}, title, hint, element("div", { class: "strip", tabindex: 0, role: "group", "aria-label": "Prototype and nearest training rows" }, figures));
+  return element(
+    "section",
+    {},
+    title,
+    hint,
+    element(
+      "div",
+      {
+        class: "strip",
+        tabindex: 0,
+        role: "group",
+        "aria-label": "Prototype and nearest training rows",
+      },
+      figures,
+    ),
+  );
 }
 
 async function searchParts(row, original, counterfactual) {
   if (!detailed.has(row)) {
-    return [element("section", {}, element("h3", {}, "The search"),
-      element("p", { class: "hint" }, NO_SEARCH))];
+    return [
+      element(
+        "section",
+        {},
+        element("h3", {}, "The search"),
+        element("p", { class: "hint" }, NO_SEARCH),
+      ),
+    ];
   }
   const place = detailed.get(row);
-  return Promise.all([pathPart(place, original), lossPart(place), exemplarPart(place, row, counterfactual)]);
+  return Promise.all([
+    pathPart(place, original),
+    lossPart(place),
+    exemplarPart(place, row, counterfactual),
+  ]);
 }

@@ -3,7 +3,8 @@
 function prepareTheme() {
   const button = byId("theme");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
+  const isDark = () =>
+    (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
   const mark = () => {
     button.textContent = isDark() ? "Light colours" : "Dark colours";
   };
@@ -29,7 +30,10 @@ showControls();
 prepareInstance();
 if (payload.kind === "picture") byId("legend").textContent = differenceLegend();
 if (contents.givenWidth > contents.width) {
-  byId("legend").append(` The pictures, of ${contents.givenWidth} × ${contents.givenHeight} pixels, are shown smaller, with ${contents.width} × ${contents.height}.`);
+  byId("legend").append(
+    ` The pictures, of ${contents.givenWidth} × ${contents.givenHeight} pixels, are shown ` +
+      `smaller, with ${contents.width} × ${contents.height}.`,
+  );
 }
 watchers.push(showHistograms, markCells, markControls, showCards);
 refresh();

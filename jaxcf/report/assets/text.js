@@ -65,8 +65,7 @@ function quantile(sorted, share) {
 }
 
 function table(caption, heads, rows, attributes = {}) {
-  const head = heads.map((text) =>
-    text ? element("th", { scope: "col" }, text) : element("td"));
+  const head = heads.map((text) => (text ? element("th", { scope: "col" }, text) : element("td")));
   const body = rows.map(([first, ...cells]) =>
     element(
       "tr",
@@ -86,8 +85,11 @@ function table(caption, heads, rows, attributes = {}) {
 
 // A table that scrolls by itself where it is wider than the page; by keyboard too.
 function wideTable(caption, heads, rows, attributes = {}) {
-  return element("div", { class: "wide", tabindex: 0, role: "group", "aria-label": caption },
-    table(caption, heads, rows, attributes));
+  return element(
+    "div",
+    { class: "wide", tabindex: 0, role: "group", "aria-label": caption },
+    table(caption, heads, rows, attributes),
+  );
 }
 
 function help(text) {

@@ -204,6 +204,11 @@ TABLES: dict[str, Table] = {
     **_table2("all"),
     **_table2("all-report"),
     "judges": Table("mnist/table2-all", {"name": "judge", "accuracy": "accuracy"}, _judges),
+    "paper_preset": Table(
+        "mnist/paper_preset",
+        {"objective": "", "found": "found", "n": "of", "elastic_net": "elastic net"},
+        intervals=True,
+    ),
     "prototypes": Table(
         "mnist/prototypes", {"kind": "kind", "k": "K"} | _COST | _WORTH, _counterfactuals
     ),

@@ -204,8 +204,9 @@ def _search_again(
         ),
         grid=feasible.grid,
     )
+    # As many lanes as the first search had in a group of few rows, for what is known of these.
     most = max(1, _MOST_MEMORY // (length * x[0].nbytes))
-    lanes = min(len(rows), most)
+    lanes = min(1 << (len(rows) - 1).bit_length(), most)
     options = EngineOptions(
         lanes=lanes, lanes_per_group=lanes, devices=explainer.options.engine.devices
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,10 +120,12 @@ def run_outcome(
     """What a run gives, once it is written to a folder."""
     files = sorted(file.name for file in out.iterdir())
     kept = ("interrupted: what was finished is kept",) if status == EXIT_INTERRUPTED else ()
+    written = f"written to {out}/: {', '.join(files)}"
+    onwards = f"`jaxcf report {shlex.quote(str(out))}` makes a page of it"
     return Outcome(
         {**summary, "out": str(out), "files": files},
         {title: rows},
-        (*kept, f"written to {out}/: {', '.join(files)}"),
+        (*kept, written, onwards),
         status,
     )
 

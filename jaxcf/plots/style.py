@@ -205,6 +205,6 @@ def is_image(shape: tuple[int, ...]) -> bool:
 def tidy(axis: "Axes") -> None:
     """Small ticks, no frame where nothing is read off, faint lines behind the data."""
     axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(which="both", labelsize=8)
     axis.grid(alpha=0.25, linewidth=0.6)
     axis.set_axisbelow(True)

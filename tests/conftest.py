@@ -17,3 +17,10 @@ def without_type_checks():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_let_go():
+    """Every compiled program holds memory maps, and Linux kills a process with 65,530 of them."""
+    yield
+    jax.clear_caches()

@@ -132,18 +132,7 @@ def search_losses(
         # Else a curve would drop out of the picture where its term is 0.
         terms = np.where(terms > 0, terms, np.nan)
     for place, name in enumerate(names):
-        chosen = look(place)
-        ax.plot(
-            updates,
-            terms[:, place],
-            color=chosen.colour,
-            linestyle=chosen.line,
-            marker=chosen.marker,
-            markersize=4,
-            markevery=_some(len(updates), place),
-            linewidth=1.5,
-            label=name,
-        )
+        _draw_curve(ax, terms[:, place], place, name)
     ax.set_xlabel("update", fontsize=9)
     ax.set_ylabel("weighted loss", fontsize=9)
     if log:
@@ -167,6 +156,22 @@ def _heading(explanations: "Explanations", row: int, class_names: Sequence[str] 
     found = "found " if explanations.found[row] else ""
     steps = int(explanations.steps[row])
     return f"{became}, {found}after {steps} update{'' if steps == 1 else 's'}"
+
+
+def _draw_curve(ax: "Axes", values: np.ndarray, place: int, name: str) -> None:
+    """One value per update, in the look of its place among the curves."""
+    chosen = look(place)
+    ax.plot(
+        np.arange(len(values)),
+        values,
+        color=chosen.colour,
+        linestyle=chosen.line,
+        marker=chosen.marker,
+        markersize=4,
+        markevery=_some(len(values), place),
+        linewidth=1.5,
+        label=name,
+    )
 
 
 def _some(count: int, place: int) -> tuple[int, int]:
@@ -209,18 +214,7 @@ def _curves(
     order = order[: max(np.count_nonzero(moved), 1)]
     updates = np.arange(len(change))
     for place, feature in enumerate(order[:_MOST_FEATURES]):
-        chosen = look(place)
-        ax.plot(
-            updates,
-            change[:, feature],
-            color=chosen.colour,
-            linestyle=chosen.line,
-            marker=chosen.marker,
-            markersize=4,
-            markevery=_some(len(updates), place),
-            linewidth=1.5,
-            label=names[feature],
-        )
+        _draw_curve(ax, change[:, feature], place, names[feature])
     others = order[_MOST_FEATURES:]
     if len(others):
         lines = ax.plot(updates, change[:, others], color=QUIET, linewidth=0.7, zorder=1)

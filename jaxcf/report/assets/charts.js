@@ -65,17 +65,23 @@ function histogram(label, explanation, values) {
     drawn("text", { x: left, y: height - 4 }, format(low)),
     drawn("text", { x: width - right, y: height - 4, "text-anchor": "end" }, format(high)),
   );
+  const table = asTable(
+    label,
+    [label, "rows"],
+    counts.map((number, bar) => [ends(bar), whole.format(number)]),
+  );
+  return chart(heading, picture, words, table);
+}
+
+// A picture with what it says in words, and its numbers.
+function chart(heading, picture, words, table) {
   return element(
     "div",
     { class: "chart" },
     heading,
     picture,
     element("p", { class: "hint" }, words),
-    asTable(
-      label,
-      [label, "rows"],
-      counts.map((number, bar) => [ends(bar), whole.format(number)]),
-    ),
+    table,
   );
 }
 
@@ -120,18 +126,12 @@ function lineChart(label, values) {
     drawn("text", { x: width - right, y: height - 4, "text-anchor": "end" }, format(last)),
     drawn("text", { x: left, y: top + 8 }, format(high)),
   );
-  return element(
-    "div",
-    { class: "chart" },
-    heading,
-    picture,
-    element("p", { class: "hint" }, words),
-    asTable(
-      label,
-      ["step", label],
-      reached.map((place) => [format(place), format(values[place])]),
-    ),
+  const table = asTable(
+    label,
+    ["step", label],
+    reached.map((place) => [format(place), format(values[place])]),
   );
+  return chart(heading, picture, words, table);
 }
 
 // Shares as bars with their numbers beside them; the list is its own text alternative.

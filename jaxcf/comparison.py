@@ -144,9 +144,8 @@ def _differences(
     first: EitherExplanations, second: EitherExplanations, both: np.ndarray
 ) -> dict[str, PairedDifference]:
     one, other = row_measures(first), row_measures(second)
-    weights = core_of(first).settings.get("objective", {}).get("weights", {})
     other["elastic_net"] = metrics.elastic_net(
-        core_of(second).perturbation, weights.get("l1", 0.1)
+        core_of(second).perturbation, core_of(first).l1_weight
     ).astype(np.float64)
     left_out = set(_NOT_COMPARED)
     if not np.array_equal(core_of(first).original, core_of(second).original, equal_nan=True):

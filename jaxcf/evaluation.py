@@ -164,11 +164,10 @@ def evaluate(
         NOISE: as_long_noise(chosen, seed),
         REAL: real_targets(chosen, real, control, seed),
     }
-    beta = explanations.settings.get("objective", {}).get("weights", {}).get("l1", 0.1)
     values, frechet = {}, {}
     reference_features = map_blocks(judges[0].features, real.x_test[reference])
     for subject, images in subjects.items():
-        values[subject] = _distances(images - chosen.original, beta) | _decisions(
+        values[subject] = _distances(images - chosen.original, explanations.l1_weight) | _decisions(
             images, chosen, predict, judges
         )
         for name, networks in autoencoders.items():

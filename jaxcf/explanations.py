@@ -110,9 +110,13 @@ class Explanations:
 
     @property
     def elastic_net(self) -> Float[np.ndarray, " n"]:
-        """The sum beta |d|_1 + |d|_2^2, with the objective's own beta (0.1 where it has none)."""
-        weights = self.settings.get("objective", {}).get("weights", {})
-        return metrics.elastic_net(self.perturbation, weights.get("l1", 0.1))
+        """The sum beta |d|_1 + |d|_2^2, with `l1_weight` for beta."""
+        return metrics.elastic_net(self.perturbation, self.l1_weight)
+
+    @property
+    def l1_weight(self) -> float:
+        """The objective's beta; 0.1 where it has none."""
+        return self.settings.get("objective", {}).get("weights", {}).get("l1", 0.1)
 
     def __getitem__(self, rows: Any) -> "Explanations":
         """The chosen rows, as explanations: a mask, a slice, row numbers or one row number.

@@ -163,9 +163,7 @@ def _measure_jaxcf(
         result = fitted.explain(some)
         seconds.append(time.perf_counter() - began)
     scores = score(task, scorer, result.values)
-    return _record(
-        task, label, count, scores, np.median(seconds), first.explanations.seconds["compile"]
-    )
+    return _record(task, label, count, scores, np.median(seconds), first.core.seconds["compile"])
 
 
 def _measure_alibi(

@@ -28,7 +28,7 @@ from jaxcf import (
     SearchOptions,
     data,
 )
-from jaxcf.estimators import Gradient
+from jaxcf.predictors.jacobians import Gradient
 
 _MODELS = {
     "logistic": lambda: LogisticRegression(max_iter=1000),

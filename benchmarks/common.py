@@ -4,7 +4,6 @@ import argparse
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxcf import Explanations, FittedExplainer, SearchOptions, models, plots, storage
+from jaxcf import Explanations, models, plots
 from jaxcf.objective import PREDICTION
+from jaxcf.utils import storage
 from jaxcf.version import __version__
 
 if TYPE_CHECKING:
@@ -68,11 +68,6 @@ def quickly(options: argparse.Namespace, **smaller: Any) -> argparse.Namespace:
         return options
     small = {"data": "digits", "weights": None} | smaller
     return argparse.Namespace(**(vars(options) | small))
-
-
-def with_search(fitted: FittedExplainer, search: SearchOptions) -> FittedExplainer:
-    """The same explainer, its prototypes included, with another search."""
-    return replace(fitted, options=replace(fitted.options, search=search))
 
 
 def mean_over(rows: np.ndarray, values: np.ndarray) -> float | None:

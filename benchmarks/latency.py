@@ -24,10 +24,9 @@ import jax
 import numpy as np
 
 from benchmarks import common
-from benchmarks.limit import occupied_lanes
-from jaxcf import Explainer, FittedExplainer, data, lanes, search
-from jaxcf.lanes import Inputs, Problem
-from jaxcf.objective import traced
+from benchmarks.limit import occupied_lanes, static_and_traced
+from jaxcf import Explainer, FittedExplainer, data
+from jaxcf.search import lanes
 
 
 def main() -> None:
@@ -60,15 +59,12 @@ def _options() -> argparse.Namespace:
 
 def one_row(fitted: FittedExplainer, x: np.ndarray) -> dict[str, Any]:
     """The medians over single rows of the whole call, its search, and the bare loop."""
-    rule, limits = search.split_options(fitted.options.search, fitted.objective)
-    params = fitted.options.params
-    problem = Problem(fitted.models, rule)
-    inputs = Inputs(params, traced(fitted.objective), limits)
+    static, traced = static_and_traced(fitted)
 
     def bare(row: np.ndarray, evaluations: int) -> float:
         lane = jax.block_until_ready(occupied_lanes(fitted, row))
         began = time.perf_counter()
-        jax.block_until_ready(lanes.advance(problem, inputs, lane, evaluations))
+        jax.block_until_ready(lanes.advance(static, traced, lane, evaluations))
         return time.perf_counter() - began
 
     fitted.explain(x[:1])

@@ -26,11 +26,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxcf import Explainer, FittedExplainer, data, lanes, presets, search, storage
-from jaxcf.descriptions import describe_rows
-from jaxcf.lanes import Inputs, Lanes, Problem
-from jaxcf.models import layers
-from jaxcf.objective import Instance, traced
+from jaxcf import Explainer, FittedExplainer, data, presets
+from jaxcf.models.networks import layers
+from jaxcf.objective import Instance, in_float32
+from jaxcf.predictors.inference import predict_and_encode_batch
+from jaxcf.search import lanes, step
+from jaxcf.search.lanes import Lanes, Static, Traced
+from jaxcf.search.options import split_options
+from jaxcf.utils import storage
 
 STEPS = 8
 REPEATS = 7
@@ -114,17 +117,25 @@ def median_seconds(function: Callable[[], Any]) -> float:
 
 def occupied_lanes(fitted: FittedExplainer, x: np.ndarray) -> Lanes:
     """One running search per row, as the engine starts them."""
-    described = describe_rows(fitted.models)(fitted.options.params, x)
+    described = predict_and_encode_batch(fitted.models, fitted.params, x)
     probabilities, encodings = (np.asarray(array) for array in described)
     original_class = probabilities.argmax(1).astype(np.int32)
     targets = np.arange(probabilities.shape[1]) != original_class[:, None]
     prototype = fitted.prototypes.select(encodings, targets).prototype
-    lower, upper = np.zeros_like(x), np.ones_like(x)
-    fixed: Any = (x, original_class, targets, prototype, lower, upper)
-    instances = Instance(*fixed)
-    rule, limits = search.split_options(fitted.options.search, fitted.objective)
-    start = partial(search.init, rule, limits, len(fitted.objective.term_names))
+    bounds = np.zeros_like(x), np.ones_like(x), None
+    instances = Instance.of_rows(x, original_class, targets, prototype, bounds)
+    options, traced_options = split_options(fitted.search, fitted.objective)
+    start = partial(step.init, options, traced_options, len(fitted.objective.term_names))
     return jax.tree.map(jnp.asarray, Lanes(instances, jax.vmap(start)(instances)))
+
+
+def static_and_traced(fitted: FittedExplainer, device_loop: bool = True) -> tuple[Static, Traced]:
+    """What `lanes.advance` takes beside the lanes, as the engine gives it."""
+    options, traced_options = split_options(fitted.search, fitted.objective)
+    return (
+        Static(fitted.models, options, device_loop=device_loop),
+        Traced(fitted.params, in_float32(fitted.objective), traced_options),
+    )
 
 
 def lane_step_cost(
@@ -132,24 +143,19 @@ def lane_step_cost(
 ) -> dict[str, Any]:
     """The wall time of a step of a lane while so many threads each advance a group of lanes."""
     # Lanes that have ended cost as much as others, but none should end while this is measured.
-    endless = replace(fitted.options.search, stop="budget", max_steps=10**6)
-    fitted = common.with_search(fitted, endless)
-    rule, limits = search.split_options(endless, fitted.objective)
-    params = fitted.options.params
-    in_loop = not lanes.slow_in_a_loop(fitted.models, params, x_test[:size])
-    problem = Problem(fitted.models, rule, device_loop=in_loop)
-    inputs = Inputs(params, traced(fitted.objective), limits)
+    endless = replace(fitted.search, stop="budget", max_steps=10**6)
+    fitted = fitted.with_options(search=endless)
+    in_loop = not lanes.slow_in_a_loop(fitted.models, fitted.params, x_test[:size])
+    static, traced = static_and_traced(fitted, in_loop)
     groups = [occupied_lanes(fitted, x_test[i * size : (i + 1) * size]) for i in range(threads)]
 
     def advance(group: Lanes) -> Lanes:
         for _ in range(1 if in_loop else STEPS):
-            group = lanes.advance(problem, inputs, group, STEPS if in_loop else 1)
+            group = lanes.advance(static, traced, group, STEPS if in_loop else 1)
         return jax.block_until_ready(group)
 
-    one_step = jax.jit(
-        partial(lanes.advance, replace(problem, device_loop=False)), static_argnums=2
-    )
-    analysis = one_step.lower(inputs, groups[0], 1).compile().cost_analysis() or {}
+    one_step = jax.jit(partial(lanes.advance, replace(static, device_loop=False)), static_argnums=2)
+    analysis = one_step.lower(traced, groups[0], 1).compile().cost_analysis() or {}
     began = time.perf_counter()
     groups = [advance(group) for group in groups]
     compile_seconds = time.perf_counter() - began
@@ -180,7 +186,7 @@ def _per_lane(analysis: dict[str, float], what: str, size: int) -> float | None:
 
 def forward_flops(fitted: FittedExplainer) -> float:
     """The arithmetic of one instance's way through all networks, as stock layers would do it."""
-    models, params, size = fitted.models, fitted.options.params, 8
+    models, params, size = fitted.models, fitted.params, 8
     batch = jax.ShapeDtypeStruct((size, *fitted.shape), jnp.float32)
 
     def outputs(params: Any, x: jax.Array) -> Any:

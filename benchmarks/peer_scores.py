@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks import common
 from jaxcf import Explanations, FittedExplainer, metrics
-from jaxcf.blocks import map_blocks
-from jaxcf.descriptions import describe_results
 from jaxcf.models import ModelSet
-from jaxcf.objective import Instance, traced
+from jaxcf.objective import Instance, in_float32
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.inference import predict_and_measure
 
 EQUAL = 1.01
 """A mean that is one percent larger counts as equal: rounding alone moves it by as much."""
@@ -78,16 +77,18 @@ def score(
     n, classes = len(counterfactual), explanations.original_class
     counterfactual = counterfactual.astype(np.float32)
     targets = np.arange(fitted.num_classes) != classes[:, None]
-    bounds = (np.zeros_like(counterfactual), np.ones_like(counterfactual))
-    fixed = explanations.original, classes, targets, explanations.prototype, *bounds
-    describe = partial(
-        describe_results, fitted.models, fitted.options.params, traced(fitted.objective)
+    bounds = np.zeros_like(counterfactual), np.ones_like(counterfactual), None
+    instances = Instance.of_rows(
+        explanations.original, classes, targets, explanations.prototype, bounds
     )
-    probabilities, terms = map_blocks(
-        lambda points, weight, *instance: describe(Instance(*instance), points, weight),
+    probabilities, terms = predict_and_measure(
+        fitted.models,
+        fitted.params,
+        in_float32(fitted.objective),
+        instances,
         counterfactual,
         np.full(n, PREDICTION_WEIGHT, np.float32),
-        *fixed,
+        Failures(),
     )
     new_class = probabilities.argmax(axis=1)
     valid = new_class != classes

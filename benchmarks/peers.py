@@ -68,8 +68,8 @@ class Jaxcf:
 
     def warm_up(self) -> None:
         """Compile: budgets are traced, so a search of one update leaves nothing to compile."""
-        short = replace(self.fitted.options.search, max_steps=1, weight_rounds=1)
-        first = common.with_search(self.fitted, short).explain(self.x)
+        short = replace(self.fitted.search, max_steps=1, weight_rounds=1)
+        first = self.fitted.with_options(search=short).explain(self.x)
         self.compile_seconds = first.seconds["compile"]
 
     def measure(self) -> float:
@@ -192,7 +192,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def jaxcf_runs(fitted: FittedExplainer, x: np.ndarray, options: argparse.Namespace) -> list[Jaxcf]:
     """All ways of calling jaxcf, on the first of the rows."""
     few, many = x[: options.n], x[: options.jaxcf_n]
-    report = replace(fitted.options.search, max_steps=options.max_steps)
+    report = replace(fitted.search, max_steps=options.max_steps)
     default = SearchOptions()
     if options.quick:
         default = replace(default, max_steps=options.max_steps)
@@ -200,10 +200,10 @@ def jaxcf_runs(fitted: FittedExplainer, x: np.ndarray, options: argparse.Namespa
     for name, search in (("report", report), ("default", default)):
         for rows in (few, many):
             label = f"jaxcf {name}, n = {len(rows)}"
-            runs.append(Jaxcf(label, common.with_search(fitted, search), rows))
+            runs.append(Jaxcf(label, fitted.with_options(search=search), rows))
     for budget in options.budgets:
         search = SearchOptions(stop="budget", max_steps=budget)
-        runs.append(Jaxcf(f"jaxcf budget {budget}", common.with_search(fitted, search), few))
+        runs.append(Jaxcf(f"jaxcf budget {budget}", fitted.with_options(search=search), few))
     return runs
 
 
@@ -211,7 +211,7 @@ def peers(fitted: FittedExplainer, options: argparse.Namespace) -> list[Peer]:
     """The other systems, with the weights of jaxcf's own objective."""
     objective = fitted.objective
     shared = {
-        "c": float(fitted.options.search.prediction_weight),
+        "c": float(fitted.search.prediction_weight),
         "kappa": float(objective.margin),
         "beta": float(objective.l1_weight),
         "gamma": float(objective.reconstruction_weight),

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import common
 from jaxcf import Explainer, data, presets, report
-from jaxcf.run_folder import read_run
+from jaxcf.cli.run_folder import read_run
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FIRST_PICTURE = """

@@ -24,13 +24,7 @@ import jax
 import numpy as np
 
 from benchmarks import common
-from jaxcf import (
-    EngineOptions,
-    Explainer,
-    data,
-    metrics,
-    presets,
-)
+from jaxcf import EngineOptions, Explainer, data, metrics, presets
 
 NOISE = 0.02
 BATCH = 1000

@@ -95,7 +95,7 @@ def objective_curve(
         weight_growth=1.0,
         record_history=True,
     )
-    history = common.with_search(fitted, search).explain(x).history
+    history = fitted.with_options(search=search).explain(x).history
     values = np.sum(list(history.values()), axis=0)
     # A rule that diverges keeps the best that it had.
     return np.fmin.accumulate(np.where(np.isfinite(values), values, np.inf), axis=1).mean(axis=0)
@@ -112,7 +112,7 @@ def first_flip(
     search = SearchOptions(
         solver=rule, stop="first_flip", max_steps=min(500, options.max_steps), weight_growth=growth
     )
-    ready = common.with_search(fitted, search)
+    ready = fitted.with_options(search=search)
     compile_seconds = ready.explain(x).seconds["compile"]
     explanations = ready.explain(x)
     found, summary = explanations.found, explanations.summary()

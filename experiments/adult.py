@@ -39,7 +39,8 @@ import numpy as np
 from benchmarks.common import print_table
 from experiments import adult_table, common, measuring, tables
 from experiments.adult_table import EDUCATION
-from jaxcf import BlackBox, CentralDifferences, Refinement, SearchOptions, metrics, plots
+from experiments.plots import category_lines, changed_columns
+from jaxcf import BlackBox, CentralDifferences, Refinement, SearchOptions, metrics
 from jaxcf.tabular import Categorical, Rule, Schema, TableExplainer, TableExplanations
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.classifiers import TableClassifier, train_table_classifier
@@ -119,7 +120,7 @@ class Experiment:
             name,
             self.summary,
             instances=tables.stack(self.instances),
-            figure=plots.changed_columns({setting: self.shares[setting] for setting in drawn}),
+            figure=changed_columns({setting: self.shares[setting] for setting in drawn}),
             changed_share=self.shares,
             moved=self.moved,
             **extra,
@@ -208,7 +209,7 @@ class Experiment:
             after = explanations.counterfactual
             seconds.append(time.perf_counter() - began)
             processor.append(time.process_time() - busy)
-        found, core = explanations.found, explanations.explanations
+        found, core = explanations.found, explanations.core
         schema = fitted.coding.schema
         old, new = (
             {column: entries[found] for column, entries in table.items()} for table in (rows, after)
@@ -256,7 +257,7 @@ class Experiment:
             schema.encode(one) for one in (explanations.values, explanations.original_values)
         )
         chosen = np.flatnonzero(found)[: self.options.measured]
-        new = explanations.explanations.counterfactual_class[chosen]
+        new = explanations.core.counterfactual_class[chosen]
         values = {
             "changed": explanations.changed.sum(axis=1).astype(np.float64),
             "l1": metrics.l1((x - before) * _shares_of_one(schema)),
@@ -303,7 +304,7 @@ class Experiment:
                 for method, order in orders.items()
                 for category, number in order
             ],
-            figure=plots.category_lines(orders, title="categories of education"),
+            figure=category_lines(orders, title="categories of education"),
             rank_correlation={
                 method: _rank_correlation(order, self.adult.education)
                 for method, order in orders.items()

@@ -27,11 +27,13 @@ import numpy as np
 
 from benchmarks.common import print_table
 from experiments import common, measuring, tables
-from jaxcf import Explainer, Explanations, KDTree, Refinement, evaluation, metrics, plots
+from experiments.plots import changed_columns, distributions
+from jaxcf import Explainer, Explanations, KDTree, Refinement, metrics
 from jaxcf.data import Dataset
-from jaxcf.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED, RealImages
-from jaxcf.metrics.interpretability_scores import EPS
+from jaxcf.metrics.interpretability import EPS
 from jaxcf.models import ModelSet
+from jaxcf.results import evaluation
+from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED, RealImages
 
 OBJECTIVES = "ABCD"
 _SHOWN = ("validity", "steps", "changed", "l1 spans", "im1", "im2", "oracle", "train distance")
@@ -81,14 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "stop": "first_flip",
     }
     instances = tables.stack(parts)
-    figure = plots.distributions(panels)
+    figure = distributions(panels)
     common.write(options, "objectives", summary, instances=instances, figure=figure, **described)
     sparse = {name: one for name, one in shares.items() if "sparse" in name}
     common.write(
         options,
         "columns",
         [{"setting": name} | one for name, one in shares.items()],
-        figure=plots.changed_columns(sparse, title="after the sparsity pass"),
+        figure=changed_columns(sparse, title="after the sparsity pass"),
     )
     _print(summary)
 

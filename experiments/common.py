@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.common import machine, save_figure
-from jaxcf import data, models, storage
+from jaxcf import data, models
+from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
-from jaxcf.evaluation import RealImages
 from jaxcf.metrics import Interval
 from jaxcf.models import Judge, ModelSet
-from jaxcf.terminal import Terminal
+from jaxcf.results.evaluation import RealImages
+from jaxcf.utils import storage
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.common import with_search
-from jaxcf import Explainer, Explanations, FittedExplainer, presets, storage
+from jaxcf import Explainer, Explanations, FittedExplainer, presets
 from jaxcf.data import Dataset
 from jaxcf.models import ModelSet
 
@@ -46,10 +45,9 @@ def under(
         The explainer.
     """
     settings = presets.named(preset, letter)
-    objective = settings["objective"]
-    searching = with_search(fitted, replace(settings["search"], **search))
-    options = replace(searching.options, objective=objective)
-    return replace(searching, options=options, objective=objective)
+    return fitted.with_options(
+        objective=settings["objective"], search=replace(settings["search"], **search)
+    )
 
 
 def explain_or_load(
@@ -85,14 +83,10 @@ def explain_or_load(
     explanations = Explanations.load(path)
     few = slice(0, 100)
     probabilities = jax.nn.softmax(model_set.predict(x[few]))
-    kind = fitted.prototypes.kind
-    asked = {
-        "objective": fitted.objective.settings(),
-        "prototypes": {"kind": kind.name} | vars(kind),
-        "search": fitted.options.search.settings(),
-    }
     same = (
-        all(explanations.settings.get(key) == value for key, value in storage.plain(asked).items())
+        all(
+            explanations.settings.get(key) == value for key, value in fitted.method_settings.items()
+        )
         and np.array_equal(explanations.original, x)
         and np.allclose(explanations.original_probabilities[few], probabilities, atol=1e-4)
     )

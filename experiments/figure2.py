@@ -42,9 +42,13 @@ import numpy as np
 
 from experiments import common, explaining, latents, tables
 from experiments.latents import Described, Neighbourhood
-from jaxcf import FittedExplainer, KDTree, KMeans, NearestMean, metrics, plots, prototypes
+from experiments.plots import curves_with_intervals
+from jaxcf import FittedExplainer, KDTree, KMeans, NearestMean, metrics, prototypes
 from jaxcf.data import Dataset
-from jaxcf.prototypes import FittedPrototypes, PrototypeKind
+from jaxcf.plots.latent import latent_space, project
+from jaxcf.plots.style import new_figure
+from jaxcf.prototypes.fitted import FittedPrototypes
+from jaxcf.prototypes.kinds import PrototypeKind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -170,14 +174,14 @@ def _figure(
         ),
     }
     common.say(f"t-SNE of {count} encodings and the prototypes")
-    points, *projected = plots.project(
+    points, *projected = project(
         train.encodings[rows],
         *(one.points for one in marked.values()),
         method="tsne",
         seed=options.seed,
     ).points
 
-    figure = plots.new_figure(12.5, 4.6)
+    figure = new_figure(12.5, 4.6)
     axes = figure.subplots(1, 3, width_ratios=(4.4, 4.4, 3.4))
     titles = {
         "nearest": f"nearest mean, K = {SHOWN_K['nearest']}: those of {len(some.x)} test images",
@@ -185,7 +189,7 @@ def _figure(
     }
     for axis, (kind, one), where in zip(axes, marked.items(), projected, strict=False):
         by_class = {int(c): where[one.classes == c] for c in np.unique(one.classes)}
-        plots.latent_space(
+        latent_space(
             points, train.classes[rows], axis, prototypes=by_class, class_names=dataset.class_names
         )
         axis.set_title(titles[kind], fontsize=10)
@@ -193,7 +197,7 @@ def _figure(
         kind: [row["purity"] for row in summary if row["kind"] == kind]
         for kind in dict.fromkeys(row["kind"] for row in summary)
     }
-    plots.curves_with_intervals(
+    curves_with_intervals(
         options.numbers,
         series,
         axes[2],

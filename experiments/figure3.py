@@ -45,8 +45,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common, explaining, latents, tables
-from jaxcf import Explanations, FittedExplainer, metrics, plots, presets
+from experiments.plots import path_overlay
+from jaxcf import Explanations, FittedExplainer, metrics, presets
 from jaxcf.data import Dataset
+from jaxcf.plots.images import path_strip
+from jaxcf.plots.latent import latent_space
+from jaxcf.plots.style import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,7 +189,7 @@ def _shown(searched: Sequence[Searched], pair: tuple[int, int]) -> tuple[int, in
 def _figure(
     searched: Sequence[Searched], fitted: FittedExplainer, train: latents.Described
 ) -> "Figure":
-    figure = plots.new_figure(11.5, 2.25 * len(searched))
+    figure = new_figure(11.5, 2.25 * len(searched))
     parts = figure.subfigures(len(searched), 1, squeeze=False)
     for part, one in zip(parts[:, 0], searched, strict=True):
         place, row = _shown(searched, one.pair)
@@ -207,14 +211,14 @@ def _draw_strip(axis: "Axes", one: Searched, place: int, fitted: FittedExplainer
     last = int(explanation.steps[0])
     updates = np.unique(np.linspace(0, last, SHOWN_IMAGES).round().astype(int))
     decoded = fitted.models.reconstruction(
-        fitted.options.params,
+        fitted.params,
         jnp.asarray(explanation.original),
         jnp.asarray(explanation.prototype),
     )
     images = np.concatenate([explanation.path[0, updates], np.asarray(decoded)])
     names = {0: "original", last: f"update {last}"}
     labels = [names.get(update, str(update)) for update in updates.tolist()]
-    plots.path_strip(images, [*labels, "prototype,\ndecoded"], axis)
+    path_strip(images, [*labels, "prototype,\ndecoded"], axis)
 
 
 def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described) -> None:
@@ -228,8 +232,8 @@ def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described
     )
     plane = _plane(path[0], goal, train.encodings[near])
     points = (train.encodings[near] - path[0]) @ plane
-    plots.latent_space(points, train.classes[near], axis, keep_look=False, size=4)
-    plots.path_overlay((path - path[0]) @ plane, axis, goal=(goal - path[0]) @ plane)
+    latent_space(points, train.classes[near], axis, keep_look=False, size=4)
+    path_overlay((path - path[0]) @ plane, axis, goal=(goal - path[0]) @ plane)
     axis.set_xlabel("towards the prototype", fontsize=8)
     axis.legend(
         fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, labelspacing=1.1

@@ -41,11 +41,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from experiments import common, explaining, tables
-from jaxcf import Explanations, metrics, plots, presets
-from jaxcf.blocks import map_blocks
+from experiments.plots import objective_rows
+from jaxcf import Explanations, metrics, presets
 from jaxcf.data import Dataset
 from jaxcf.models import ModelSet
 from jaxcf.objective import NAMED_OBJECTIVES
+from jaxcf.plots.style import new_figure
+from jaxcf.utils.batching import map_batches
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,14 +115,14 @@ def _search(
         for letter in options.objectives:
             common.say(f"objective {letter}, {name} settings")
             explanations = explaining.under(fitted, preset, letter).explain(dataset.x_test)
-            images = map_blocks(model_set.reconstruct, explanations.counterfactual)
+            images = map_batches(model_set.reconstruct, explanations.counterfactual)
             searched[name, letter] = Searched(explanations, images)
     return searched
 
 
 def _measure(searched: Searched, model_set: ModelSet) -> dict[str, np.ndarray]:
     explanations = searched.explanations
-    original = map_blocks(model_set.reconstruct, explanations.original) - explanations.original
+    original = map_batches(model_set.reconstruct, explanations.original) - explanations.original
     left = searched.reconstruction - explanations.counterfactual
     found = explanations.found
     values = {
@@ -139,12 +141,12 @@ def _most_found(searched: Mapping[Key, Searched]) -> int:
 
 def _figure(searched: Mapping[Key, Searched], row: int) -> "Figure":
     letters = list(dict.fromkeys(letter for _, letter in searched))
-    figure = plots.new_figure(1.15 * len(letters) + 0.5, 5.4 * len(SETTINGS))
+    figure = new_figure(1.15 * len(letters) + 0.5, 5.4 * len(SETTINGS))
     parts = figure.subfigures(len(SETTINGS), 1, squeeze=False)
     for part, name in zip(parts[:, 0], SETTINGS, strict=True):
         ones = {letter: searched[name, letter] for letter in letters}
         part.suptitle(f"{name} settings", fontsize=11)
-        plots.objective_rows(
+        objective_rows(
             part,
             ones[letters[0]].explanations.original[row],
             {letter: one.explanations.counterfactual[row] for letter, one in ones.items()},

@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 
 from experiments import common, explaining, tables
-from jaxcf import Explanations, metrics, plots, presets
+from experiments.plots import loss_curves
+from jaxcf import Explanations, metrics, presets
 
 LOGARITHMIC = ("prototype", "reconstruction")
 """Terms that fall by a factor; the others begin at 0 or pass through it."""
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for letter, one in explained.items()
             for term in one.history
         ),
-        figure=plots.loss_curves(
+        figure=loss_curves(
             {letter: one.history for letter, one in explained.items()},
             example=example,
             log=LOGARITHMIC,

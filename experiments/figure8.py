@@ -52,12 +52,12 @@ from experiments import common, explaining
 from experiments.figure8_drawing import Example, draw
 from jaxcf import FittedExplainer, attributions, metrics
 from jaxcf.attributions import mask_pixels
-from jaxcf.blocks import map_blocks
 from jaxcf.data import Dataset
 from jaxcf.models import ModelFunction, ModelSet
 from jaxcf.models.model_set import CLASSIFIER
-from jaxcf.plots import representative_rows
-from jaxcf.status import Status
+from jaxcf.search.status import Status
+from jaxcf.utils.batching import map_batches
+from jaxcf.utils.selection import representative_rows
 
 SALIENCY, GRAD_CAM, INTEGRATED = "saliency", "Grad-CAM", "integrated gradients"
 RANDOM, RANDOM_INK, LEAST = "random pixels", "random non-zero pixels", "least by integrated gr."
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset = common.load_data(options)
     model_set = common.load_model_set(options, dataset)
     x = dataset.x_test
-    scores = map_blocks(model_set.predict, x)
+    scores = map_batches(model_set.predict, x)
     original_class = scores.argmax(axis=1)
     importance, completeness = _importance(options, model_set, x, scores)
     common.say(f"{dataset.name}: {len(x)} images, {len(METHODS)} ways to mask them")
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figure=draw(rows, METHODS, examples),
         accuracy=float((original_class == dataset.y_test).mean()),
         completeness_error=completeness,
-        search={"objective": "D"} | fitted.options.search.settings(),
+        search={"objective": "D"} | fitted.search.settings(),
     )
 
 
@@ -217,7 +217,7 @@ def _mask(
     for method in METHODS:
         for pixels in pixel_counts(x.shape[1] * x.shape[2]):
             masked = mask_pixels(x, importance[method], pixels)
-            masked_class = map_blocks(model_set.predict, masked).argmax(axis=1)
+            masked_class = map_batches(model_set.predict, masked).argmax(axis=1)
             flipped = order[(masked_class != original_class)[order]]
             rows = np.sort(flipped[: options.search_limit or None])
             changed = (masked != x).any(axis=3).sum(axis=(1, 2))

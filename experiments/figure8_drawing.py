@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxcf.plots import COLOURS, curves_with_intervals, new_figure
-from jaxcf.plots.style import DIFFERENCE, show_image, signed_change
+from experiments.plots import curves_with_intervals
+from jaxcf.plots.style import COLOURS, DIFFERENCE, new_figure, show_image, signed_change
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

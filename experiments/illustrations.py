@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.common import save_figure
 from experiments import common, explaining
-from jaxcf import Explainer, KDTree, KMeans, Objective, SearchOptions, plots, solvers
+from jaxcf import Explainer, KDTree, KMeans, Objective, SearchOptions, solvers
 from jaxcf.data import Dataset
 from jaxcf.models import ModelSet
-from jaxcf.plots.style import QUIET, show_image
+from jaxcf.plots.style import QUIET, look, new_figure, show_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def draw_idea(seed: int) -> "Figure":
     # From one end of the first class to the other.
     shown = x[decided == 0][np.argsort(x[decided == 0, 1])]
     shown = shown[np.linspace(0, len(shown) - 1, _SHOWN).round().astype(int)]
-    figure = plots.new_figure(9.2, 4.1)
+    figure = new_figure(9.2, 4.1)
     panels = {
         "without prototypes: where the decision changes": "A",
         "with prototypes: towards examples of the other class": "E",
@@ -109,11 +109,11 @@ def _draw_decision(axis: "Axes", predict: Predict, x: np.ndarray, classes: np.nd
     side = np.linspace(-0.08, 1.08, 120, dtype=np.float32)
     mesh = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     other = np.asarray(predict(mesh))[:, 1].reshape(len(side), len(side))
-    colours = [plots.look(label).colour for label in (0, 1)]
+    colours = [look(label).colour for label in (0, 1)]
     axis.contourf(side, side, other, levels=[0, 0.5, 1], colors=colours, alpha=0.13)
     axis.contour(side, side, other, levels=[0.5], colors=QUIET, linewidths=1)
     for label in (0, 1):
-        chosen = plots.look(label)
+        chosen = look(label)
         axis.scatter(
             *x[classes == label].T, s=9, color=chosen.colour, marker=chosen.marker, alpha=0.4, lw=0
         )
@@ -171,7 +171,7 @@ def draw_noise(model_set: ModelSet, dataset: Dataset) -> "Figure":
 
 def _draw_lines(lines: dict[str, tuple[np.ndarray, np.ndarray]]) -> "Figure":
     count = len(next(iter(lines.values()))[0])
-    figure = plots.new_figure(0.98 * count + 0.9, 1.22 * len(lines))
+    figure = new_figure(0.98 * count + 0.9, 1.22 * len(lines))
     axes = figure.subplots(len(lines), count, squeeze=False)
     for line, (name, (images, classes)) in zip(axes, lines.items(), strict=True):
         for axis, image, decided in zip(line, images, classes, strict=True):

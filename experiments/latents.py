@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcf import FittedExplainer
-from jaxcf.blocks import map_blocks
-from jaxcf.descriptions import describe_rows
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.inference import predict_and_encode
 
 NEIGHBOURS = 50
 """Training encodings around a prototype that say whose it is."""
@@ -33,9 +33,7 @@ class Surroundings(NamedTuple):
 
 def describe(fitted: FittedExplainer, x: np.ndarray) -> Described:
     """The class that the model gives each row of `x`, and its encoding, flat."""
-    described = describe_rows(fitted.models)
-    params = fitted.options.params
-    probabilities, encodings = map_blocks(lambda block: described(params, block), x)
+    probabilities, encodings = predict_and_encode(fitted.models, fitted.params, x, Failures())
     return Described(probabilities.argmax(axis=1), encodings.reshape(len(x), -1))
 
 

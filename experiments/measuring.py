@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import common, explaining
-from jaxcf import Explanations, FittedExplainer, evaluation, metrics
-from jaxcf.evaluation import COUNTERFACTUAL, SUBJECTS, Autoencoders, Evaluation
+from jaxcf import Explanations, FittedExplainer, metrics
 from jaxcf.metrics import Interval
 from jaxcf.models import ModelSet
+from jaxcf.results import evaluation
+from jaxcf.results.evaluation import COUNTERFACTUAL, SUBJECTS, Autoencoders, Evaluation
 
 STOCK, WIDE = "stock", "wide"
 """The two sets of class autoencoders: those of the model set, and those with a wider code."""

@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks.common import print_table
 from experiments import common, explaining, measuring, tables
 from experiments.measuring import Measured, Measurer
-from jaxcf import presets
-from jaxcf.evaluation import COUNTERFACTUAL
-from jaxcf.metrics.interpretability_scores import EPS
+from jaxcf import plots, presets
+from jaxcf.metrics.interpretability import EPS
+from jaxcf.results.evaluation import COUNTERFACTUAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,4 +110,4 @@ def _figure(
     letter = "D" if "D" in options.objectives else options.objectives[-1]
     explanations = measured["default", letter].explanations
     names = [str(label) for label in measurer.dataset.class_names]
-    return explanations.plot(num_columns=_SHOWN, class_names=names)
+    return plots.grid(explanations, num_instances=_SHOWN, class_names=names)

@@ -21,9 +21,11 @@ import numpy as np
 from benchmarks.common import print_table
 from experiments import common, explaining, measuring, tables
 from experiments.measuring import STOCK, WIDE, Measurer
-from jaxcf import plots, presets, prototypes
-from jaxcf.evaluation import COUNTERFACTUAL
-from jaxcf.metrics.interpretability_scores import EPS
+from experiments.plots import curves_with_intervals
+from jaxcf import presets, prototypes
+from jaxcf.metrics.interpretability import EPS
+from jaxcf.plots.style import new_figure
+from jaxcf.results.evaluation import COUNTERFACTUAL
 
 NUMBERS = (1, 3, 5, 10, 15, 50)
 if TYPE_CHECKING:
@@ -85,14 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _figure(summary: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> "Figure":
-    figure = plots.new_figure(9, 5.4)
+    figure = new_figure(9, 5.4)
     axes = figure.subplots(2, 3)
     for axis, (name, title) in zip(axes.flat, _DRAWN.items(), strict=True):
         series: dict[str, list[Any]] = {}
         for row in summary:
             if row["subject"] == COUNTERFACTUAL:
                 series.setdefault(row["kind"], []).append(row[name][:3])
-        plots.curves_with_intervals(numbers, series, axis, x_label="K", y_label=title, log_x=True)
+        curves_with_intervals(numbers, series, axis, x_label="K", y_label=title, log_x=True)
         axis.set_xticks(numbers, [str(k) for k in numbers])
         axis.minorticks_off()
         axis.get_legend().remove()

@@ -48,11 +48,12 @@ import numpy as np
 from benchmarks.common import print_table
 from experiments import claims, common, explaining, measuring, tables
 from experiments.measuring import STOCK, WIDE, Measured, Measurer
-from jaxcf import metrics, plots, presets
-from jaxcf.evaluation import COUNTERFACTUAL
-from jaxcf.metrics.interpretability_scores import EPS
+from experiments.plots import distributions
+from jaxcf import metrics, presets
+from jaxcf.metrics.interpretability import EPS
 from jaxcf.models import ModelSet
 from jaxcf.objective import NAMED_OBJECTIVES
+from jaxcf.results.evaluation import COUNTERFACTUAL
 
 PARTS = ("report", "default", "all", "all-report")
 MODEL_SETS = 3
@@ -200,7 +201,7 @@ def _figure(instances: dict[str, dict[str, np.ndarray]]) -> Any:
         for name, title in _PANELS.items()
         if all(name in table for table in instances.values())
     }
-    return plots.distributions(panels, log=[_PANELS["steps"]])
+    return distributions(panels, log=[_PANELS["steps"]])
 
 
 def _print(

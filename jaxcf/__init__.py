@@ -1,29 +1,32 @@
 """Counterfactual explanations guided by class prototypes, for a whole test set in one call."""
 
-from jaxcf import attributions, data, metrics, presets, prototypes, solvers
-from jaxcf.blackbox import BlackBox
+from jaxcf import attributions, data, metrics, prototypes, solvers
 from jaxcf.constraints import Constraints
-from jaxcf.details import Details
-from jaxcf.engine import EngineOptions
-from jaxcf.estimators import CentralDifferences, ExactJacobian, RandomDirections
-from jaxcf.explainer import Explainer
-from jaxcf.explanations import Explanations
-from jaxcf.fitted_explainer import FittedExplainer
+from jaxcf.explainers import presets
+from jaxcf.explainers.explainer import Explainer
+from jaxcf.explainers.fitted import FittedExplainer
+from jaxcf.explainers.progress import Progress, progress_bar
+from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.objective import Candidate, Objective
-from jaxcf.progress import progress_bar
+from jaxcf.predictors.blackbox import BlackBox
+from jaxcf.predictors.jacobians import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.prototypes import KDTree, KMeans, NearestMean
-from jaxcf.refinement import Refinement
-from jaxcf.run import ExplanationInterrupted, Progress
-from jaxcf.search import SearchOptions
-from jaxcf.status import Status
+from jaxcf.results.accessors import register_accessor
+from jaxcf.results.explanations import Explanations
+from jaxcf.results.traces import Traces
+from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.search.status import Status
 from jaxcf.version import __version__
+
+# By name: results know nothing of plots, and nobody who doesn't draw waits for them to be imported.
+register_accessor("plot", "jaxcf.plots.accessor:PlotAccessor")
 
 __all__ = [
     "BlackBox",
     "Candidate",
     "CentralDifferences",
     "Constraints",
-    "Details",
     "EngineOptions",
     "ExactJacobian",
     "Explainer",
@@ -39,6 +42,7 @@ __all__ = [
     "Refinement",
     "SearchOptions",
     "Status",
+    "Traces",
     "__version__",
     "attributions",
     "data",

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, Shaped
 
-from jaxcf.blocks import block_size, map_blocks
-from jaxcf.inputs import as_rows
-from jaxcf.model_functions import Model, ModelFunctions, abstract_call, check_models
+from jaxcf.predictors.functions import Model, ModelFunctions, abstract_call, check_models
+from jaxcf.utils.batching import batch_size, map_batches
+from jaxcf.utils.validation import as_rows
 
 Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]
 # Rows per block: on a CPU as many as its caches hold, which takes half the time of hundreds.
@@ -325,7 +325,7 @@ def _in_blocks(
     if not len(x):
         return np.zeros(_pixel_shape(x.shape), np.float32)
     most = _ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE
-    return map_blocks(function, x, *others, size=rows_at_once or block_size(len(x), most))
+    return map_batches(function, x, *others, size=rows_at_once or batch_size(len(x), most))
 
 
 # The two programs stand at module level and take the models as static arguments: a jax.jit made

@@ -75,24 +75,142 @@ class Instance(NamedTuple):
     upper: Float[Array, "*shape"]
     grid: Grid | None = None
 
+    @classmethod
+    def of_rows(
+        cls,
+        original: np.ndarray,
+        original_class: np.ndarray,
+        targets: np.ndarray,
+        prototype: np.ndarray,
+        bounds: tuple[Any, Any, Any],
+    ) -> "Instance":
+        """Several instances in one, each leaf with an axis of rows in front, as lanes take them.
+
+        Args:
+            original: `[n, *shape]`.
+            original_class: `[n]`.
+            targets: `[n, classes]`.
+            prototype: `[n, *latent]`.
+            bounds: lower and upper ends, `[n, *shape]` each, and the grid, if there is one.
+
+        Returns:
+            All n of them.
+        """
+        return cls(*cast(Any, (original, original_class, targets, prototype, *bounds)))
+
+    @classmethod
+    def shapes(
+        cls,
+        shape: tuple[int, ...],
+        latent_shape: tuple[int, ...],
+        num_classes: int,
+        num_levels: int | None = None,
+    ) -> "Instance":
+        """What one instance consists of, without values: shapes and types.
+
+        Args:
+            shape: `*shape`.
+            latent_shape: `*latent`.
+            num_classes: of the model.
+            num_levels: the most values a feature is held to; None where none is held to a grid.
+
+        Returns:
+            An instance of `jax.ShapeDtypeStruct`.
+        """
+        point = jax.ShapeDtypeStruct(shape, jnp.float32)
+        grid: Any = None
+        if num_levels is not None:
+            levels: Any = jax.ShapeDtypeStruct((*shape, num_levels), jnp.float32)
+            grid = Grid(*cast(Any, (point, point, levels)))
+        original_class = jax.ShapeDtypeStruct((), jnp.int32)
+        targets = jax.ShapeDtypeStruct((num_classes,), jnp.bool_)
+        prototype = jax.ShapeDtypeStruct(latent_shape, jnp.float32)
+        return cls(*cast(Any, (point, original_class, targets, prototype, point, point, grid)))
+
 
 class Candidate(NamedTuple):
-    """What a caller's own loss term is given, all of one instance.
+    """What a loss term is given, all of one instance.
 
     Attributes:
         instance: the row being explained.
         point: `[*shape]`, the current x.
         perturbation: `[*shape]`, d = x - x0.
         outputs: what the models say of the point.
+        margin: kappa in eq. 4.
+        confidence: the probability that the target class must exceed.
     """
 
     instance: Instance
     point: Float[Array, "*shape"]
     perturbation: Float[Array, "*shape"]
     outputs: Outputs
+    margin: Scalar = 0.0
+    confidence: Scalar = 0.0
 
 
 Term = Callable[[Candidate], Array]
+"""A loss term of ONE instance, not weighted: those of the paper are no other than a caller's."""
+
+
+def class_margin(
+    probabilities: Float[Array, " classes"],
+    targets: Bool[Array, " classes"],
+    confidence: Scalar = 0.0,
+) -> Float[Array, ""]:
+    """How far the decision is from a target class: negative once it is one.
+
+    The largest probability outside the targets, or the confidence asked for if that is more,
+    minus the largest inside. With every class but the original as target and no confidence this
+    is the difference in eq. 4.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> margin = class_margin(jnp.array([0.5, 0.3, 0.2]), jnp.array([False, True, True]))
+        >>> round(float(margin), 6)
+        0.2
+    """
+    outside = jnp.max(jnp.where(targets, -jnp.inf, probabilities))
+    outside = jnp.maximum(outside, confidence)
+    inside = jnp.max(jnp.where(targets, probabilities, -jnp.inf))
+    return outside - inside
+
+
+def _prediction(candidate: Candidate) -> Array:
+    """L_pred (eq. 4)."""
+    probabilities, targets = candidate.outputs.probabilities, candidate.instance.targets
+    lead = class_margin(probabilities, targets, candidate.confidence)
+    return jnp.maximum(lead, -jnp.asarray(candidate.margin))
+
+
+def _l1(candidate: Candidate) -> Array:
+    """L_1 (eq. 5)."""
+    return jnp.sum(jnp.abs(candidate.perturbation))
+
+
+def _l2(candidate: Candidate) -> Array:
+    """L_2 (eq. 5)."""
+    return jnp.sum(jnp.square(candidate.perturbation))
+
+
+def _reconstruction(candidate: Candidate) -> Array:
+    """L_AE without gamma (eq. 6)."""
+    residual = candidate.point - cast(Array, candidate.outputs.reconstruction)
+    return jnp.sum(jnp.square(residual))
+
+
+def _prototype(candidate: Candidate) -> Array:
+    """L_proto without theta (eq. 7)."""
+    offset = cast(Array, candidate.outputs.encoding) - candidate.instance.prototype
+    return jnp.sum(jnp.square(offset))
+
+
+_PAPER_TERMS: dict[str, Term] = {
+    PREDICTION: _prediction,
+    L1: _l1,
+    L2: _l2,
+    RECONSTRUCTION: _reconstruction,
+    PROTOTYPE: _prototype,
+}
 
 
 @jax.tree_util.register_dataclass
@@ -201,6 +319,11 @@ class Objective:
         """Whether any term looks at the reconstruction; extra terms may."""
         return RECONSTRUCTION in self.terms or bool(self.extra_terms)
 
+    @property
+    def needs_prediction_gradient(self) -> bool:
+        """Whether any term needs the gradient of the probabilities; extra terms may."""
+        return PREDICTION in self.terms or bool(self.extra_terms)
+
     def without(self, *names: str) -> "Objective":
         """The same objective with the named terms dropped; they aren't computed any more."""
         missing = [name for name in names if name not in self.term_names]
@@ -235,17 +358,35 @@ class Objective:
             extra_weights=(*self.extra_weights, weight),
         )
 
-    def settings(self) -> dict[str, Any]:
-        """The weights of the terms in use and the margin, as plain numbers for records."""
+    def weighted_terms(self, prediction_weight: Scalar) -> tuple[tuple[str, Term, Scalar], ...]:
+        """Name, function and weight of every term: the objective is their weighted sum.
+
+        Args:
+            prediction_weight: c in eq. 8, which belongs to the search.
+
+        Returns:
+            In the order of `term_names`.
+        """
         weights = {
+            PREDICTION: prediction_weight,
             L1: self.l1_weight,
             L2: self.l2_weight,
             RECONSTRUCTION: self.reconstruction_weight,
             PROTOTYPE: self.prototype_weight,
         }
-        used = {name: float(weights[name]) for name in self.terms if name in weights}
-        extra = zip(self.extra_terms, self.extra_weights, strict=True)
-        used |= {name: float(weight) for (name, _), weight in extra}
+        own = zip(self.extra_terms, self.extra_weights, strict=True)
+        return (
+            *((name, _PAPER_TERMS[name], weights[name]) for name in self.terms),
+            *((name, function, weight) for (name, function), weight in own),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """The weights of the terms in use and the margin, as plain numbers for records."""
+        used = {
+            name: float(weight)
+            for name, _, weight in self.weighted_terms(0.0)
+            if name != PREDICTION
+        }
         return {
             "terms": list(self.term_names),
             "weights": used,
@@ -254,35 +395,21 @@ class Objective:
         }
 
 
-def traced(objective: Objective) -> Objective:
+def as_objective(given: str | Objective) -> Objective:
+    """An objective, where its name may stand for it.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    return given if isinstance(given, Objective) else Objective.named(given)
+
+
+def in_float32(objective: Objective) -> Objective:
     """The same objective with float32 arrays as weights.
 
     Python and numpy numbers of any type then meet the same compiled programs.
     """
     return jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), objective)
-
-
-def class_margin(
-    probabilities: Float[Array, " classes"],
-    targets: Bool[Array, " classes"],
-    confidence: Scalar = 0.0,
-) -> Float[Array, ""]:
-    """How far the decision is from a target class: negative once it is one.
-
-    The largest probability outside the targets, or the confidence asked for if that is more,
-    minus the largest inside. With every class but the original as target and no confidence this
-    is the difference in eq. 4.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> margin = class_margin(jnp.array([0.5, 0.3, 0.2]), jnp.array([False, True, True]))
-        >>> round(float(margin), 6)
-        0.2
-    """
-    outside = jnp.max(jnp.where(targets, -jnp.inf, probabilities))
-    outside = jnp.maximum(outside, confidence)
-    inside = jnp.max(jnp.where(targets, probabilities, -jnp.inf))
-    return outside - inside
 
 
 def loss_terms(
@@ -306,24 +433,10 @@ def loss_terms(
     Returns:
         The weighted terms by name, in the order of `objective.term_names`.
     """
-    values: dict[str, Array] = {}
-    for term in objective.terms:
-        if term == PREDICTION:  # eq. 4
-            margin = class_margin(outputs.probabilities, instance.targets, objective.confidence)
-            values[term] = prediction_weight * jnp.maximum(margin, -jnp.asarray(objective.margin))
-        elif term == L1:  # eq. 5
-            values[term] = objective.l1_weight * jnp.sum(jnp.abs(perturbation))
-        elif term == L2:  # eq. 5
-            values[term] = objective.l2_weight * jnp.sum(jnp.square(perturbation))
-        elif term == RECONSTRUCTION:  # eq. 6
-            residual = point - cast(Array, outputs.reconstruction)
-            values[term] = objective.reconstruction_weight * jnp.sum(jnp.square(residual))
-        elif term == PROTOTYPE:  # eq. 7
-            offset = cast(Array, outputs.encoding) - instance.prototype
-            values[term] = objective.prototype_weight * jnp.sum(jnp.square(offset))
-    candidate = Candidate(instance, point, perturbation, outputs)
-    for (name, function), weight in zip(
-        objective.extra_terms, objective.extra_weights, strict=True
-    ):
-        values[name] = weight * function(candidate)
-    return values
+    candidate = Candidate(
+        instance, point, perturbation, outputs, objective.margin, objective.confidence
+    )
+    return {
+        name: weight * function(candidate)
+        for name, function, weight in objective.weighted_terms(prediction_weight)
+    }

@@ -22,9 +22,9 @@ from jaxcf import (
     Objective,
     SearchOptions,
     solvers,
-    storage,
 )
 from jaxcf.objective import NAMED_OBJECTIVES
+from jaxcf.utils import storage
 
 # --- comparing -----------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ def assert_joined_same(parts: list[Explanations], expected: Explanations) -> Non
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Static:
     """A model with data. The functions are made once, so that compiled programs are shared."""
 
     predict: Callable[[Any], Any]
@@ -141,7 +141,7 @@ LINEAR_BIAS = np.array([0.3, -0.3], np.float32)
 
 
 @lru_cache
-def linear() -> Problem:
+def linear() -> Static:
     """Two classes, softmax of linear scores; the encoder doubles, the autoencoder halves.
 
     Class 0 where 6 x_0 + x_1 + 0.6 > 0. The third feature means nothing.
@@ -149,7 +149,7 @@ def linear() -> Problem:
     rng = np.random.default_rng(0)
     x = rng.uniform(-0.9, 0.9, (46, 3)).astype(np.float32)
     weights, bias = jnp.asarray(LINEAR_WEIGHTS), jnp.asarray(LINEAR_BIAS)
-    return Problem(
+    return Static(
         predict=lambda x: jax.nn.softmax(x @ weights + bias[None]),
         encode=lambda x: 2.0 * x,
         reconstruct=lambda x: 0.5 * x,
@@ -165,7 +165,7 @@ IDLE_FEATURE = 4
 
 
 @lru_cache
-def mlp() -> Problem:
+def mlp() -> Static:
     """Three classes around three centres of four features, and a fifth that means nothing."""
     rng = np.random.default_rng(1)
     centres = np.array([[0.6, 0.2, -0.4, 0.1], [-0.5, 0.5, 0.1, -0.3], [0.0, -0.6, 0.4, 0.3]])
@@ -188,11 +188,11 @@ def mlp() -> Problem:
     def reconstruct(x: Any) -> Any:
         return jnp.concatenate([jnp.tanh(encode(x) @ back), x[:, 4:]], axis=1)
 
-    return Problem(predict, encode, reconstruct, x[6:], x[:6], 3)
+    return Static(predict, encode, reconstruct, x[6:], x[:6], 3)
 
 
 @lru_cache
-def conv() -> Problem:
+def conv() -> Static:
     """Images 8 x 8 x 1, a bright half: left, right or top. One convolution, jax.numpy only."""
     rng = np.random.default_rng(2)
     classes = np.arange(39) % 3
@@ -210,7 +210,7 @@ def conv() -> Problem:
     centres = np.stack([np.asarray(features(x[classes == i])).mean(0) for i in range(3)])
     scores = jnp.asarray((centres - centres.mean(0)).reshape(3, -1).T, jnp.float32)
 
-    return Problem(
+    return Static(
         predict=lambda x: jax.nn.softmax(features(x).reshape(len(x), -1) @ scores),
         encode=lambda x: features(x).mean(axis=3),
         reconstruct=lambda x: 0.9 * x,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxcf import Explanations, Status
-from jaxcf.details import Details
+from jaxcf.results.traces import Details
 from jaxcf.tabular import Categorical, Numeric, Schema, TableExplanations
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from helpers import assert_close, compilations, mlp, objective, search
 
-from jaxcf import Constraints, Refinement, Status, alternatives, batches, metrics
+from jaxcf import Constraints, Refinement, Status, metrics
+from jaxcf.explainers import batch as batches
+from jaxcf.prototypes import alternatives
 
 
 def test_each_class_gives_what_that_class_alone_gives():

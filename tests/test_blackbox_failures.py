@@ -27,8 +27,8 @@ from jaxcf import (
     ExplanationInterrupted,
     RandomDirections,
     Status,
-    lanes,
 )
+from jaxcf.search import lanes
 
 # --- failures ------------------------------------------------------------------------------
 

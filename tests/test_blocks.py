@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcf.blocks import block_size, map_blocks
+from jaxcf.utils.batching import batch_size, map_batches
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 7, 8, 512, 513, 1100])
 def test_blocks_give_what_one_call_gives(num_rows):
     x = np.arange(num_rows * 2, dtype=np.float32).reshape(num_rows, 2)
-    doubled, total = map_blocks(lambda x, y: (2 * x, (x + y).sum(axis=1)), x, x)
+    doubled, total = map_batches(lambda x, y: (2 * x, (x + y).sum(axis=1)), x, x)
     np.testing.assert_array_equal(doubled, 2 * x)
     np.testing.assert_array_equal(total, 2 * x.sum(axis=1))
 
@@ -24,7 +24,7 @@ def test_a_block_size_of_ones_own_is_kept_and_the_last_block_is_filled_up():
         return x
 
     x = np.arange(7)
-    np.testing.assert_array_equal(map_blocks(function, x, size=3), x)
+    np.testing.assert_array_equal(map_batches(function, x, size=3), x)
     assert sizes == [3, 3, 3]
 
 
@@ -37,6 +37,6 @@ def test_few_sizes_are_compiled():
         return jnp.sin(x)
 
     for num_rows in range(1, 70):
-        map_blocks(function, np.zeros(num_rows, np.float32))
+        map_batches(function, np.zeros(num_rows, np.float32))
     assert sorted(set(traces)) == sorted(traces) == [1, 2, 4, 8, 16, 32, 64, 128]
-    assert block_size(10**6) == 512
+    assert batch_size(10**6) == 512

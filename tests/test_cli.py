@@ -11,8 +11,10 @@ from helpers import assert_close, assert_same_answers
 from PIL import Image
 
 import jaxcf
-from jaxcf import Explanations, FittedExplainer, Status, cli, data, models, storage
-from jaxcf.run_folder import read_run
+from jaxcf import Explanations, FittedExplainer, Status, data, models
+from jaxcf.cli import main as cli
+from jaxcf.cli.run_folder import read_run
+from jaxcf.utils import storage
 
 SUMMARY_KEYS = {
     "n",

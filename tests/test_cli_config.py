@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxcf import Explanations, cli, storage
-from jaxcf.command_parts import Outcome
+from jaxcf import Explanations
+from jaxcf.cli import main as cli
+from jaxcf.cli.command import Outcome
+from jaxcf.utils import storage
 
 ARRAYS = ("counterfactual", "status", "probabilities", "steps", "prototype", "prediction_weight")
 

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from jaxcf import cli, storage
-from jaxcf.arguments import COMMANDS
-from jaxcf.command_parts import Outcome
+from jaxcf.cli import main as cli
+from jaxcf.cli.command import Outcome
+from jaxcf.cli.options import COMMANDS
+from jaxcf.utils import storage
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 from made_explanations import SCHEMA, images, made, table
 
 from jaxcf import Status
-from jaxcf.comparison import compare
 from jaxcf.metrics import mean_interval
+from jaxcf.results.comparison import compare
 from jaxcf.tabular import Numeric, Schema
 
 

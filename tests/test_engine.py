@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_same_answers, conv, linear, mlp, objective, search
 
-from jaxcf import EngineOptions, Status, engine
-from jaxcf.engine import _choose_layout
+from jaxcf import EngineOptions, Status
+from jaxcf.search import engine
+from jaxcf.search.engine import _choose_layout
 
 
 def many(count: int) -> np.ndarray:

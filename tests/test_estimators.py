@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcf import CentralDifferences, RandomDirections
-from jaxcf.estimators import Neighbours
+from jaxcf.predictors.jacobians import Neighbours
 
 
 def near(rows: int = 3, features: int = 5, *, epsilon: float = 0.125) -> Neighbours:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from jaxcf import Explainer, Status, data, evaluation, models
-from jaxcf.evaluation import Autoencoders, RealImages
+from jaxcf import Explainer, Status, data, models
+from jaxcf.results import evaluation
+from jaxcf.results.evaluation import Autoencoders, RealImages
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from helpers import (
     without,
 )
 
-from jaxcf import Explanations, Objective, SearchOptions, Status, solvers, storage
+from jaxcf import Explanations, Objective, SearchOptions, Status, solvers
+from jaxcf.utils import storage
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcf import Candidate, Objective
-from jaxcf.model_functions import ModelFunctions
 from jaxcf.objective import TERMS, Instance, Outputs, class_margin, loss_terms
+from jaxcf.predictors.functions import ModelFunctions
 
 TABLE = {
     "A": {"prediction", "l1", "l2"},

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from documentation import DOCS, PAGES, PEERS, ROOT, blocks, name_of, programs
 
-from jaxcf import cli
+from jaxcf.cli import main as cli
 
 RECIPES = DOCS / "recipes.md"
 """Each of its blocks is a program of its own, run by test_framework_recipes.py."""

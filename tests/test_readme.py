@@ -7,7 +7,8 @@ import re
 import pytest
 from documentation import PAGES, ROOT, name_of
 
-from jaxcf import Status, cli
+from jaxcf import Status
+from jaxcf.cli import main as cli
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from made_explanations import details, images, made, table
 
-from jaxcf import cli
-from jaxcf.run_folder import DETAILS_FILE, EXPLANATIONS_FILE, write_config
+from jaxcf.cli import main as cli
+from jaxcf.cli.run_folder import DETAILS_FILE, EXPLANATIONS_FILE, write_config
 
 
 def write_run(folder, explanations, closer=None, **described):

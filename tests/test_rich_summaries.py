@@ -15,7 +15,7 @@ from helpers import made_explanations, mlp
 from matplotlib.image import imread
 
 from jaxcf import Status
-from jaxcf.notebook import explanations_html
+from jaxcf.results.html import explanations_html
 from jaxcf.tabular import TableExplainer
 
 

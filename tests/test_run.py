@@ -9,7 +9,7 @@ import pytest
 from helpers import assert_same_answers, mlp, objective, search
 
 from jaxcf import EngineOptions, ExplanationInterrupted, Status
-from jaxcf.engine import Engine
+from jaxcf.search.engine import Engine
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from helpers import mlp
 
-from jaxcf import Details, storage
-from jaxcf.run_folder import CONFIG_FILE, DETAILS_FILE, EXPLANATIONS_FILE, read_run, write_config
+from jaxcf import Details
+from jaxcf.cli.run_folder import (
+    CONFIG_FILE,
+    DETAILS_FILE,
+    EXPLANATIONS_FILE,
+    read_run,
+    write_config,
+)
+from jaxcf.utils import storage
 
 
 @pytest.fixture

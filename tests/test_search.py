@@ -19,7 +19,8 @@ from helpers import (
 
 from jaxcf import KDTree, Objective, SearchOptions, Status, metrics, solvers
 from jaxcf.objective import Instance
-from jaxcf.search import STOP_RULES, view
+from jaxcf.search.options import STOP_RULES
+from jaxcf.search.step import view
 
 # --- where the first flip must happen ------------------------------------------------------
 

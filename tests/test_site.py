@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from documentation import ROOT
 
-from jaxcf import cli
+from jaxcf.cli import main as cli
 
 pytest.importorskip("mkdocs", reason="mkdocs isn't installed; pip install '.[docs]'")
 

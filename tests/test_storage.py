@@ -8,7 +8,7 @@ import stat
 import numpy as np
 import pytest
 
-from jaxcf import storage
+from jaxcf.utils import storage
 
 ARRAYS = {
     "x": np.arange(12, dtype=np.float32).reshape(3, 4),

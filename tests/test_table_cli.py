@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcf import Status, cli, storage
+from jaxcf import Status
+from jaxcf.cli import main as cli
+from jaxcf.cli.run_folder import read_run
+from jaxcf.cli.table_rules import parse_rules
 from jaxcf.data import read_table
-from jaxcf.run_folder import read_run
 from jaxcf.tabular import Categorical, Numeric, Ordinal, Schema, TableExplanations
-from jaxcf.tabular.rule_text import parse_rules
+from jaxcf.utils import storage
 
 FILES = {
     "explanations.npz",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcf.targets import read_targets
+from jaxcf.explainers.targets import read_targets
 
 
 def test_none_allows_every_class():

@@ -6,7 +6,7 @@ import pytest
 from helpers import KINDS, mlp, search
 
 from jaxcf import KDTree, NearestMean, Refinement, Status
-from jaxcf.trust import Trust, trust_scores
+from jaxcf.prototypes.trust import Trust, trust_scores
 
 
 def by_hand(fitted, result) -> np.ndarray:

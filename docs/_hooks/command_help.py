@@ -6,7 +6,7 @@ import os
 import re
 from unittest import mock
 
-from jaxcf import cli
+from jaxcf.cli import main as cli
 
 _PLACE = re.compile(r"<!-- help (?P<command>[\w-]*) ?-->")
 

@@ -2,7 +2,6 @@
 
 from jaxcf.data.catalogue import available, load
 from jaxcf.data.dataset import Dataset, from_arrays
-from jaxcf.data.idx import read_idx
 from jaxcf.data.labelled_tables import LabelledTable, read_adult, read_table, split_label
 from jaxcf.data.readers import image_folder, read_csv
 from jaxcf.data.splitting import stratified_split
@@ -16,7 +15,6 @@ __all__ = [
     "load",
     "read_adult",
     "read_csv",
-    "read_idx",
     "read_table",
     "split_label",
     "stratified_split",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from jaxcf.storage import write_atomically
+from jaxcf.utils.storage import write_atomically
 
 # what numpy raises depends on where the damage is; TypeError: the file is one array, not a zip
 _DAMAGE = (

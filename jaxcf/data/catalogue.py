@@ -1,6 +1,5 @@
 """The data sets known by name, and the one function that loads them."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from jaxcf.data.originals import ORIGINAL_FILES, find_originals
 from jaxcf.data.prepared import check_image_size, describe_prepared, find_prepared, read_prepared
 from jaxcf.data.preparing import prepare
 from jaxcf.data.splitting import stratified_split
+from jaxcf.utils.validation import did_you_mean
 
 _EMBEDDED = ("breast_cancer", "digits")
 # side in pixels and channels; Caltech-101 has images of every size, so its side is a choice
@@ -106,11 +106,10 @@ def _check_name(name: Any) -> None:
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, got {type(name).__name__}.")
     if name not in available():
-        close = difflib.get_close_matches(name.lower(), available(), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"There is no data set {name!r}; expected one of {', '.join(available())}.{hint} For "
-            "your own data see from_arrays, image_folder and read_csv."
+            f"There is no data set {name!r}{did_you_mean(name.lower(), available())}; expected one "
+            f"of {', '.join(available())}. For your own data see from_arrays, image_folder and "
+            "read_csv."
         )
 
 
@@ -118,7 +117,7 @@ def _prepared_in_data_dir(name: str, data_dir: Path, cache: Path) -> Path:
     if not data_dir.is_dir():
         raise FileNotFoundError(
             f"data_dir {data_dir} is not a folder; expected one that holds {name!r}. "
-            "Correct the path, or leave out data_dir (--data-dir) to download the data."
+            "Correct the path, or leave out data_dir= to download the data."
         )
     prepared = find_prepared(name, data_dir)
     if prepared is not None:
@@ -129,7 +128,7 @@ def _prepared_in_data_dir(name: str, data_dir: Path, cache: Path) -> Path:
             f"data_dir {data_dir} holds no {name!r}; expected {name}/<version>/dataset_info.json "
             f"prepared by tensorflow-datasets, or the original files "
             f"{', '.join(ORIGINAL_FILES[name])}. Correct the path, or leave out data_dir "
-            "(--data-dir) to download the data."
+            "to download the data."
         )
     # the originals are checked against their published checksums, so what was once prepared from
     # them is what would be prepared now
@@ -143,7 +142,7 @@ def _prepared_in_cache(name: str, cache: Path, *, download: bool) -> Path:
     if not download:
         raise FileNotFoundError(
             f"There is no {name!r} in the cache {cache / 'tfds'}, and download is off. Pass "
-            "data_dir= (--data-dir) with a folder prepared by tensorflow-datasets or the original "
+            "data_dir= with a folder prepared by tensorflow-datasets or the original "
             f"files {', '.join(ORIGINAL_FILES[name])}, or allow the download."
         )
     return prepare(name, cache)

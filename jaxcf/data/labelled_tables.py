@@ -154,7 +154,7 @@ def find_adult(data_dir: str | Path | None) -> tuple[Path, Path]:
         FileNotFoundError: They aren't there; nothing is downloaded.
     """
     if data_dir is None:
-        raise ValueError(f"'adult' needs --data-dir (data_dir): {_ADULT_HELP}")
+        raise ValueError(f"'adult' needs data_dir=: {_ADULT_HELP}")
     root = Path(data_dir).expanduser()
     for folder in (root / "adult", root):
         train, test = (folder / name for name in _ADULT_FILES)

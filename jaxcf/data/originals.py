@@ -1,9 +1,12 @@
 """The original published files of MNIST, CIFAR-10 and Caltech-101, read as encoded records."""
 
+import gzip
 import hashlib
 import io
+import math
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from jaxcf.data.idx import parse_idx, read_content
 from jaxcf.data.splitting import random_numbers
 
 Record = tuple[int | str, dict[str, Any]]
@@ -26,6 +28,7 @@ ORIGINAL_FILES = {
     "cifar10": ("cifar-10-binary.tar.gz",),
     "caltech101": ("caltech-101.zip",),
 }
+
 # of the content, not of the .gz around it: the same content is found gzipped in several ways
 MNIST_CHECKSUMS = {
     "train-images-idx3-ubyte.gz": "md5:6bbc9ace898e44ae57da46a324031adb",
@@ -33,9 +36,13 @@ MNIST_CHECKSUMS = {
     "t10k-images-idx3-ubyte.gz": "md5:2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte.gz": "md5:27ae3e4e09519cfbb04c329615203637",
 }
+
 _CIFAR_FOLDER = "cifar-10-batches-bin"
+
 _CIFAR_SHAPE = (3, 32, 32)
+
 _CALTECH_TRAIN_PER_CLASS = 30
+
 _CALTECH_SPLIT_SEED = 1234
 
 
@@ -237,3 +244,72 @@ def _png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+_TYPES = {
+    0x08: np.dtype("u1"),
+    0x09: np.dtype("i1"),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
+}
+
+
+def read_content(path: Path) -> bytes:
+    """Return the content of a file, unzipped where it is gzipped.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is gzipped and damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; correct the path.")
+    content = path.read_bytes()
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{path} is gzipped and cannot be unzipped ({error}). Fetch it again."
+        ) from error
+
+
+def parse_idx(content: bytes, origin: str) -> np.ndarray:
+    """Return the array in the bytes of an IDX file, in the byte order of this machine.
+
+    Args:
+        content: Of the file, unzipped.
+        origin: What to call it in errors.
+
+    Raises:
+        ValueError: The content is no IDX: wrong magic number, or more or fewer values than stated.
+
+    Examples:
+        >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 6, 7]), "labels").tolist()
+        [5, 6, 7]
+    """
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
+        raise ValueError(
+            f"{origin} starts with the bytes {content[:4].hex(' ') or '(none)'}; expected an IDX "
+            "file: two zero bytes, a type (08, 09, 0b, 0c, 0d or 0e), the number of axes."
+        )
+    dtype, axes = _TYPES[content[2]], content[3]
+    start = 4 + 4 * axes
+    if len(content) < start:
+        raise ValueError(
+            f"{origin} ends within its header: {len(content)} bytes; expected {start} for {axes} "
+            "axes. Fetch it again."
+        )
+    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=axes, offset=4))
+    expected = start + math.prod(shape) * dtype.itemsize
+    if len(content) != expected:
+        raise ValueError(
+            f"{origin} holds {len(content)} bytes; expected {expected} for {dtype.name} values of "
+            f"shape {shape}. It is cut short or damaged: fetch it again."
+        )
+    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return values.astype(dtype.newbyteorder("="))

@@ -72,7 +72,7 @@ def prepare(
     except OSError as error:
         raise OSError(
             f"{name!r} cannot be prepared in {root} ({error}). Pass cache_dir= with a folder that "
-            "can be written, or data_dir= (--data-dir) with one that is prepared already."
+            "can be written, or data_dir= with one that is prepared already."
         ) from error
     builder = WithoutTensorFlow(data_dir=root, file_format="array_record")
     folder = Path(builder.data_dir)
@@ -124,6 +124,6 @@ def _no_download(name: str, urls: Mapping[str, str], cache_dir: Path, error: Exc
     return (
         f"{name!r} is not at hand: there is nothing prepared in {cache_dir / 'tfds'}, and the "
         f"download of {', '.join(urls.values())} failed ({error}). Connect to the network, or pass "
-        "data_dir= (--data-dir) with a folder prepared by tensorflow-datasets or with the original "
+        "data_dir= with a folder prepared by tensorflow-datasets or with the original "
         f"files {', '.join(urls)}."
     )

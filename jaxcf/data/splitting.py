@@ -1,4 +1,4 @@
-"""A stratified split into training and test rows, the same on every machine."""
+"""Rows split in two: stratified into training and test, or into halves at random."""
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -56,6 +56,27 @@ def stratified_split(
             count = int(members.size * test_fraction + 0.5)
             in_test[members[: min(max(count, 1), members.size - 1)]] = True
     return order[~in_test[order]], order[in_test[order]]
+
+
+def halves(
+    num_rows: int, seed: int
+) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
+    """Split row numbers into two halves at random.
+
+    Args:
+        num_rows: How many rows there are.
+        seed: Which split.
+
+    Returns:
+        The numbers of the rows in either half, in order; an odd row goes to the second.
+
+    Examples:
+        >>> first, second = halves(5, seed=0)
+        >>> sorted([*first.tolist(), *second.tolist()])
+        [0, 1, 2, 3, 4]
+    """
+    order = np.random.default_rng(seed).permutation(num_rows)
+    return np.sort(order[: num_rows // 2]), np.sort(order[num_rows // 2 :])
 
 
 def random_numbers(count: int, *, seed: int) -> np.ndarray:

@@ -3,10 +3,9 @@
 All functions take batches of numpy arrays.
 """
 
-from jaxcf.metrics.accidents import ACCIDENTS, survival
+from jaxcf.metrics.bootstrap import Interval, mean_interval, mean_intervals
 from jaxcf.metrics.distances import diversity, elastic_net, l0, l1, l2, validity
-from jaxcf.metrics.interpretability_scores import Interpretability, interpretability
-from jaxcf.metrics.intervals import Interval, mean_interval, mean_intervals
+from jaxcf.metrics.interpretability import Interpretability, interpretability
 from jaxcf.metrics.oracle import Verdicts, verdicts
 from jaxcf.metrics.plausibility import (
     distance_to_class,
@@ -14,6 +13,7 @@ from jaxcf.metrics.plausibility import (
     frechet_to_class,
     high_frequency_share,
 )
+from jaxcf.metrics.robustness import ACCIDENTS, survival
 
 __all__ = [
     "ACCIDENTS",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf.blocks import map_blocks
+from jaxcf.utils.batching import map_batches
 
 Batched = Callable[..., object]
 
@@ -105,5 +105,5 @@ def validity(
     """
     if not len(counterfactual):
         return np.zeros(0, bool)
-    predicted = np.argmax(map_blocks(predict, counterfactual), axis=1)
+    predicted = np.argmax(map_batches(predict, counterfactual), axis=1)
     return np.asarray(targets)[np.arange(len(predicted)), predicted]

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf.blocks import map_blocks
 from jaxcf.metrics.distances import Batched
+from jaxcf.utils.batching import map_batches
 
 
 class Verdicts(NamedTuple):
@@ -71,6 +71,6 @@ def verdicts(
     if not len(counterfactual):
         return Verdicts(*np.zeros((2, len(judges), 0), bool))
     decided = np.stack(
-        [np.argmax(map_blocks(predict, counterfactual), axis=1) for predict in judges.values()]
+        [np.argmax(map_batches(predict, counterfactual), axis=1) for predict in judges.values()]
     )
     return Verdicts(decided == counterfactual_class, decided == original_class)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxcf.metrics.bootstrap import Interval
 from jaxcf.metrics.distances import flat
-from jaxcf.metrics.intervals import Interval
 
 # Share of the highest frequency along each axis from which a change counts as high.
 _HIGH = 0.5

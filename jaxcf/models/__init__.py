@@ -1,19 +1,14 @@
 """Flax classifiers and autoencoders, their training, and their weights on disk."""
 
 from jaxcf.models.augmentation import Augmentation
-from jaxcf.models.fitting import apply_in_blocks
 from jaxcf.models.functions import ModelFunction
 from jaxcf.models.judges import Judge, kept_judges, load_judges, save_judges, train_judges
-from jaxcf.models.kinds import build
 from jaxcf.models.model_set import ModelSet
-from jaxcf.models.networks import (
-    ConvolutionalAutoencoder,
-    ConvolutionalClassifier,
-    DenseAutoencoder,
-    DenseClassifier,
-)
+from jaxcf.models.networks.convolutional import ConvolutionalAutoencoder, ConvolutionalClassifier
+from jaxcf.models.networks.dense import DenseAutoencoder, DenseClassifier
+from jaxcf.models.networks.registry import build
+from jaxcf.models.networks.residual import ResidualClassifier
 from jaxcf.models.recipes import train_models
-from jaxcf.models.residual import ResidualClassifier
 from jaxcf.models.training import (
     CollapsedAutoencoderError,
     TrainingInfo,
@@ -21,6 +16,7 @@ from jaxcf.models.training import (
     train_class_autoencoders,
     train_classifier,
 )
+from jaxcf.models.training_loop import apply_in_batches
 from jaxcf.models.weights import (
     load_models,
     load_torch_models,
@@ -41,7 +37,7 @@ __all__ = [
     "ModelSet",
     "ResidualClassifier",
     "TrainingInfo",
-    "apply_in_blocks",
+    "apply_in_batches",
     "build",
     "kept_judges",
     "load_judges",

@@ -31,7 +31,7 @@ class ModelFunction:
     Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
-        >>> from jaxcf.models.networks import DenseClassifier
+        >>> from jaxcf.models.networks.dense import DenseClassifier
         >>> one, two = (DenseClassifier(4, 3, rngs=nnx.Rngs(seed)) for seed in (0, 1))
         >>> predict = ModelFunction.of(one, "classifier")
         >>> predict == ModelFunction.of(two, "classifier")
@@ -73,7 +73,7 @@ def call(
     Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
-        >>> from jaxcf.models.networks import DenseClassifier
+        >>> from jaxcf.models.networks.dense import DenseClassifier
         >>> call(DenseClassifier(4, 3, rngs=nnx.Rngs(0)), jnp.zeros((5, 4))).shape
         (5, 3)
     """

@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Float
 
 from jaxcf.data.dataset import Dataset
+from jaxcf.data.splitting import halves
 from jaxcf.models.augmentation import is_photograph, usual_augmentation
-from jaxcf.models.fitting import apply_in_blocks
 from jaxcf.models.functions import call
-from jaxcf.models.kinds import JudgeNetwork
 from jaxcf.models.network_files import read_networks, restore, write_networks
+from jaxcf.models.networks.registry import JudgeNetwork
 from jaxcf.models.training import OnProgress, check_labels, train_classifier
+from jaxcf.models.training_loop import apply_in_batches
 
 # Of the range of pixels: digits and photographs are still easy to tell apart for a human.
 _NOISE = 0.25
@@ -38,7 +39,7 @@ class Judge:
 
     Examples:
         >>> from flax import nnx
-        >>> from jaxcf.models.judge_networks import StridedClassifier
+        >>> from jaxcf.models.networks.judge_networks import StridedClassifier
         >>> network = StridedClassifier((8, 8, 1), 10, widths=(8,), rngs=nnx.Rngs(0))
         >>> judge = Judge("strided", network, 0.1, {"rows": 0})
         >>> judge.predict(np.zeros((3, 8, 8, 1), np.float32)).shape
@@ -117,25 +118,6 @@ def train_judges(
     )
 
 
-def halves(rows: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
-    """Split rows into two halves at random.
-
-    Args:
-        rows: How many rows there are.
-        seed: Which split.
-
-    Returns:
-        The numbers of the rows in either half, in order; an odd row goes to the second.
-
-    Examples:
-        >>> first, second = halves(5, seed=0)
-        >>> sorted([*first.tolist(), *second.tolist()])
-        [0, 1, 2, 3, 4]
-    """
-    order = np.random.default_rng(seed).permutation(rows)
-    return np.sort(order[: rows // 2]), np.sort(order[rows // 2 :])
-
-
 def save_judges(path: str | os.PathLike[str], judges: tuple[Judge, ...]) -> None:
     """Write judges to one file.
 
@@ -152,7 +134,7 @@ def save_judges(path: str | os.PathLike[str], judges: tuple[Judge, ...]) -> None
     Examples:
         >>> import tempfile
         >>> from flax import nnx
-        >>> from jaxcf.models.judge_networks import StridedClassifier
+        >>> from jaxcf.models.networks.judge_networks import StridedClassifier
         >>> network = StridedClassifier((8, 8, 1), 10, widths=(8,), rngs=nnx.Rngs(0))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save_judges(f"{folder}/judges.npz", (Judge("strided", network, 0.1, {}),))
@@ -265,7 +247,7 @@ def _train(
         augmentation=usual_augmentation(dataset.shape, noise=recipe.noise),
         on_progress=report,
     )
-    predicted = apply_in_blocks(network, dataset.x_test).argmax(-1)
+    predicted = apply_in_batches(network, dataset.x_test).argmax(-1)
     accuracy = float((predicted == dataset.y_test).mean())
     training = {"data": dataset.name, "half": recipe.half, "noise": recipe.noise} | asdict(info)
     return Judge(recipe.name, cast(JudgeNetwork, network), accuracy, training)

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxcf.models.functions import ModelFunction, call
-from jaxcf.models.kinds import Autoencoder, Classifier
+from jaxcf.models.networks.registry import Autoencoder, Classifier
 
 CLASSIFIER, AUTOENCODER = "classifier", "autoencoder"
 

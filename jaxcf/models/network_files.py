@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx, traverse_util
 
-from jaxcf.models.kinds import Network, build
-from jaxcf.storage import read_arrays, write_arrays
+from jaxcf.models.networks.registry import Network, build
+from jaxcf.utils.storage import read_arrays, write_arrays
 
 SCHEMA_VERSION = 1
 

@@ -9,9 +9,8 @@ from jaxtyping import Float, Int
 
 from jaxcf.data.dataset import Dataset
 from jaxcf.models.augmentation import is_photograph, usual_augmentation
-from jaxcf.models.fitting import apply_in_blocks
-from jaxcf.models.kinds import Autoencoder
 from jaxcf.models.model_set import ModelSet
+from jaxcf.models.networks.registry import Autoencoder
 from jaxcf.models.training import (
     OnProgress,
     check_labels,
@@ -19,6 +18,7 @@ from jaxcf.models.training import (
     train_class_autoencoders,
     train_classifier,
 )
+from jaxcf.models.training_loop import apply_in_batches
 
 # From this side on, one code channel for every 4x4 pixels is enough to recognise a digit.
 _LARGE_IMAGE = 16
@@ -153,7 +153,7 @@ def train_models(
         start=autoencoder if few_photographs else None,
         on_progress=on_progress,
     )
-    predicted = apply_in_blocks(classifier, dataset.x_test).argmax(-1)
+    predicted = apply_in_batches(classifier, dataset.x_test).argmax(-1)
     metadata = {
         "data": {
             "name": dataset.name,
@@ -243,4 +243,4 @@ def _epochs(updates: int, rows: int, batch_size: int, most: int | None = None) -
 
 def _error(network: Autoencoder, x: np.ndarray) -> float | None:
     """Mean squared error of the reconstruction, None where there are no rows."""
-    return float(np.square(apply_in_blocks(network, x) - x).mean()) if len(x) else None
+    return float(np.square(apply_in_batches(network, x) - x).mean()) if len(x) else None

@@ -12,15 +12,15 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxcf.models.augmentation import Augmentation
-from jaxcf.models.fitting import (
+from jaxcf.models.networks.registry import Autoencoder, Classifier, build
+from jaxcf.models.training_loop import (
     Settings,
     SmoothedCrossEntropy,
-    apply_in_blocks,
+    apply_in_batches,
     cross_entropy,
     fit,
     squared_error,
 )
-from jaxcf.models.kinds import Autoencoder, Classifier, build
 
 OnProgress = Callable[[str, int, int, float], None]
 """Called after each epoch with the stage, the epoch (from 1), the number of epochs, the loss."""
@@ -331,7 +331,7 @@ def _train_until_alive(
         trained, loss = fit(
             start or network, squared_error, (x,), rows, settings, generator, updates, report
         )
-        error = float(np.square(apply_in_blocks(trained, wanted) - wanted).mean())
+        error = float(np.square(apply_in_batches(trained, wanted) - wanted).mean())
         if error <= (1 - _LEAST_EXPLAINED) * variance + _NEGLIGIBLE_ERROR:
             info = _info(len(rows), settings, seed, loss, attempt, began)
             return trained, replace(info, started_trained=start is not None)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxcf.models.kinds import Autoencoder, Classifier, Network
 from jaxcf.models.model_set import AUTOENCODER, CLASSIFIER, ModelSet
 from jaxcf.models.network_files import read_networks, restore, write_networks
+from jaxcf.models.networks.registry import Autoencoder, Classifier, Network
 
 _CONTENT = "models"
 _CLASS_AUTOENCODER = "class_autoencoder_{}"

@@ -5,39 +5,43 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxcf.details import representative_rows
-from jaxcf.naming import names_or_numbers
 from jaxcf.plots.images import column_places, frame_mosaic, line_places, place_image
-from jaxcf.plots.style import DIFFERENCE, axes_or_new, is_image, signed_change, value_range
+from jaxcf.plots.style import DIFFERENCE, axes_or_new, signed_change
+from jaxcf.plots.subjects import subject_of
+from jaxcf.plots.tables import cells
+from jaxcf.results.comparison import Results
+from jaxcf.results.explanations import Explanations
+from jaxcf.utils.images import is_image, value_range
+from jaxcf.utils.selection import representative_rows
+from jaxcf.utils.validation import names_or_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from jaxcf.explanations import Explanations
 
 _MOST_FEATURES = 15
 
 
 def grid(
-    explanations: "Explanations",
+    explanations: Results,
     ax: "Axes | None" = None,
     *,
-    num_columns: int = 10,
+    num_instances: int = 10,
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
 ) -> "Axes":
     """Originals, counterfactuals and their differences, side by side.
 
-    One column per instance, found rows of all original classes first. Images `[n, h, w]` or
+    Found rows of all original classes first, one column per instance, or one line of a table
+    with old and new entries. Images `[n, h, w]` or
     `[n, h, w, 1 or 3]` stand above each other; of rows `[n, features]` the changes of the most
     changed features, in words and colours: blue where a feature grew, red where it fell.
 
     Args:
         explanations: at least one row.
         ax: to draw on; None for a new figure.
-        num_columns: how many instances at most, >= 1.
-        class_names: one per class; their numbers where not given.
-        feature_names: one per feature, for rows that are no images.
+        num_instances: how many at most, >= 1.
+        class_names: one per class; a table's own or their numbers where not given.
+        feature_names: one per feature, for rows that are no images; likewise.
 
     Returns:
         The axes.
@@ -57,10 +61,14 @@ def grid(
     """
     if not len(explanations):
         raise ValueError("there is no row to draw")
-    if num_columns < 1:
-        raise ValueError(f"num_columns must be at least 1, got {num_columns}")
-    rows = representative_rows(explanations.found, explanations.original_class, num_columns)
-    chosen = explanations[rows]
+    if num_instances < 1:
+        raise ValueError(f"num_instances must be at least 1, got {num_instances}")
+    core, class_names, feature_names, table = subject_of(explanations, class_names, feature_names)
+    rows = representative_rows(core.found, core.original_class, num_instances)
+    chosen = core[rows]
+    if table is not None:
+        titles = [title(chosen, row, class_names, longest=99) for row in range(len(chosen))]
+        return cells(table[rows], titles, ax)
     titles = [title(chosen, row, class_names) for row in range(len(chosen))]
     shape = chosen.original.shape[1:]
     if len(shape) == 1:
@@ -76,7 +84,7 @@ def grid(
 
 
 def title(
-    explanations: "Explanations", row: int, class_names: Sequence[str] | None, *, longest: int = 14
+    explanations: Explanations, row: int, class_names: Sequence[str] | None, *, longest: int = 14
 ) -> str:
     """What became of a row, in classes: "3 → 9", or "3, not found".
 
@@ -107,7 +115,7 @@ def _longest_line(titles: Sequence[str]) -> int:
     return max(len(line) for one in titles for line in one.split("\n"))
 
 
-def _images(explanations: "Explanations", ax: "Axes | None", titles: list[str]) -> "Axes":
+def _images(explanations: Explanations, ax: "Axes | None", titles: list[str]) -> "Axes":
     count, height, width = explanations.original.shape[:3]
     height /= width
     lines = max(one.count("\n") for one in titles) + 1
@@ -135,7 +143,7 @@ def _images(explanations: "Explanations", ax: "Axes | None", titles: list[str]) 
 
 
 def _changes(
-    explanations: "Explanations", ax: "Axes | None", titles: list[str], names: list[str]
+    explanations: Explanations, ax: "Axes | None", titles: list[str], names: list[str]
 ) -> "Axes":
     change = explanations.perturbation
     largest = np.abs(change).max(axis=0)

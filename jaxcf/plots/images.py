@@ -1,16 +1,16 @@
 """Images of counterfactuals: along a search's path, and side by side under several objectives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxcf.plots.style import DIFFERENCE, axes_or_new, is_image, show_image, signed_change
+from jaxcf.plots.style import axes_or_new, show_image
+from jaxcf.utils.images import is_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import FigureBase
 
 # Between two images, as a share of their width.
 _GAP = 0.06
@@ -123,66 +123,3 @@ def column_places(count: int) -> np.ndarray:
 def line_places(count: int, height: float) -> np.ndarray:
     """The middles of the lines of placed images, for their labels; the height is a width's."""
     return np.arange(count) * (height + _GAP) + height / 2
-
-
-def objective_rows(
-    figure: "FigureBase",
-    original: Float[np.ndarray, "*shape"],
-    counterfactuals: Mapping[str, Float[np.ndarray, "*shape"]],
-    *,
-    reconstructions: Mapping[str, Float[np.ndarray, "*shape"]] | None = None,
-    captions: Mapping[str, str] | None = None,
-    value_range: tuple[float, float] = (0.0, 1.0),
-) -> None:
-    """One instance under several objectives, a column for each.
-
-    From above: the original, the counterfactual, their difference (one scale for all columns) and
-    what the autoencoder makes of the counterfactual, with a caption beneath.
-
-    Args:
-        figure: a figure or a part of one (`Figure.subfigures`), still empty.
-        original: `[h, w]` or `[h, w, 1 or 3]`.
-        counterfactuals: name, such as "A", to an image of the original's shape.
-        reconstructions: name to the autoencoder's image; the line is left out without any.
-        captions: name to a few words or numbers; none where not given.
-        value_range: the values drawn darkest and brightest.
-
-    Raises:
-        ValueError: if there is no counterfactual, a shape differs from the original's, or the
-            original isn't an image.
-
-    Examples:
-        >>> import numpy as np
-        >>> from jaxcf.plots import new_figure
-        >>> figure = new_figure(3, 4)
-        >>> objective_rows(figure, np.zeros((8, 8, 1)), {"A": np.ones((8, 8, 1))})
-        >>> [axis.get_ylabel() for axis in figure.axes]
-        ['original', 'counterfactual', 'difference']
-    """
-    if not counterfactuals:
-        raise ValueError("there is no counterfactual to draw")
-    if not is_image(original.shape):
-        raise ValueError(f"the original, {original.shape}, is no image [h, w], [h, w, 1 or 3]")
-    reconstructions = reconstructions or {}
-    for name, image in [*counterfactuals.items(), *reconstructions.items()]:
-        if image.shape != original.shape:
-            raise ValueError(
-                f"the image of {name!r} has shape {image.shape}, but the original {original.shape}"
-            )
-    lines = ["original", "counterfactual", "difference"]
-    lines += ["reconstruction"] if reconstructions else []
-    axes = figure.subplots(len(lines), len(counterfactuals), squeeze=False)
-    changes = {name: image - original for name, image in counterfactuals.items()}
-    reach = max(float(np.abs(change).max()) for change in changes.values()) or 1.0
-    for column, (name, image) in zip(axes.T, counterfactuals.items(), strict=True):
-        show_image(column[0], original, *value_range)
-        show_image(column[1], image, *value_range)
-        show_image(column[2], signed_change(changes[name]), -reach, reach, DIFFERENCE)
-        if name in reconstructions:
-            show_image(column[3], reconstructions[name], *value_range)
-        elif reconstructions:
-            column[3].set_axis_off()
-        column[0].set_title(name, fontsize=11, weight="bold")
-        column[-1].set_xlabel((captions or {}).get(name, ""), fontsize=8)
-    for axis, line in zip(axes[:, 0], lines, strict=True):
-        axis.set_ylabel(line, fontsize=8)

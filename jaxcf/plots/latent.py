@@ -1,4 +1,4 @@
-"""Encodings as points of a plane: where the classes lie, and the way a search takes among them."""
+"""Latent space as the explainer sees it: encodings, prototypes, and what was found, in a plane."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +10,16 @@ from jaxcf.plots.style import QUIET, axes_or_new, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+from typing import Any, NamedTuple
+
+from jaxcf.explainers.fitted import FittedExplainer
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.inference import encode_all, predict_and_encode
+from jaxcf.results.comparison import Results
+from jaxcf.results.explanations import Explanations
+from jaxcf.tabular.explainer import FittedTableExplainer
+from jaxcf.utils.selection import evenly_spread
+from jaxcf.utils.validation import as_rows_of_shape, check_finite, names_or_numbers
 
 # Around a label, so that it can be read on top of points of any colour.
 _HALO = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
@@ -109,60 +119,202 @@ def _place_of_name(members: np.ndarray, marks: np.ndarray) -> np.ndarray:
     return inner[room.argmax()]
 
 
-def path_overlay(
-    path: Float[np.ndarray, "k 2"],
-    ax: "Axes | None" = None,
-    *,
-    goal: Float[np.ndarray, "2"] | None = None,
-    name: str = "path",
-) -> "Axes":
-    """The way of one search over a plane: from a circle to a star, and the prototype's cross.
+PROJECTIONS = ("pca", "tsne")
+
+# Fewer rows can be drawn larger.
+_MANY_ROWS = 1000
+
+# More prototypes than this hide what they lie among.
+_MOST_PROTOTYPES = 40
+
+
+class Plane(NamedTuple):
+    """Points of latent space in a plane.
+
+    Attributes:
+        points: the groups that were given, `[n, 2]` each.
+        labels: what the two directions are, in words.
+    """
+
+    points: list[np.ndarray]
+    labels: tuple[str, str]
+
+
+def project(
+    encodings: Float[np.ndarray, "n features"],
+    *others: Float[np.ndarray, "_ features"],
+    method: str = "pca",
+    seed: int = 0,
+) -> Plane:
+    """Lay out encodings in the plane, and further points among them.
 
     Args:
-        path: `[k, 2]`, the projected points in their order, k >= 1.
-        ax: to draw on, usually those of `latent_space`; None for a new figure.
-        goal: the projected prototype that the search was drawn to.
-        name: of the path, for the legend.
+        encodings: `[n, features]`, n >= 2.
+        others: further groups of points, `[k, features]` each. Principal components are those of
+            the encodings alone; t-SNE, which can't place new points, lays out all together.
+        method: "pca", the two directions in which the encodings differ most; or "tsne", which keeps
+            neighbours together and nothing else: distances and empty space mean little.
+        seed: of t-SNE.
+
+    Returns:
+        The encodings and the other groups in the plane.
+
+    Raises:
+        ValueError: if there are fewer than two encodings, or the method is unknown.
+
+    Examples:
+        >>> line = np.outer(np.arange(3.0), [3.0, 4.0])
+        >>> plane = project(line, 2 * line[1:])
+        >>> plane.points[1][:, 0].round(3).tolist(), plane.labels[0]
+        ([5.0, 15.0], '1st principal component (100 % of the variance)')
+    """
+    if method not in PROJECTIONS:
+        raise ValueError(f"unknown projection {method!r}; there are {', '.join(PROJECTIONS)}")
+    if len(encodings) < 2:
+        raise ValueError(f"a plane needs two encodings at least, got {len(encodings)}")
+    if method == "tsne":
+        from sklearn.manifold import TSNE
+
+        together = np.concatenate([encodings, *others])
+        # Its usual number of neighbours, 30, is too many for few points.
+        perplexity = min(30.0, (len(together) - 1) / 3)
+        embedded = TSNE(2, init="pca", perplexity=perplexity, random_state=seed)
+        ends = np.cumsum([len(encodings), *map(len, others)])[:-1]
+        return Plane(np.split(embedded.fit_transform(together), ends), ("t-SNE", ""))
+    from sklearn.decomposition import PCA
+
+    # One feature, or two points, have one direction: the plane is a line then.
+    components = PCA(min(2, *encodings.shape), svd_solver="full").fit(encodings)
+    points = [
+        np.pad(components.transform(group), ((0, 0), (0, 2 - components.n_components_)))
+        if len(group)
+        else np.empty((0, 2))
+        for group in (encodings, *others)
+    ]
+    shares = np.nan_to_num([*components.explained_variance_ratio_, 0.0])
+    first, second = (
+        f"{place} principal component ({100 * share:.0f} % of the variance)"
+        for place, share in zip(("1st", "2nd"), shares, strict=False)
+    )
+    return Plane(points, (first, second))
+
+
+def encoded_rows(
+    fitted: FittedExplainer | FittedTableExplainer,
+    x: Any,
+    ax: "Axes | None" = None,
+    *,
+    explanations: Results | None = None,
+    class_names: Sequence[str] | None = None,
+    projection: str = "pca",
+) -> "Axes":
+    """Encodings of rows by predicted class, prototypes, and the ways to counterfactuals.
+
+    Args:
+        fitted: a fitted explainer; without an encoder the rows are their own encodings.
+        x: `[n, *shape]`, finite, n >= 2; of a table's explainer, rows of the table.
+        ax: to draw on; None for a new figure.
+        explanations: whose prototypes are shown, with arrows from the originals to the
+            counterfactuals (with "pca" along the path, where it was recorded; dotted where none was
+            found). Few of them, or they hide each other. None shows the prototypes that up to 40 of
+            the rows are drawn to (eq. 2).
+        class_names: one per class; a table's own or their numbers where not given.
+        projection: "pca" or "tsne", see `project`.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: if the path has no point.
+        ValueError: if there are fewer than two rows or one isn't finite, the explanations are of
+            rows of another shape, names are too many or too few, or the projection is unknown.
 
     Examples:
-        >>> import numpy as np
-        >>> axes = path_overlay(np.array([[0.0, 0.0], [1.0, 1.0]]), goal=np.array([2.0, 1.0]))
-        >>> axes.get_legend_handles_labels()[1]
-        ['path', 'original', 'counterfactual', 'prototype']
+        >>> import jax
+        >>> from jaxcf import Explainer
+        >>> rows = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+        >>> fitted = Explainer(lambda x: jax.nn.softmax(4 * x)).fit(rows)
+        >>> axes = encoded_rows(fitted, rows, class_names=["left", "right"])
+        >>> sorted(text.get_text() for text in axes.texts)
+        ['left', 'right']
     """
-    if not len(path):
-        raise ValueError("the path has no point; explain with SearchOptions(record_path=True)")
-    ax = axes_or_new(ax, 5, 4.6)
-    ax.plot(*path.T, color="white", linewidth=3.4, zorder=5)
-    # A dot at every update would run together; a dozen still show where it is slow.
-    ax.plot(
-        *path.T,
-        color="black",
-        linewidth=1.4,
-        marker=".",
-        markersize=5,
-        markevery=max(1, len(path) // 12),
-        zorder=6,
-        label=name,
-    )
-    ends = [("original", path[0], "o", 45), ("counterfactual", path[-1], "*", 130)]
-    if goal is not None:
-        ends.append(("prototype", goal, "X", 65))
-    for label, point, marker, area in ends:
-        ax.scatter(
-            *point,
-            s=area,
-            marker=marker,
-            color="white",
-            edgecolors="black",
-            linewidths=1.1,
-            zorder=7,
-            label=label,
+    if isinstance(fitted, FittedTableExplainer):
+        class_names = class_names or fitted.class_names
+        fitted, x = fitted.of_coordinates, fitted.coordinates(x)
+    x = as_rows_of_shape(x, fitted.shape)
+    if not len(x):
+        raise ValueError("there is no row to draw")
+    check_finite("rows", x)
+    core = None if explanations is None else explanations.core
+    if core is not None and core.original.shape[1:] != fitted.shape:
+        raise ValueError(
+            f"the explanations are of rows of shape {core.original.shape[1:]}, but the "
+            f"explainer is of {fitted.shape}"
         )
+    names = names_or_numbers("classes", class_names, fitted.num_classes)
+    probabilities, encodings = predict_and_encode(
+        fitted.models, fitted.params, x, Failures(warn=False)
+    )
+    classes = probabilities.argmax(axis=1)
+    width = encodings[0].size
+    ways: list[np.ndarray] = []
+    found = np.empty(0, bool)
+    if core is None:
+        some = evenly_spread(len(x), _MOST_PROTOTYPES)
+        others = classes[some, None] != np.arange(fitted.num_classes)
+        prototype, target, _ = fitted.prototypes.select(encodings[some], others)
+    else:
+        prototype, target = core.prototype, core.target_class
+        moved = (core.perturbation != 0).reshape(len(core), -1).any(axis=1)
+        shown = core[moved]
+        found = shown.found
+        # t-SNE pushes the points of a path apart, into a zigzag.
+        along = shown.path is not None and projection == "pca"
+        routes = [_points(shown, row, along) for row in range(len(shown))]
+        if routes:
+            encoded = encode_all(fitted.models, fitted.params, np.concatenate(routes)).reshape(
+                -1, width
+            )
+            ways = np.split(encoded, np.cumsum([len(one) for one in routes])[:-1])
+    present = np.unique(target[target >= 0])
+    marked = [np.unique(prototype[target == label].reshape(-1, width), axis=0) for label in present]
+    plane = project(encodings.reshape(len(x), -1), *marked, *ways, method=projection)
+    points, *placed = plane.points
+    ax = latent_space(
+        points,
+        classes,
+        ax,
+        prototypes=dict(zip(present.tolist(), placed, strict=False)),
+        class_names=names,
+        size=5.0 if len(x) > _MANY_ROWS else 7.0,
+    )
+    for way, arrived in zip(placed[len(marked) :], found, strict=True):
+        _draw_way(ax, way, bool(arrived))
+    ax.set_xlabel(plane.labels[0], fontsize=8)
+    ax.set_ylabel(plane.labels[1], fontsize=8)
+    large = "large, with an edge: prototypes"
+    ax.set_title(f"{large}; arrows: counterfactuals" if ways else large, fontsize=9)
     return ax
+
+
+def _points(explanations: Explanations, row: int, along: bool) -> np.ndarray:
+    """From the original to the counterfactual, straight or along the path."""
+    ends = explanations.original[row], explanations.counterfactual[row]
+    if not along or explanations.path is None:
+        return np.stack(ends)
+    path = explanations.path[row]
+    reached = np.isfinite(path.reshape(len(path), -1)).all(axis=1)
+    return np.concatenate([path[reached], ends[1][None]]) if reached.any() else np.stack(ends)
+
+
+def _draw_way(ax: "Axes", way: np.ndarray, found: bool) -> None:
+    line = "-" if found else ":"
+    colour = "black" if found else QUIET
+    ax.plot(*way.T, color="white", linewidth=2.6, alpha=0.7, zorder=4)
+    ax.plot(*way.T, color=colour, linewidth=1.1, linestyle=line, zorder=5)
+    ax.plot(*way[0], "o", color="white", markeredgecolor=colour, markersize=4, zorder=6)
+    if found:
+        # A long enough last stretch: the head of an arrow has the direction of its own line.
+        reach = np.linalg.norm(way - way[-1], axis=1)
+        start = way[np.flatnonzero(reach >= 0.25 * reach.max())[-1]]
+        head = {"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", tuple(way[-1]), tuple(start), arrowprops=head, zorder=6)

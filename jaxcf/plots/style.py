@@ -12,6 +12,12 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+import os
+
+from jaxcf.utils import storage
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 COLOURS = (
     "#0072B2",  # blue
@@ -26,6 +32,7 @@ COLOURS = (
 """In this order; the colours of ten classes begin anew, with other markers."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
+
 LINES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
     "-",
     "--",
@@ -35,6 +42,7 @@ LINES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
     (0, (1, 3)),
     (0, (8, 2)),
 )
+
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "--")
 
 DIFFERENCE = "RdBu"
@@ -154,23 +162,6 @@ def show_image(
     axis.set_yticks([])
 
 
-def value_range(images: np.ndarray) -> tuple[float, float]:
-    """What to draw darkest and brightest: 0 and 1, or what the images span where that is more.
-
-    Args:
-        images: any shape; values that aren't finite don't count.
-
-    Returns:
-        Lowest and highest.
-
-    Examples:
-        >>> value_range(np.array([0.2, 0.7])), value_range(np.array([-1.0, 0.5, np.nan]))
-        ((0.0, 1.0), (-1.0, 1.0))
-    """
-    finite = images[np.isfinite(images)]
-    return float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
-
-
 def signed_change(change: np.ndarray) -> np.ndarray:
     """One number per pixel: of several channels the largest change, with its sign.
 
@@ -192,19 +183,26 @@ def signed_change(change: np.ndarray) -> np.ndarray:
     return np.take_along_axis(change, largest, axis=2)[..., 0]
 
 
-def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether rows of this shape can be shown as images.
-
-    Examples:
-        >>> is_image((8, 8, 1)), is_image((30,))
-        (True, False)
-    """
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-
-
 def tidy(axis: "Axes") -> None:
     """Small ticks, no frame where nothing is read off, faint lines behind the data."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(which="both", labelsize=8)
     axis.grid(alpha=0.25, linewidth=0.6)
     axis.set_axisbelow(True)
+
+
+def save(picture: "Artist", path: str | os.PathLike[str]) -> None:
+    """Write a picture as a PNG file, at once or not at all.
+
+    Args:
+        picture: a figure, or axes for the figure that they are on.
+        path: of the file.
+
+    Examples:
+        >>> import tempfile
+                >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(changed_columns({"C": {"age": 0.1}}), f"{folder}/columns.png")
+    """
+    figure = picture.get_figure(root=True)
+    assert figure is not None
+    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))

@@ -1,18 +1,21 @@
-"""Pictures of tables: which columns changed how often and how, and where categories lie."""
+"""Pictures of tables: which columns changed how often and how, and old and new entries."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxcf.naming import names_or_numbers
-from jaxcf.plots.style import QUIET, axes_or_new, look, new_figure, tidy
+from jaxcf.plots.style import QUIET, axes_or_new, look, tidy
+from jaxcf.plots.subjects import subject_of
+from jaxcf.results.comparison import Results
+from jaxcf.tabular.columns import Categorical
+from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.utils.validation import names_or_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from jaxcf.explanations import Explanations
+from typing import Any
 
 
 class Directions(NamedTuple):
@@ -27,50 +30,6 @@ class Directions(NamedTuple):
     rose: float = 0.0
     fell: float = 0.0
     replaced: float = 0.0
-
-
-def changed_columns(
-    shares: Mapping[str, Mapping[str, float]], ax: "Axes | None" = None, *, title: str = ""
-) -> "Axes":
-    """How often each column of a table changed, as bars, one colour and hatch per setting.
-
-    Args:
-        shares: name of a setting to name of a column to the share of counterfactuals that changed
-            it, 0 to 1; all settings have the same columns.
-        ax: to draw on; None for a new figure.
-        title: of the axes.
-
-    Returns:
-        The axes, columns from most to least changed over all settings.
-
-    Raises:
-        ValueError: if there is nothing to draw, or settings differ in their columns.
-
-    Examples:
-        >>> axes = changed_columns({"C": {"age": 0.1, "hours": 0.7}})
-        >>> [label.get_text() for label in axes.get_yticklabels()]
-        ['hours', 'age']
-    """
-    if not shares or not all(shares.values()):
-        raise ValueError("there is nothing to draw: pass one setting with one column at least")
-    columns = list(next(iter(shares.values())))
-    for name, given in shares.items():
-        if set(given) != set(columns):
-            raise ValueError(
-                f"the setting {name!r} has the columns {', '.join(given)}; the first one has "
-                f"{', '.join(columns)}"
-            )
-    columns.sort(key=lambda name: -sum(given[name] for given in shares.values()))
-    height = 0.8 / len(shares)
-    ax = axes_or_new(ax, 7, 1.2 + len(columns) * max(0.28, 0.11 * len(shares)))
-    for number, (name, given) in enumerate(shares.items()):
-        offset = (number - (len(shares) - 1) / 2) * height
-        places = np.arange(len(columns)) + offset
-        _bars(ax, places, [given[column] for column in columns], height, number, name)
-    _finish_bars(ax, columns, title)
-    if len(shares) > 1:
-        ax.legend(fontsize=8)
-    return ax
 
 
 def column_directions(
@@ -108,14 +67,14 @@ def column_directions(
     for number, way in enumerate(Directions._fields):
         widths = np.array([getattr(columns[name], way) for name in shown])
         if widths.any():
-            _bars(ax, np.arange(len(shown)), widths, 0.75, number, way, left=ends)
+            bars(ax, np.arange(len(shown)), widths, 0.75, number, way, left=ends)
             ends = ends + widths
     for place, end in enumerate(ends):
         ax.annotate(
             f"{100 * end:.0f} %", (end, place), (4, 0), textcoords="offset points", va="center",
             fontsize=8,
         )  # fmt: skip
-    _finish_bars(ax, shown, title)
+    finish_bars(ax, shown, title)
     # Room for the number beside the longest bar.
     ax.set_xlim(0, 1.12 * ends.max() or 1)
     if left_out:
@@ -126,20 +85,20 @@ def column_directions(
     return ax
 
 
-def feature_directions(
-    explanations: "Explanations",
+def changes(
+    explanations: Results,
     ax: "Axes | None" = None,
     *,
     num_features: int = 20,
     feature_names: Sequence[str] | None = None,
 ) -> "Axes":
-    """How often each feature rose and fell among the found counterfactuals.
+    """How often each feature, or column of a table, changed among the found rows, and which way.
 
     Args:
-        explanations: of rows `[features]`.
+        explanations: of rows `[features]`, or of a table.
         ax: to draw on; None for a new figure.
         num_features: how many at most, >= 1, those that changed most often.
-        feature_names: one per feature; their numbers where not given.
+        feature_names: one per feature; a table's own or their numbers where not given.
 
     Returns:
         The axes.
@@ -153,32 +112,37 @@ def feature_directions(
         >>> rows = np.zeros((1, 2), np.float32)
         >>> explanations = Explanations(rows, rows + [0, 1], *[np.zeros(1, np.int8)] * 3,
         ...     np.ones((1, 2)), np.ones(1, int), np.ones((1, 2)), *[np.ones(1, int)] * 4)
-        >>> axes = feature_directions(explanations, feature_names=["age", "pay"])
+        >>> axes = changes(explanations, feature_names=["age", "pay"])
         >>> [label.get_text() for label in axes.get_yticklabels()]
         ['pay', 'age']
     """
-    shape = explanations.original.shape[1:]
+    core, _, feature_names, table = subject_of(explanations, feature_names=feature_names)
+    shape = core.original.shape[1:]
     if len(shape) != 1:
         raise ValueError(
             f"instances of shape {shape} are no rows [features], whose changes can be counted by "
             "name; plot() shows what changed in images"
         )
     names = names_or_numbers("features", feature_names, *shape, "feature ")
-    change = explanations.perturbation[explanations.found]
-    number = max(len(change), 1)
-    rose, fell = (change > 0).sum(axis=0) / number, (change < 0).sum(axis=0) / number
+    if table is None:
+        moved, ordered = core.perturbation[core.found], np.ones(shape, bool)
+        changed = moved != 0
+    else:
+        moved = (table.values - table.original_values)[table.found]
+        changed = table.changed[table.found]
+        # No category is more than another.
+        ordered = ~np.array([isinstance(one, Categorical) for one in table.coding.schema.columns])
+    rose, fell = changed & ordered & (moved > 0), changed & ordered & (moved < 0)
+    ways = np.stack([rose, fell, changed & ~rose & ~fell]).sum(axis=1) / max(len(moved), 1)
     return column_directions(
-        {
-            name: Directions(float(up), float(down))
-            for name, up, down in zip(names, rose, fell, strict=True)
-        },
+        {name: Directions(*map(float, shares)) for name, shares in zip(names, ways.T, strict=True)},
         ax,
         num_columns=num_features,
-        title=f"{len(change)} counterfactuals",
+        title=f"{len(moved)} counterfactuals",
     )
 
 
-def _bars(
+def bars(
     ax: "Axes",
     places: np.ndarray,
     widths: Sequence[float] | np.ndarray,
@@ -187,6 +151,7 @@ def _bars(
     label: str,
     left: np.ndarray | float = 0.0,
 ) -> None:
+    """Horizontal bars in the look of the i-th of several kinds."""
     shown = look(number)
     ax.barh(
         places,
@@ -201,7 +166,8 @@ def _bars(
     )
 
 
-def _finish_bars(ax: "Axes", columns: Sequence[str], title: str) -> None:
+def finish_bars(ax: "Axes", columns: Sequence[str], title: str) -> None:
+    """Name the columns beside their bars, and say what their lengths are."""
     ax.set_yticks(range(len(columns)), columns)
     ax.set_ylim(len(columns) - 0.4, -0.6)
     ax.set_xlim(left=0)
@@ -210,42 +176,114 @@ def _finish_bars(ax: "Axes", columns: Sequence[str], title: str) -> None:
     tidy(ax)
 
 
-def category_lines(
-    orders: Mapping[str, Sequence[tuple[object, float]]], *, title: str = ""
-) -> "Figure":
-    """Where the categories of a column lie between 0 and 1, one panel per way of learning it.
+_MOST_COLUMNS = 8
+
+# Longer entries are cut: a column is as wide as its longest one.
+_LONGEST = 18
+
+# The width of a letter and the height of a line, in inches.
+_LETTER, _LINE = 0.072, 0.3
+
+_CHANGED = "#DCE9F5"
+
+
+def cells(
+    explanations: TableExplanations, titles: Sequence[str], ax: "Axes | None" = None
+) -> "Axes":
+    """Rows of a table with what changed, "old → new", on a ground of its own.
+
+    Columns from most to least often changed among the rows shown, and as many as change, up to
+    eight. What didn't change is written small.
 
     Args:
-        orders: name of the way to its pairs of category and number, ascending, as
-            `CategoryValues.order` gives them.
-        title: of the figure.
+        explanations: at least one row; all of them are drawn.
+        titles: one per row, beside it.
+        ax: to draw on; None for a new figure.
 
     Returns:
-        The figure: categories from top to bottom in their order, a point at each one's number.
-
-    Raises:
-        ValueError: if there is nothing to draw.
+        The axes.
 
     Examples:
-        >>> figure = category_lines({"abdm": [("10th", 0.0), ("Masters", 1.0)]})
-        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        ['10th', 'Masters']
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxcf.tabular import TableExplainer
+        >>> def predict(x):
+        ...     granted = 4 * x[:, 0] - 2 * x[:, 2] - 1
+        ...     return jax.nn.softmax(jnp.stack([-granted, granted], axis=1))
+        >>> table = {"age": [20, 30, 50, 60], "job": ["clerk", "sailor", "clerk", "sailor"]}
+        >>> fitted = TableExplainer(predict, class_names=("declined", "granted")).fit(table)
+        >>> axes = cells(fitted.explain(table, target="granted")[1], ["the second"])
+        >>> [text.get_text() for text in axes.texts]
+        ['30 → 46', 'sailor → clerk']
     """
-    if not orders or not all(orders.values()):
-        raise ValueError("there is nothing to draw: pass one order with one category at least")
-    most = max(len(order) for order in orders.values())
-    figure = new_figure(3.4 * len(orders), 1.0 + 0.22 * most)
-    axes = figure.subplots(1, len(orders), squeeze=False).flat
-    for number, (axis, (name, order)) in enumerate(zip(axes, orders.items(), strict=True)):
-        shown = look(number)
-        places = range(len(order))
-        axis.hlines(places, 0, [value for _, value in order], color=QUIET, linewidth=0.8)
-        axis.plot([value for _, value in order], places, shown.marker, color=shown.colour)
-        axis.set_yticks(places, [str(category) for category, _ in order])
-        axis.invert_yaxis()
-        axis.set_xlim(-0.03, 1.03)
-        axis.set_title(name)
-        axis.set_xlabel("learnt number")
-        tidy(axis)
-    figure.suptitle(title)
-    return figure
+    changed = explanations.changed
+    often = np.argsort(-changed.sum(axis=0), kind="stable")
+    most = max(int(changed.any(axis=0).sum()), 1)
+    columns, left_out = often[: min(most, _MOST_COLUMNS)], often[_MOST_COLUMNS:most]
+    schema = explanations.coding.schema
+    before, after = (
+        list(schema.write(values, like={}).values())
+        for values in (explanations.original_values, explanations.values)
+    )
+    entries = [
+        [
+            f"{_text(before[column][row])} → {_text(after[column][row])}"
+            if changed[row, column]
+            else _text(before[column][row])
+            for column in columns
+        ]
+        for row in range(len(changed))
+    ]
+    heads = [_cut(str(schema.names[column])) for column in columns]
+    widths = [
+        _LETTER * (2 + max(map(len, (head, *below))))
+        for head, below in zip(heads, zip(*entries, strict=True), strict=True)
+    ]
+    margin = _LETTER * (2 + max(map(len, titles)))
+    ax = axes_or_new(ax, sum(widths) + margin, _LINE * (len(changed) + 2))
+    ends = np.cumsum([0.0, *widths])
+    for row, line in enumerate(entries):
+        for place, (column, entry) in enumerate(zip(columns, line, strict=True)):
+            _draw_cell(ax, entry, bool(changed[row, column]), row, ends[place], widths[place])
+    ax.set_xlim(0, ends[-1])
+    ax.set_ylim(len(changed) - 0.5, -0.5)
+    ax.set_xticks((ends[:-1] + ends[1:]) / 2, heads, fontsize=9, weight="bold")
+    ax.xaxis.tick_top()
+    ax.set_yticks(range(len(changed)), titles, fontsize=9)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    if len(left_out):
+        names = ", ".join(str(schema.names[column]) for column in left_out)
+        ax.set_xlabel(f"also changed: {names}", fontsize=8)
+    return ax
+
+
+def _draw_cell(ax: "Axes", entry: str, changed: bool, row: int, left: float, width: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    if changed:
+        edge = 0.04
+        ground = Rectangle((left + edge, row - 0.42), width - 2 * edge, 0.84, color=_CHANGED)
+        ax.add_patch(ground)
+    ax.text(
+        left + width / 2,
+        row,
+        entry,
+        ha="center",
+        va="center",
+        fontsize=9 if changed else 7.5,
+        color="black" if changed else QUIET,
+        # A dollar sign in a table is no mathematics.
+        parse_math=False,
+    )
+
+
+def _text(entry: Any) -> str:
+    if entry is None or entry != entry:
+        return "-"
+    if isinstance(entry, float | np.floating):
+        return f"{entry:.6g}"
+    return _cut(str(entry))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

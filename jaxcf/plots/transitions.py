@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxcf.naming import names_or_numbers
 from jaxcf.plots.style import axes_or_new
-from jaxcf.status import Status
+from jaxcf.plots.subjects import subject_of
+from jaxcf.results.comparison import Results
+from jaxcf.search.status import Status
+from jaxcf.utils.validation import names_or_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from jaxcf.explanations import Explanations
 
 # Between the classes and the rows without a counterfactual, in cells.
 _GAP = 0.35
 
 
 def transitions(
-    explanations: "Explanations",
+    explanations: Results,
     ax: "Axes | None" = None,
     *,
     class_names: Sequence[str] | None = None,
@@ -32,7 +32,7 @@ def transitions(
     Args:
         explanations: at least one row.
         ax: to draw on; None for a new figure.
-        class_names: one per class; their numbers where not given.
+        class_names: one per class; a table's own or their numbers where not given.
 
     Returns:
         The axes.
@@ -53,17 +53,18 @@ def transitions(
     """
     if not len(explanations):
         raise ValueError("there is no row to draw")
-    names = names_or_numbers("classes", class_names, explanations.probabilities.shape[1])
+    core, class_names, *_ = subject_of(explanations, class_names)
+    names = names_or_numbers("classes", class_names, core.probabilities.shape[1])
     names.append("unreadable")  # -1 is the class of a row that can't be read
-    found = explanations.found
-    already = explanations.status == Status.ALREADY_IN_TARGET
+    found = core.found
+    already = core.status == Status.ALREADY_IN_TARGET
     # From the least to the greatest, and what has no class at the end.
-    befores = np.unique(explanations.original_class % len(names))
-    afters = np.unique(explanations.counterfactual_class[found])
+    befores = np.unique(core.original_class % len(names))
+    afters = np.unique(core.counterfactual_class[found])
     ends = {"not found": ~found & ~already} | ({"there already": already} if already.any() else {})
 
-    before = np.searchsorted(befores, explanations.original_class % len(names))
-    after = np.searchsorted(afters, explanations.counterfactual_class[found])
+    before = np.searchsorted(befores, core.original_class % len(names))
+    after = np.searchsorted(afters, core.counterfactual_class[found])
     counts = np.zeros((len(befores), len(afters) + len(ends)), int)
     np.add.at(counts, (before[found], after), 1)
     for place, rows in enumerate(ends.values(), start=len(afters)):

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import ArrayLike, Shaped
 
 from jaxcf.report.packing import PackedArray, pack, packed_changes, packed_pictures
-from jaxcf.row_measures import EitherExplanations
-from jaxcf.run_folder import core_of
+from jaxcf.results.comparison import Results
 from jaxcf.tabular.columns import Column, Numeric
 from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.utils.images import is_image, value_range
 
 ORIGINAL, COUNTERFACTUAL, OTHER = "original", "counterfactual", "other"
 
@@ -44,10 +44,10 @@ class Contents:
 
 
 def contents(
-    explanations: EitherExplanations,
+    explanations: Results,
     feature_names: Sequence[str] | None = None,
     feature_units: tuple[ArrayLike, ArrayLike] | None = None,
-    other: EitherExplanations | None = None,
+    other: Results | None = None,
 ) -> Contents:
     """How the rows of some explanations are shown.
 
@@ -68,28 +68,17 @@ def contents(
     """
     if isinstance(explanations, TableExplanations):
         return _table(explanations, other)
-    shape = core_of(explanations).original.shape[1:]
+    shape = explanations.core.original.shape[1:]
     if len(shape) == 1 and shape[0]:
         return _flat(explanations, feature_names, feature_units, other)
-    if is_picture(shape):
+    if is_image(shape):
         return _pictures(explanations, other)
     return Contents("none", {"shape": list(shape)})
 
 
-def is_picture(shape: tuple[int, ...]) -> bool:
-    """Whether rows of this shape are drawn as pictures.
-
-    Examples:
-        >>> is_picture((8, 8, 1)), is_picture((5, 5, 7)), is_picture((0, 8))
-        (True, False, False)
-    """
-    drawable = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-    return drawable and min(shape) > 0
-
-
-def _pictures(explanations: EitherExplanations, other: EitherExplanations | None) -> Contents:
-    core = core_of(explanations)
-    low, high = picture_range(core.original, core.counterfactual)
+def _pictures(explanations: Results, other: Results | None) -> Contents:
+    core = explanations.core
+    low, high = value_range(core.original, core.counterfactual)
     originals, counterfactuals = reduced(core.original), reduced(core.counterfactual)
     height, width, channels = originals.shape[1:]
     arrays = {
@@ -97,7 +86,7 @@ def _pictures(explanations: EitherExplanations, other: EitherExplanations | None
         COUNTERFACTUAL: packed_changes(counterfactuals, originals, low, high, ORIGINAL),
     }
     if other is not None:
-        others = reduced(core_of(other).counterfactual)
+        others = reduced(other.core.counterfactual)
         arrays[OTHER] = packed_changes(others, originals, low, high, ORIGINAL)
     facts = {
         "height": height,
@@ -110,22 +99,6 @@ def _pictures(explanations: EitherExplanations, other: EitherExplanations | None
         "givenWidth": core.original.shape[2],
     }
     return Contents("picture", facts, arrays)
-
-
-def picture_range(*pictures: Shaped[np.ndarray, "..."]) -> tuple[float, float]:
-    """What is drawn darkest and brightest: 0 and 1 where all values lie there, else their ends.
-
-    Examples:
-        >>> import numpy as np
-        >>> picture_range(np.array([0.2, 0.7, np.nan])), picture_range(np.array([-1.0, 3.0]))
-        ((0.0, 1.0), (-1.0, 3.0))
-    """
-    finite = [one[np.isfinite(one)] for one in pictures]
-    low = min((float(one.min()) for one in finite if one.size), default=0.0)
-    high = max((float(one.max()) for one in finite if one.size), default=1.0)
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
-    return low, high if high > low else low + 1.0
 
 
 def reduced(pictures: Shaped[np.ndarray, "n *shape"]) -> Shaped[np.ndarray, "n h w c"]:
@@ -155,12 +128,12 @@ def _reach(changes: np.ndarray) -> float:
 
 
 def _flat(
-    explanations: EitherExplanations,
+    explanations: Results,
     names: Sequence[str] | None,
     units: tuple[ArrayLike, ArrayLike] | None,
-    other: EitherExplanations | None,
+    other: Results | None,
 ) -> Contents:
-    core = core_of(explanations)
+    core = explanations.core
     count = core.original.shape[1]
     if names is not None and len(names) != count:
         raise ValueError(f"got {len(names)} feature names; the rows have {count} features")
@@ -174,7 +147,7 @@ def _flat(
     shown = Contents("features", units=given)
     arrays = {ORIGINAL: core.original, COUNTERFACTUAL: core.counterfactual}
     if other is not None:
-        arrays[OTHER] = core_of(other).counterfactual
+        arrays[OTHER] = other.core.counterfactual
     arrays = {name: shown.in_units(array) for name, array in arrays.items()}
     features = [
         {"name": str(name), "kind": "number", "scale": _spread(arrays[ORIGINAL][:, place])}
@@ -196,7 +169,7 @@ def _spread(values: np.ndarray) -> float:
     return float(np.ptp(present)) if len(present) and np.ptp(present) > 0 else 1.0
 
 
-def _table(explanations: TableExplanations, other: EitherExplanations | None) -> Contents:
+def _table(explanations: TableExplanations, other: Results | None) -> Contents:
     features = [_feature(column) for column in explanations.coding.schema.columns]
     changed = explanations.changed[explanations.found]
     arrays = {ORIGINAL: explanations.original_values, COUNTERFACTUAL: explanations.values}

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from jaxcf import storage
 from jaxcf.report.packing import PackedArray
+from jaxcf.utils import storage
 
 _STYLES = ("page.css", "parts.css", "cards.css", "instance.css")
 _SCRIPTS = (

@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxcf.report.wording import STATUS_LABELS, measure_words
-from jaxcf.row_measures import EitherExplanations, row_measures
-from jaxcf.run_folder import core_of
-from jaxcf.status import Status
+from jaxcf.results.comparison import Results, row_measures
+from jaxcf.search.status import Status
 from jaxcf.tabular.explanations import TableExplanations
 
 
@@ -38,7 +37,7 @@ def _short(value: float) -> float | int:
     return int(rounded) if rounded.is_integer() else rounded
 
 
-def columns(explanations: EitherExplanations) -> dict[str, list[Any]]:
+def columns(explanations: Results) -> dict[str, list[Any]]:
     """Whole-number columns of every row: status, classes and the row asked about.
 
     Args:
@@ -47,7 +46,7 @@ def columns(explanations: EitherExplanations) -> dict[str, list[Any]]:
     Returns:
         Name to n numbers; -1 for no class.
     """
-    core = core_of(explanations)
+    core = explanations.core
     return {
         "status": core.status.tolist(),
         "sourceRow": core.source_row.tolist(),
@@ -57,7 +56,7 @@ def columns(explanations: EitherExplanations) -> dict[str, list[Any]]:
     }
 
 
-def measures(explanations: EitherExplanations) -> list[dict[str, Any]]:
+def measures(explanations: Results) -> list[dict[str, Any]]:
     """The numbers of every row that can be sorted by, with their names and explanations.
 
     Args:
@@ -74,9 +73,9 @@ def measures(explanations: EitherExplanations) -> list[dict[str, Any]]:
     ]
 
 
-def statuses(explanations: EitherExplanations) -> dict[str, dict[str, str]]:
+def statuses(explanations: Results) -> dict[str, dict[str, str]]:
     """Each status that occurs, by its number: its name, a few words and its message."""
-    codes = [Status(int(code)) for code in np.unique(core_of(explanations).status)]
+    codes = [Status(int(code)) for code in np.unique(explanations.core.status)]
     return {
         str(int(code)): {
             "name": code.name.lower(),
@@ -87,11 +86,11 @@ def statuses(explanations: EitherExplanations) -> dict[str, dict[str, str]]:
     }
 
 
-def own_messages(explanations: EitherExplanations) -> dict[str, str]:
+def own_messages(explanations: Results) -> dict[str, str]:
     """What is said of single rows beyond their status, by row: why a table's row can't be read."""
     if not isinstance(explanations, TableExplanations):
         return {}
-    usual = explanations.explanations.messages
+    usual = explanations.core.messages
     return {
         str(row): text
         for row, (text, other) in enumerate(zip(explanations.messages, usual, strict=True))

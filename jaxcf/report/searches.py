@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxcf.details import Details
 from jaxcf.report.contents import Contents, reduced
 from jaxcf.report.packing import PackedArray, pack, quantise
-from jaxcf.row_measures import EitherExplanations
-from jaxcf.run_folder import core_of
+from jaxcf.results.comparison import Results
+from jaxcf.results.traces import Traces
 from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.utils.selection import evenly_spread
 
 _MOST_POINTS = 12
 
@@ -26,57 +26,57 @@ class _Points:
 
 
 def searches(
-    explanations: EitherExplanations, details: Details | None, shown: Contents
+    explanations: Results, traces: Traces | None, shown: Contents
 ) -> tuple[dict[str, Any], dict[str, PackedArray]]:
     """What the page knows of the searches of some rows.
 
     Args:
         explanations: of n rows; those of a run that kept its path or history have these of all.
-        details: of some of them, or None.
+        traces: of some of them, or None.
         shown: how the rows are shown.
 
     Returns:
         The facts, JSON-able ("rows" that have any, by position in the arrays), and the arrays.
 
     Raises:
-        ValueError: if the details are of rows that the explanations don't have, or of other shapes.
+        ValueError: if the traces are of rows that the explanations don't have, or of other shapes.
     """
-    core = core_of(explanations)
-    if details is None:
+    core = explanations.core
+    if traces is None:
         return _recorded(explanations, shown)
-    if len(details) and not 0 <= details.rows.min() <= details.rows.max() < len(core):
+    if len(traces) and not 0 <= traces.rows.min() <= traces.rows.max() < len(core):
         raise ValueError(
-            f"the details are of rows up to {details.rows.max()}; the explanations have {len(core)}"
+            f"the traces are of rows up to {traces.rows.max()}; the explanations have {len(core)}"
         )
-    if details.prototype.shape[1:] != core.original.shape[1:]:
+    if traces.prototype.shape[1:] != core.original.shape[1:]:
         raise ValueError(
-            f"the details have rows of shape {details.prototype.shape[1:]}; the explanations of "
+            f"the traces have rows of shape {traces.prototype.shape[1:]}; the explanations of "
             f"{core.original.shape[1:]}"
         )
     facts: dict[str, Any] = {
-        "rows": details.rows.tolist(),
-        "nearestRow": details.nearest_row.tolist(),
+        "rows": traces.rows.tolist(),
+        "nearestRow": traces.nearest_row.tolist(),
     }
-    chosen, evaluations = _thinned(details.evaluations)
+    chosen, evaluations = _thinned(traces.evaluations)
     facts["evaluations"] = evaluations
     path = np.take_along_axis(
-        details.path, chosen.reshape(*chosen.shape, *[1] * (details.path.ndim - 2)), axis=1
+        traces.path, chosen.reshape(*chosen.shape, *[1] * (traces.path.ndim - 2)), axis=1
     )
-    arrays = _losses(details.losses, facts)
+    arrays = _losses(traces.losses, facts)
     for name, points in (
         ("path", path),
-        ("prototype", details.prototype[:, None]),
-        ("nearest", details.nearest),
+        ("prototype", traces.prototype[:, None]),
+        ("nearest", traces.nearest),
     ):
-        arrays |= _shown_points(explanations, _Points(name, details.rows, points), shown, facts)
+        arrays |= _shown_points(explanations, _Points(name, traces.rows, points), shown, facts)
     return facts, arrays
 
 
 def _recorded(
-    explanations: EitherExplanations, shown: Contents
+    explanations: Results, shown: Contents
 ) -> tuple[dict[str, Any], dict[str, PackedArray]]:
     """The path and the history that the explanations themselves hold, if they were asked for."""
-    core = core_of(explanations)
+    core = explanations.core
     if not len(core) or (core.path is None and not core.history):
         return {"rows": []}, {}
     facts: dict[str, Any] = {"rows": list(range(len(core)))}
@@ -99,12 +99,8 @@ def _thinned(evaluations: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
     kept: list[list[int]] = []
     for row, numbers in enumerate(evaluations):
         present = np.flatnonzero(numbers >= 0)
-        if not len(present):
-            kept.append([])
-            continue
-        count = min(chosen.shape[1], len(present))
-        places = present[np.round(np.linspace(0, len(present) - 1, count)).astype(np.intp)]
-        chosen[row, :count] = places
+        places = present[evenly_spread(len(present), _MOST_POINTS)] if len(present) else present
+        chosen[row, : len(places)] = places
         kept.append(numbers[places].tolist())
     return chosen, kept
 
@@ -118,7 +114,7 @@ def _losses(losses: Mapping[str, np.ndarray], facts: dict[str, Any]) -> dict[str
 
 
 def _shown_points(
-    explanations: EitherExplanations, given: _Points, shown: Contents, facts: dict[str, Any]
+    explanations: Results, given: _Points, shown: Contents, facts: dict[str, Any]
 ) -> dict[str, PackedArray]:
     m, k = given.points.shape[:2]
     if shown.kind == "none" or not m * k:

@@ -8,26 +8,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import ArrayLike
 
-from jaxcf import storage
-from jaxcf.comparison import Comparison
-from jaxcf.details import Details
 from jaxcf.report.contents import contents
 from jaxcf.report.packing import PackedArray, pack
 from jaxcf.report.page import page
 from jaxcf.report.rows import columns, flattened, measures, numbers, own_messages, statuses
 from jaxcf.report.searches import searches
 from jaxcf.report.wording import measure_words
-from jaxcf.row_measures import EitherExplanations
-from jaxcf.run_folder import core_of
+from jaxcf.results.comparison import Comparison, Results
+from jaxcf.results.traces import Traces
 from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.utils import storage
 from jaxcf.version import __version__
 
 
 def write(
     path: str | os.PathLike[str],
-    explanations: EitherExplanations,
+    explanations: Results,
     *,
-    details: Details | None = None,
+    traces: Traces | None = None,
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
     feature_units: tuple[ArrayLike, ArrayLike] | None = None,
@@ -44,7 +42,7 @@ def write(
     Args:
         path: of the file; written at once or not at all.
         explanations: of images, of tables, or of rows of other shapes, which aren't drawn.
-        details: the way of the search, prototypes and nearest training rows of some of the rows.
+        traces: the way of the search, prototypes and nearest training rows of some of the rows.
         class_names: one per class; those of the table, or numbers, where not given.
         feature_names: one per feature of rows `[features]`; a table has its own.
         feature_units: offset and scale of each feature, where original = x * scale + offset; the
@@ -55,7 +53,7 @@ def write(
 
     Raises:
         ValueError: if there are more or fewer names or units than classes or features, or the
-            details or the comparison are of other rows.
+            traces or the comparison are of other rows.
 
     Examples:
         >>> import tempfile, pathlib, numpy as np
@@ -69,7 +67,7 @@ def write(
         ...     file.read_text().startswith("<!DOCTYPE html>")
         True
     """
-    core = core_of(explanations)
+    core = explanations.core
     title = title or "Counterfactual explanations"
     other = None if comparison is None else comparison.second
     if other is not None and len(other) != len(core):
@@ -77,7 +75,7 @@ def write(
             f"the comparison is of {len(other)} rows; the explanations have {len(core)}"
         )
     shown = contents(explanations, feature_names, feature_units, other)
-    search_facts, search_arrays = searches(explanations, details, shown)
+    search_facts, search_arrays = searches(explanations, traces, shown)
     payload = {
         "title": title,
         "count": len(core),
@@ -100,8 +98,8 @@ def write(
     storage.write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def _class_names(explanations: EitherExplanations, given: Sequence[str] | None) -> list[str]:
-    count = core_of(explanations).probabilities.shape[1]
+def _class_names(explanations: Results, given: Sequence[str] | None) -> list[str]:
+    count = explanations.core.probabilities.shape[1]
     if given is None and isinstance(explanations, TableExplanations):
         given = explanations.class_names
     if given is None:
@@ -111,8 +109,8 @@ def _class_names(explanations: EitherExplanations, given: Sequence[str] | None) 
     return [str(name) for name in given]
 
 
-def _row_arrays(explanations: EitherExplanations) -> dict[str, PackedArray]:
-    core = core_of(explanations)
+def _row_arrays(explanations: Results) -> dict[str, PackedArray]:
+    core = explanations.core
     both = np.stack([core.original_probabilities, core.probabilities], axis=1)
     arrays = {"probabilities": pack(both.astype(np.float32))}
     if core.losses:
@@ -122,7 +120,7 @@ def _row_arrays(explanations: EitherExplanations) -> dict[str, PackedArray]:
 
 
 def _compared(comparison: Comparison) -> dict[str, Any]:
-    other = core_of(comparison.second)
+    other = comparison.second.core
     summary = comparison.summary()
     differences = [
         {"label": measure_words(name).label, **values}

@@ -6,7 +6,6 @@ how far apart categories lie; `TableCoding` is the search space that comes of bo
 
 from jaxcf.tabular.category_distances import abdm_distances, mvdm_distances
 from jaxcf.tabular.category_values import CategoryValues, fit_category_values
-from jaxcf.tabular.changes import changed_features
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Numeric, Ordinal
 from jaxcf.tabular.explainer import FittedTableExplainer, TableExplainer
@@ -27,7 +26,6 @@ __all__ = [
     "TableExplainer",
     "TableExplanations",
     "abdm_distances",
-    "changed_features",
     "fit_category_values",
     "mvdm_distances",
 ]

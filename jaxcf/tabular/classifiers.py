@@ -9,10 +9,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxcf.models.fitting import apply_in_blocks
 from jaxcf.models.functions import ModelFunction
-from jaxcf.models.kinds import Classifier
+from jaxcf.models.networks.registry import Classifier
 from jaxcf.models.training import OnProgress, TrainingInfo, train_classifier
+from jaxcf.models.training_loop import apply_in_batches
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table
 
@@ -52,7 +52,7 @@ class TableClassifier:
 
     def predict(self, x: Float[np.ndarray, "n width"]) -> Float[Array, "n classes"]:
         """Probabilities of the encoded table."""
-        return jax.nn.softmax(apply_in_blocks(self.network, np.asarray(x, np.float32)))
+        return jax.nn.softmax(apply_in_batches(self.network, np.asarray(x, np.float32)))
 
     def accuracy(self, table: Table, classes: Int[np.ndarray, " n"]) -> float:
         """The share of rows it decides rightly; a row that can't be read counts as wrong.
@@ -66,7 +66,7 @@ class TableClassifier:
         """
         encoded = self.schema.encode(self.schema.read(table))
         readable = np.isfinite(encoded).all(axis=1)
-        decided = np.asarray(apply_in_blocks(self.network, encoded)).argmax(axis=1)
+        decided = np.asarray(apply_in_batches(self.network, encoded)).argmax(axis=1)
         return float(np.mean(readable & (decided == classes)))
 
 

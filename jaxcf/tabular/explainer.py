@@ -2,35 +2,34 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from types import EllipsisType
+from typing import Any, Literal
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
-from jaxcf.blackbox import BlackBox
-from jaxcf.blocks import block_size
-from jaxcf.detailing import allowed_classes, choose_rows, look_closer
-from jaxcf.details import Details
-from jaxcf.engine import EngineOptions
-from jaxcf.explainer import Explainer
-from jaxcf.explanations import Explanations
-from jaxcf.fitted_explainer import FittedExplainer, OnProgress
-from jaxcf.model_functions import Model
-from jaxcf.objective import RECONSTRUCTION, Objective
-from jaxcf.prototypes import PrototypeKind
-from jaxcf.refinement import Refinement
-from jaxcf.search import SearchOptions
+from jaxcf.explainers.explainer import Explainer
+from jaxcf.explainers.fitted import FittedExplainer
+from jaxcf.explainers.progress import OnProgress
+from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.targets import Target
+from jaxcf.explainers.tracing import allowed_classes, choose_rows, trace_rows
+from jaxcf.objective import RECONSTRUCTION, Objective, as_objective
+from jaxcf.predictors.blackbox import BlackBox
+from jaxcf.predictors.functions import Model
+from jaxcf.prototypes.kinds import PrototypeKind
+from jaxcf.results.explanations import Explanations
+from jaxcf.results.traces import Traces
+from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular.category_values import Method, fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.explanations import TableExplanations
-from jaxcf.tabular.models import Takes, of_coordinates, predicted_classes
+from jaxcf.tabular.predictors import Takes, of_coordinates, predicted_classes
 from jaxcf.tabular.rules import ReadRules, Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table
-from jaxcf.targets import Target
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from jaxcf.utils.batching import batch_size
 
 
 @dataclass(frozen=True)
@@ -102,18 +101,7 @@ class TableExplainer:
                 "takes='table' is for models outside JAX; wrap the model in a BlackBox, or let it "
                 "take the encoded table"
             )
-        if RECONSTRUCTION in self._objective().terms:
-            raise ValueError(
-                "the objective has a reconstruction term (B, D, F), which tables have no "
-                "autoencoder for; use A, C or E"
-            )
-
-    def _objective(self) -> Objective:
-        return (
-            self.objective
-            if isinstance(self.objective, Objective)
-            else Objective.named(self.objective or "C")
-        )
+        _table_objective(self.objective or "C")
 
     def fit(self, table: Table) -> "FittedTableExplainer":
         """Learn the numbers of the categories and build the class prototypes.
@@ -143,14 +131,15 @@ class TableExplainer:
             of_coordinates(self.predict, coding, like),
             params=self.params,
             output=self.output,
-            objective=self._objective(),
+            objective=_table_objective(self.objective or "C"),
             prototypes=self.prototypes,
             search=self.search,
             trust_threshold=self.trust_threshold,
             refinement=self.refinement or Refinement(line_search=True, sparsify=True),
             engine=self.engine,
         )
-        return FittedTableExplainer(self, coding, explainer.fit(coding.coordinates(values)))
+        fitted = explainer.fit(coding.coordinates(values))
+        return FittedTableExplainer(coding, fitted, self.class_names)
 
 
 @dataclass(frozen=True)
@@ -158,21 +147,67 @@ class FittedTableExplainer:
     """An explainer of a table that is ready: made by `TableExplainer.fit`, never by hand.
 
     Attributes:
-        options: the explainer it was fitted from.
         coding: between the table and the coordinates; `coding.category_values.order(column)`
             gives the learnt order of a column's categories.
-        of_coordinates: the explainer of the coordinates.
+        of_coordinates: the explainer of the coordinates, with all options.
+        class_names: one per class, if known.
     """
 
-    options: TableExplainer
     coding: TableCoding
     of_coordinates: FittedExplainer
+    class_names: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         return f"FittedTableExplainer({', '.join(self.coding.schema.names)})"
 
     def _repr_html_(self) -> str:
         return self.of_coordinates._repr_html_()
+
+    def coordinates(self, table: Table) -> Float[np.ndarray, "n columns"]:
+        """Where the rows of a table lie in the search space, `[n, columns]`."""
+        return self.coding.coordinates(self.coding.schema.read(table))
+
+    def with_options(
+        self,
+        *,
+        objective: str | Objective | None = None,
+        search: SearchOptions | None = None,
+        trust_threshold: float | EllipsisType | None = ...,
+        refinement: Refinement | None = None,
+        engine: EngineOptions | None = None,
+    ) -> "FittedTableExplainer":
+        """The same model and prototypes with other options, checked as `TableExplainer` does.
+
+        Args:
+            objective: "A", "C" or "E" or an `Objective` of the same confidence; None keeps it.
+            search: how one row is searched; None keeps it.
+            trust_threshold: what the trust score of a counterfactual must exceed, None for no such
+                thing; ... keeps it.
+            refinement: what is tried after the search; None keeps it.
+            engine: how the work is laid out; None keeps it.
+
+        Returns:
+            Another explainer that can explain. Other numbers compile nothing anew.
+
+        Raises:
+            ValueError: as `FittedExplainer.with_options`, and if the objective has a
+                reconstruction term.
+
+        Examples:
+            >>> import jax
+            >>> fitted = TableExplainer(lambda x: jax.nn.softmax(9 * (x - 0.5) * np.array([1, -1])))
+            >>> fitted = fitted.fit({"age": [20, 30, 50, 60]})
+            >>> fitted.with_options(objective="E").of_coordinates.objective.terms
+            ('l1', 'l2', 'prototype')
+        """
+        changed = self.of_coordinates.with_options(
+            objective=None if objective is None else _table_objective(objective),
+            search=search,
+            trust_threshold=trust_threshold,
+            refinement=refinement,
+            engine=engine,
+        )
+        return replace(self, of_coordinates=changed)
 
     def explain(
         self,
@@ -225,7 +260,7 @@ class FittedTableExplainer:
         )
         return self._in_units(explanations, table, values, read)
 
-    def details(
+    def trace(
         self,
         explanations: TableExplanations,
         table: Table,
@@ -236,13 +271,13 @@ class FittedTableExplainer:
         num_neighbours: int = 3,
         target: Target | str | Literal["each"] = None,
         rules: Rules | None = None,
-    ) -> Details:
+    ) -> Traces:
         """Search some rows once more and look closely: the way, the prototype, its neighbours.
 
         Args:
             explanations: that this explainer made, all of them or some.
             table: the training rows given to `fit`.
-            rows: as for `FittedExplainer.details`.
+            rows: as for `FittedExplainer.trace`.
             num_rows: likewise.
             num_points: likewise.
             num_neighbours: likewise.
@@ -250,7 +285,7 @@ class FittedTableExplainer:
             rules: likewise.
 
         Returns:
-            The details, in coordinates: `explanations[details.rows].values_at(details.path)` gives
+            The traces, in coordinates: `explanations[traces.rows].values_at(traces.path)` gives
             the values of the points.
 
         Raises:
@@ -260,21 +295,21 @@ class FittedTableExplainer:
             IndexError: if a row doesn't exist.
         """
         coordinates = self.coding.coordinates(self.coding.schema.read_training(table))
-        chosen = choose_rows(explanations.explanations, rows, num_rows)
+        chosen = choose_rows(explanations.core, rows, num_rows)
         part = explanations[chosen]
         own = {name: rule.of_rows(part.source_row) for name, rule in (rules or {}).items()}
         read = read_rules(own, self.coding, part.original_values)
-        details = look_closer(
+        traces = trace_rows(
             self.of_coordinates,
-            part.explanations,
+            part.core,
             coordinates,
-            allowed_classes(part.explanations, self._target(target)),
+            allowed_classes(part.core, self._target(target)),
             read.constraints,
-            num_points,
-            num_neighbours,
-            block_size(len(explanations)),
+            num_points=num_points,
+            num_neighbours=num_neighbours,
+            size=batch_size(len(explanations)),
         )
-        return replace(details, rows=chosen)
+        return replace(traces, rows=chosen)
 
     def in_units(
         self, explanations: Explanations, table: Table, rules: Rules | None = None
@@ -294,23 +329,6 @@ class FittedTableExplainer:
             explanations, table, values, read_rules(rules or {}, self.coding, values)
         )
 
-    def plot_latent(
-        self,
-        table: Table,
-        ax: "Axes | None" = None,
-        *,
-        explanations: TableExplanations | None = None,
-        projection: str = "pca",
-    ) -> "Axes":
-        """A table's rows in the plane, by coordinates; see `jaxcf.plots.encoded_rows`."""
-        return self.of_coordinates.plot_latent(
-            self.coding.coordinates(self.coding.schema.read(table)),
-            ax,
-            explanations=None if explanations is None else explanations.explanations,
-            class_names=self.options.class_names,
-            projection=projection,
-        )
-
     def _in_units(
         self, explanations: Explanations, table: Table, values: np.ndarray, read: ReadRules
     ) -> TableExplanations:
@@ -321,23 +339,34 @@ class FittedTableExplainer:
             explanations.counterfactual, originals, starts, *read.limits(rows)
         )
         return TableExplanations(
-            explanations=explanations,
+            core=explanations,
             coding=self.coding,
             original_values=originals,
             values=exact,
             like=table,
             problems=self.coding.schema.problems(values, table),
-            class_names=self.options.class_names,
+            class_names=self.class_names,
         )
 
     def _target(self, target: Any) -> Any:
-        names = self.options.class_names
+        names = self.class_names
         if isinstance(target, str):
             if target == "each":
                 return target
             if target not in (names or ()):
                 raise ValueError(f"there is no class named {target!r}; {_known(names)}")
         return _numbers_for(target, names)
+
+
+def _table_objective(given: str | Objective) -> Objective:
+    """An objective that tables can have, where its name may stand for it."""
+    objective = as_objective(given)
+    if RECONSTRUCTION in objective.terms:
+        raise ValueError(
+            "the objective has a reconstruction term (B, D, F), which tables have no "
+            "autoencoder for; use A, C or E"
+        )
+    return objective
 
 
 def _known(names: tuple[str, ...] | None) -> str:

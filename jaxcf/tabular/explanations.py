@@ -9,23 +9,32 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf import explanation_files, storage
-from jaxcf.explanations import Explanations
-from jaxcf.selection import chosen_rows
-from jaxcf.tabular.changes import changed_features
-from jaxcf.tabular.coding import TableCoding
-from jaxcf.tabular.columns import Categorical, Numeric
-from jaxcf.tabular.schema_files import coding_from_json, coding_to_json
+from jaxcf.results import html
+from jaxcf.results.accessors import Accessor
+from jaxcf.results.explanations import (
+    Explanations,
+    check_equal_rows,
+    check_kind_and_length,
+    check_source_rows,
+    describe,
+    overview_html,
+    pack,
+    unpack,
+)
+from jaxcf.tabular.coding import TableCoding, coding_from_json, coding_to_json
+from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.tables import Table, read_columns
+from jaxcf.utils import storage
+from jaxcf.utils.selection import chosen_rows
+from jaxcf.utils.storage import ArrayRule
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from pandas import DataFrame
 
 FORMAT = "jaxcf.table_explanations"
 SCHEMA_VERSION = 1
 
-_ARRAYS = ("original_values", "values")
+_ARRAYS = {"original_values": ArrayRule("f", 2), "values": ArrayRule("f", 2)}
 
 
 class Change(NamedTuple):
@@ -50,7 +59,7 @@ class TableExplanations:
     """The counterfactuals of the rows of a table and everything known about them.
 
     Attributes:
-        explanations: in coordinates, with status, classes, probabilities and all the rest.
+        core: in coordinates, with status, classes, probabilities and all the rest.
         coding: between the table and the coordinates.
         original_values: `[n, columns]`, see `Schema.read`; NaN where an entry can't be read.
         values: `[n, columns]`, of the counterfactuals; they obey the rules exactly.
@@ -60,7 +69,7 @@ class TableExplanations:
         class_names: one per class, if known.
     """
 
-    explanations: Explanations
+    core: Explanations
     coding: TableCoding
     original_values: Float[np.ndarray, "n columns"]
     values: Float[np.ndarray, "n columns"]
@@ -69,7 +78,7 @@ class TableExplanations:
     class_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
-        return len(self.explanations)
+        return len(self.core)
 
     def __repr__(self) -> str:
         return f"TableExplanations(n={len(self)}, found={int(self.found.sum())})"
@@ -79,7 +88,7 @@ class TableExplanations:
         chosen = chosen_rows(len(self), rows)
         return replace(
             self,
-            explanations=self.explanations[chosen],
+            core=self.core[chosen],
             original_values=self.original_values[chosen],
             values=self.values[chosen],
         )
@@ -87,75 +96,75 @@ class TableExplanations:
     @property
     def found(self) -> Bool[np.ndarray, " n"]:
         """Whether each row has a counterfactual that the model confirmed."""
-        return self.explanations.found
+        return self.core.found
 
     @property
     def status(self) -> Int[np.ndarray, " n"]:
         """`Status` codes."""
-        return self.explanations.status
+        return self.core.status
 
     @property
     def source_row(self) -> Int[np.ndarray, " n"]:
         """The row of the table that each row belongs to."""
-        return self.explanations.source_row
+        return self.core.source_row
 
     @property
     def original_class(self) -> Int[np.ndarray, " n"]:
         """What the model decides for the originals; -1 for invalid rows."""
-        return self.explanations.original_class
+        return self.core.original_class
 
     @property
     def original_probabilities(self) -> Float[np.ndarray, "n classes"]:
         """Class probabilities of the originals."""
-        return self.explanations.original_probabilities
+        return self.core.original_probabilities
 
     @property
     def counterfactual_class(self) -> Int[np.ndarray, " n"]:
         """What the model decides for the counterfactuals; -1 for invalid rows."""
-        return self.explanations.counterfactual_class
+        return self.core.counterfactual_class
 
     @property
     def probabilities(self) -> Float[np.ndarray, "n classes"]:
         """Class probabilities of the counterfactuals."""
-        return self.explanations.probabilities
+        return self.core.probabilities
 
     @property
     def target_class(self) -> Int[np.ndarray, " n"]:
         """The class of the prototype; -1 where there is none."""
-        return self.explanations.target_class
+        return self.core.target_class
 
     @property
     def steps(self) -> Int[np.ndarray, " n"]:
         """Updates used."""
-        return self.explanations.steps
+        return self.core.steps
 
     @property
     def losses(self) -> Mapping[str, Float[np.ndarray, " n"]]:
         """Each weighted loss term at the counterfactuals, in coordinates."""
-        return self.explanations.losses
+        return self.core.losses
 
     @property
     def scores(self) -> Mapping[str, Float[np.ndarray, " n"]]:
         """Further values per row."""
-        return self.explanations.scores
+        return self.core.scores
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """What produced this."""
-        return self.explanations.settings
+        return self.core.settings
 
     @property
     def seconds(self) -> Mapping[str, float]:
         """Wall time by part of the work."""
-        return self.explanations.seconds
+        return self.core.seconds
 
     @property
     def messages(self) -> list[str]:
         """Each row's status in words; for rows that can't be read, what is wrong with them."""
-        rows = self.explanations.source_row.tolist()
+        rows = self.core.source_row.tolist()
         return [
             self.problems.get(row, message)
-            for row, message in zip(rows, self.explanations.messages, strict=True)
+            for row, message in zip(rows, self.core.messages, strict=True)
         ]
 
     @cached_property
@@ -181,7 +190,7 @@ class TableExplanations:
             coordinate is its original's.
         """
         values = np.empty(coordinates.shape)
-        for row, starts in enumerate(self.explanations.original):
+        for row, starts in enumerate(self.core.original):
             points = coordinates[row].reshape(-1, coordinates.shape[-1])
             originals = np.broadcast_to(self.original_values[row], points.shape)
             starts = np.broadcast_to(starts, points.shape)
@@ -192,7 +201,7 @@ class TableExplanations:
     @property
     def changed(self) -> Bool[np.ndarray, "n columns"]:
         """Which columns differ from the original."""
-        return changed_features(self.coding.schema, self.original_values, self.values)
+        return self.coding.schema.changed(self.original_values, self.values)
 
     def changes(self, row: int) -> list[Change]:
         """What is different in one row's counterfactual, column by column."""
@@ -229,7 +238,7 @@ class TableExplanations:
         names = self.coding.schema.names
         counts = changed.sum(axis=0)
         means = moved.sum(axis=0) / np.maximum(counts, 1)
-        return self.explanations.summary() | {
+        return self.core.summary() | {
             "changed": float(changed.sum(axis=1).mean()) if len(changed) else None,
             "changed_share": {
                 name: float(count / max(len(changed), 1))
@@ -252,84 +261,63 @@ class TableExplanations:
         Raises:
             ImportError: if pandas is not installed.
         """
-        facts = self.explanations.to_pandas(
-            class_names=self.class_names, probabilities=probabilities
-        )
+        facts = self.core.to_pandas(class_names=self.class_names, probabilities=probabilities)
         facts["changed"] = self.changed.sum(axis=1)
         columns = self.coding.schema.write(self.values, like={})
         for place, (name, entries) in enumerate(read_columns(columns).items()):
             facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
         return facts
 
-    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """One HTML page with every row, which needs no network; see `jaxcf.report.write`.
+    plot = Accessor("plot")
+    """Pictures: `plot()`, `plot.path(row)`, ...; see `jaxcf.plots.accessor.PlotAccessor`."""
 
-        Args:
-            path: of the file.
-            options: of `jaxcf.report.write`, such as `class_names`.
+    @property
+    def num_changed(self) -> Int[np.ndarray, " n"]:
+        """How many columns changed."""
+        return self.changed.sum(axis=1)
+
+    def check_same_rows(self, other: Any) -> None:
+        """Check that other explanations are of the same rows of the same table, in the same order.
+
+        Raises:
+            TypeError: if they are of no table.
+            ValueError: if they aren't; the message says how the rows differ.
         """
-        from jaxcf import report
-
-        report.write(path, self, **options)
+        check_kind_and_length(self, other)
+        columns, others = self.coding.schema.columns, other.coding.schema.columns
+        if columns != others:
+            differing = sorted({one.name for one in set(columns) ^ set(others)})
+            raise ValueError(
+                f"the runs differ in their columns: {', '.join(differing) or 'another order'}; "
+                "compare runs over the same table"
+            )
+        check_equal_rows(self.original_values, other.original_values)
+        check_source_rows(self.core, other.core)
 
     def _repr_html_(self) -> str:
-        from jaxcf.notebook import table_html
-
-        return table_html(self)
-
-    def plot(self, ax: "Axes | None" = None, *, num_rows: int = 10) -> "Axes":
-        """Some rows and what changed in them, old and new; see `jaxcf.plots.changed_cells`."""
-        from jaxcf import plots
-
-        return plots.changed_cells(self, ax, num_rows=num_rows)
-
-    def plot_path(self, row: int, ax: "Axes | None" = None) -> "Axes":
-        """The way of one search, each column scaled to its span; needs `record_path`."""
-        axes = self.explanations.plot_path(
-            row, ax, class_names=self.class_names, feature_names=self.coding.schema.names
+        changed, names = self.changed[self.found], self.coding.schema.names
+        medians = {
+            "updates": self.core.steps[self.found],
+            f"changed columns, of {len(names)}": changed.sum(axis=1),
+        }
+        counts = sorted(
+            zip(names, changed.sum(axis=0).tolist(), strict=True), key=lambda one: -one[1]
         )
-        axes.set_ylabel("change, as a share of the column's span")
-        return axes
-
-    def plot_losses(self, row: int, ax: "Axes | None" = None, *, log: bool = True) -> "Axes":
-        """One search's loss terms; needs `record_history`; see `jaxcf.plots.search_losses`."""
-        return self.explanations.plot_losses(row, ax, log=log, class_names=self.class_names)
-
-    def plot_transitions(self, ax: "Axes | None" = None) -> "Axes":
-        """How many rows went from which class to which; see `jaxcf.plots.transitions`."""
-        return self.explanations.plot_transitions(ax, class_names=self.class_names)
-
-    def plot_changes(self, ax: "Axes | None" = None, *, num_columns: int = 20) -> "Axes":
-        """How often each column changed, and numbers which way, among the found rows."""
-        from jaxcf import plots
-
-        changed, found = self.changed[self.found], int(self.found.sum())
-        moved = (self.values - self.original_values)[self.found]
-        # No category is more than another.
-        ordered = ~np.array([isinstance(one, Categorical) for one in self.coding.schema.columns])
-        rose, fell = changed & ordered & (moved > 0), changed & ordered & (moved < 0)
-        ways = np.stack([rose, fell, changed & ~rose & ~fell]).sum(axis=1) / max(found, 1)
-        return plots.column_directions(
-            {
-                name: plots.Directions(*map(float, shares))
-                for name, shares in zip(self.coding.schema.names, ways.T, strict=True)
-            },
-            ax,
-            num_columns=num_columns,
-            title=f"{found} counterfactuals",
-        )
+        shares = [[name, f"{100 * count / len(changed):.0f} %"] for name, count in counts if count]
+        tables = {"changed columns": html.Table(shares)} if shares else {}
+        return overview_html(self.core, medians, class_names=self.class_names, tables=tables)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle.
 
         All but the kind of table that was given (`like`).
         """
-        arrays = explanation_files.pack(self.explanations)
+        arrays = pack(self.core)
         arrays |= {name: getattr(self, name) for name in _ARRAYS}
         metadata = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
-            "explanations": explanation_files.describe(self.explanations),
+            "explanations": describe(self.core),
             "coding": coding_to_json(self.coding),
             "problems": [[int(row), message] for row, message in self.problems.items()],
             "class_names": None if self.class_names is None else list(map(str, self.class_names)),
@@ -346,15 +334,14 @@ class TableExplanations:
         """
         arrays, metadata = storage.read_arrays(path)
         storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
-        storage.check_names(path, arrays, _ARRAYS)
+        own = {name: array for name, array in arrays.items() if name in _ARRAYS}
+        storage.check_arrays(path, own, _ARRAYS)
         storage.check_lengths(path, arrays)
-        own = {name: arrays.pop(name) for name in _ARRAYS}
-        for name, array in own.items():
-            storage.check_array(path, name, array, "f", 2)
         described = metadata.get("explanations")
         if not isinstance(described, dict):
             raise ValueError(f"{path} is damaged: it doesn't describe its explanations")
-        core = explanation_files.unpack(path, arrays, described)
+        others = {name: array for name, array in arrays.items() if name not in _ARRAYS}
+        core = unpack(path, others, described)
         try:
             coding = coding_from_json(metadata["coding"])
             own = {name: coding.schema.checked(array) for name, array in own.items()}
@@ -365,13 +352,13 @@ class TableExplanations:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
         columns = len(coding.schema.columns)
-        if core["original"].shape[1:] != (columns,):
+        if core.original.shape[1:] != (columns,):
             raise ValueError(
-                f"{path} is damaged: its coordinates have shape {core['original'].shape} for "
+                f"{path} is damaged: its coordinates have shape {core.original.shape} for "
                 f"{columns} columns"
             )
         return cls(
-            explanations=Explanations(**core),
+            core=core,
             coding=coding,
             **own,
             like={},

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
 
 from jaxcf.tabular.columns import (
-    Categorical,
     CategoricalEncoding,
     Category,
     Column,
@@ -24,8 +23,7 @@ from jaxcf.tabular.columns import (
     is_block,
     is_constant,
 )
-from jaxcf.tabular.encoded import Categories, Positions, describe_encoded
-from jaxcf.tabular.inference import infer_columns
+from jaxcf.tabular.inference import Categories, Positions, describe_encoded, infer_columns
 from jaxcf.tabular.tables import Table, as_indices, as_numbers, read_columns, write_columns
 from jaxcf.tabular.values import (
     check_values,
@@ -57,8 +55,8 @@ class Schema:
     Examples:
         >>> schema = Schema((Numeric("age", 20, 60, 1.0), Categorical("job", ("clerk", "sailor"))))
         >>> values = schema.read({"age": [30, 60], "job": ["sailor", "clerk"]})
-        >>> schema.input_names
-        ('age', 'job=clerk', 'job=sailor')
+        >>> schema.width
+        3
         >>> schema.encode(values).tolist()
         [[0.25, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
@@ -215,18 +213,6 @@ class Schema:
         """The number of entries in one row of model input."""
         return sum(input_width(column) for column in self.columns)
 
-    @cached_property
-    def input_names(self) -> tuple[str, ...]:
-        """The name of each entry of the model input: the column's, or "column=category"."""
-        names = [""] * self.width
-        for column, places in zip(self.columns, self.positions, strict=True):
-            if isinstance(column, Categorical) and is_block(column):
-                for category, place in zip(column.categories, places, strict=True):
-                    names[place] = f"{column.name}={category}"
-            else:
-                names[places[0]] = column.name
-        return tuple(names)
-
     @property
     def constant(self) -> Bool[np.ndarray, " columns"]:
         """Which columns have one value only, and so can't change."""
@@ -366,3 +352,33 @@ class Schema:
             ValueError: If the shape is wrong or a value is no index of a category.
         """
         return check_values(self.columns, values)
+
+    def changed(
+        self,
+        values: Float[np.ndarray, "n columns"],
+        other_values: Float[np.ndarray, "n columns"],
+    ) -> Bool[np.ndarray, "n columns"]:
+        """Which columns differ between two sets of values.
+
+        Args:
+            values: `[n, columns]`.
+            other_values: `[n, columns]`, row by row.
+
+        Returns:
+            `[n, columns]`; exact, and an entry that is missing in both hasn't changed.
+
+        Raises:
+            ValueError: If the values don't fit the schema or each other.
+
+        Examples:
+            >>> schema = Schema((Numeric("age", 20, 60), Categorical("job", ("clerk", "sailor"))))
+            >>> schema.changed(np.array([[30.0, 1]]), np.array([[31.0, 1]])).tolist()
+            [[True, False]]
+        """
+        first, second = self.checked(values), self.checked(other_values)
+        if first.shape != second.shape:
+            raise ValueError(
+                f"values of shape {first.shape} and {second.shape} can't be compared; expected the "
+                "same rows"
+            )
+        return (first != second) & ~(np.isnan(first) & np.isnan(second))

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import latency, limit, scaling, solvers
 from jaxcf import Explainer, data, models, presets
-from jaxcf.model_functions import ModelFunctions
+from jaxcf.predictors.functions import ModelFunctions
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcf.loops import slow_in_a_loop
 from jaxcf.models import Augmentation, build, fitting, train_classifier
-from jaxcf.models.residual import ResidualClassifier
+from jaxcf.models.networks.residual import ResidualClassifier
+from jaxcf.utils.batching import slow_in_a_loop
 
 SHAPE = (8, 8, 3)
 RESIDUAL = {

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcf.models.judge_networks import AveragingClassifier, MixerClassifier, StridedClassifier
+from jaxcf.models.networks.judge_networks import (
+    AveragingClassifier,
+    MixerClassifier,
+    StridedClassifier,
+)
 
 KINDS = [
     (StridedClassifier, {"widths": (4, 6)}),

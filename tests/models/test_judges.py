@@ -4,7 +4,7 @@ import pytest
 from jaxcf.data import from_arrays, load
 from jaxcf.models import kept_judges, load_judges, save_judges, train_judges
 from jaxcf.models.judges import halves
-from jaxcf.storage import read_arrays, write_arrays
+from jaxcf.utils.storage import read_arrays, write_arrays
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from jaxcf.models import (
     load_models,
     save_models,
 )
-from jaxcf.models.parts import StandardizedWeights
+from jaxcf.models.networks.parts import StandardizedWeights
 
 
 def network(shape=(16, 18, 3), widths=(4, 6, 8)):

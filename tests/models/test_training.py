@@ -5,7 +5,7 @@ import pytest
 
 from jaxcf.models import (
     CollapsedAutoencoderError,
-    apply_in_blocks,
+    apply_in_batches,
     train_autoencoder,
     train_class_autoencoders,
     train_classifier,
@@ -28,7 +28,7 @@ def test_a_classifier_learns_and_reports_each_epoch():
         x, y, CLASSIFIER, epochs=40, batch_size=16, on_progress=lambda *told: reports.append(told)
     )
     test = rows(seed=1)
-    assert (apply_in_blocks(network, test).argmax(1) == (test[:, 0] > 0.5)).mean() > 0.95
+    assert (apply_in_batches(network, test).argmax(1) == (test[:, 0] > 0.5)).mean() > 0.95
     assert [told[:3] for told in reports] == [("classifier", i, 40) for i in range(1, 41)]
     assert reports[-1][3] == info.loss < reports[0][3]
     assert (info.rows, info.epochs, info.retries) == (96, 40, 0)
@@ -51,7 +51,7 @@ def test_class_autoencoders_know_only_their_class():
     )
     assert [info.rows for info in infos] == [60, 40]
     for label, network in enumerate(networks):
-        errors = np.square(apply_in_blocks(network, x) - x).mean(1)
+        errors = np.square(apply_in_batches(network, x) - x).mean(1)
         assert errors[labels == label].mean() < errors[labels != label].mean()
 
 
@@ -65,7 +65,7 @@ def test_class_autoencoders_can_start_from_a_trained_one():
     assert [info.started_trained for info in infos] == [True, True]
     for label, (network, other) in enumerate(zip(networks, fresh, strict=True)):
         own = x[labels == label]
-        errors = [np.square(apply_in_blocks(n, own) - own).mean() for n in (network, other)]
+        errors = [np.square(apply_in_batches(n, own) - own).mean() for n in (network, other)]
         assert errors[0] < errors[1]
     with pytest.raises(ValueError, match="start is a network"):
         train_class_autoencoders(x, labels, DENSE | {"hidden": [9]}, start=common, **options)
@@ -76,7 +76,7 @@ def test_images_are_learned_too():
     x = generator.uniform(size=(64, 1, 1, 1)).astype(np.float32) * np.ones((1, 8, 8, 1), np.float32)
     architecture = {"kind": "ConvolutionalAutoencoder", "image_shape": [8, 8, 1]}
     network, _ = train_autoencoder(x, architecture, epochs=40, batch_size=16)
-    assert np.square(apply_in_blocks(network, x) - x).mean() < 0.2 * x.var()
+    assert np.square(apply_in_batches(network, x) - x).mean() < 0.2 * x.var()
 
 
 def test_a_collapse_is_retried_and_then_reported():

@@ -12,14 +12,14 @@ from jaxcf.models import (
     DenseAutoencoder,
     DenseClassifier,
     ModelSet,
-    apply_in_blocks,
+    apply_in_batches,
     load_models,
     load_torch_models,
     pretrained,
     save_models,
 )
 from jaxcf.models.recipes import fingerprint
-from jaxcf.storage import read_arrays, write_arrays
+from jaxcf.utils.storage import read_arrays, write_arrays
 
 REFERENCE = Path(
     os.environ.get("JAXCF_REFERENCE", Path(__file__).parents[2] / "../shared/reference")
@@ -128,10 +128,10 @@ def test_pretrained_models_are_as_good_on_the_same_data_as_they_state(name):
     models, dataset = pretrained(name), load(name)
     facts = models.metadata
     assert facts["data"]["train_sha256"] == fingerprint(dataset.x_train, dataset.y_train)
-    right = apply_in_blocks(models.classifier, dataset.x_test).argmax(1) == dataset.y_test
+    right = apply_in_batches(models.classifier, dataset.x_test).argmax(1) == dataset.y_test
     assert right.mean() == pytest.approx(facts["test_accuracy"], abs=0.005)
     assert right.mean() > 0.95
-    rebuilt = apply_in_blocks(models.autoencoder, dataset.x_test)
+    rebuilt = apply_in_batches(models.autoencoder, dataset.x_test)
     error = np.square(rebuilt - dataset.x_test).mean()
     assert error == pytest.approx(facts["test_reconstruction_error"], rel=1e-3)
     assert len(models.class_autoencoders) == dataset.num_classes

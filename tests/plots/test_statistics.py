@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
+from experiments.plots import KINDS
 from jaxcf import plots
 from jaxcf.metrics import Interval, mean_interval
-from jaxcf.plots.statistics import KINDS
 
 
 def groups(*names, n=40):

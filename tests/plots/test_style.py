@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxcf import plots
-from jaxcf.plots.style import is_image, show_image, signed_change, value_range
+from jaxcf.plots.style import show_image, signed_change
+from jaxcf.utils.images import is_image, value_range
 
 
 def test_looks_differ_in_more_than_colour():

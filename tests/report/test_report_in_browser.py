@@ -8,9 +8,9 @@ import pytest
 from made_explanations import details, images, made, table
 
 from jaxcf import Status
-from jaxcf.comparison import compare
 from jaxcf.report import write
 from jaxcf.report.packing import quantise
+from jaxcf.results.comparison import compare
 
 playwright_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install 'jaxcf[dev]'"

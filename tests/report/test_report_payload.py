@@ -10,9 +10,9 @@ import pytest
 from made_explanations import details, images, made, table
 
 from jaxcf import Status
-from jaxcf.comparison import compare
 from jaxcf.report import write
 from jaxcf.report.packing import quantise
+from jaxcf.results.comparison import compare
 from jaxcf.tabular import Categorical, Numeric, Schema
 
 EVIL = "</script><img src=x onerror=alert(1)><!--"

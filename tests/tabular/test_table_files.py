@@ -8,7 +8,7 @@ import pytest
 from helpers import assert_same_answers, damage_file, with_array, with_metadata, without
 
 from jaxcf import Explanations, Status
-from jaxcf.run_folder import read_explanations
+from jaxcf.cli.run_folder import read_explanations
 from jaxcf.tabular import (
     Categorical,
     Numeric,
@@ -18,7 +18,7 @@ from jaxcf.tabular import (
     TableExplanations,
     fit_category_values,
 )
-from jaxcf.tabular.schema_files import coding_from_json, coding_to_json
+from jaxcf.tabular.coding import coding_from_json, coding_to_json
 
 NAMES = ("age", "the job", "größe")
 CATEGORIES = ("clerk", "", "7", 7, -1, 0.5, True, "é\n")

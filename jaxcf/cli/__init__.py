@@ -1,0 +1,1 @@
+"""The command line: the only part of jaxcf that speaks of flags, folders and terminals."""

@@ -1,0 +1,145 @@
+"""What the commands share: what one is, the options of the search, what is shown of a run."""
+
+import argparse
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from jaxcf import prototypes, solvers
+from jaxcf.cli.terminal import Outcome
+from jaxcf.prototypes import PrototypeKind
+from jaxcf.results.explanations import Explanations
+from jaxcf.search.options import SearchOptions
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+EXIT_STATUS_TEXT = """\
+exit status:
+  0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
+  130 interrupted"""
+"""The same in words, for help."""
+
+# How a command talks, and where its options come from, is no part of what was asked for.
+_NOT_RECORDED = ("command", "config", "json", "quiet")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line; `--json` and `--quiet` every one of them has.
+
+    Attributes:
+        help: one line for the list of commands, as a sentence without capital and full stop.
+        description: what it does, beyond that line.
+        epilog: examples, what is written where, exit status, where to read on.
+        usage: one line.
+        add_options: adds its arguments to a parser, none with a default of its own.
+        runs: "module:function" of this room, which is given the options and where to say how far
+            it is; imported only if it is the one that was chosen.
+        defaults: of the options that have one other than None or False.
+    """
+
+    help: str
+    description: str
+    epilog: str
+    usage: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    runs: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def flag(name: str) -> str:
+    """The option that an attribute comes from.
+
+    Examples:
+        >>> flag("max_steps")
+        '--max-steps'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Every option of a command, as plain values for records."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(options).items()
+        if name not in _NOT_RECORDED
+    }
+
+
+def changed_search(options: argparse.Namespace, search: SearchOptions) -> SearchOptions:
+    """The search with the single options that were given on the command line."""
+    changes: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("stop", "max_steps", "weight_growth", "weight_rounds")
+        if getattr(options, name) is not None
+    }
+    if changes.get("weight_rounds", 1) > 1:  # rounds asked for, so not the default's growth
+        changes.setdefault("weight_growth", 1.0)
+    if options.solver is not None or options.learning_rate is not None:
+        solver = options.solver or search.solver.name
+        changes["solver"] = solvers.named(solver, options.learning_rate)
+    return replace(search, **changes)
+
+
+def chosen_prototypes(options: argparse.Namespace, usual: str) -> PrototypeKind | None:
+    """The kind of prototypes that was asked for; None where nobody asked.
+
+    Args:
+        options: of the command.
+        usual: the kind where only its k was given.
+    """
+    if options.prototypes is None and options.k is None:
+        return None
+    kind = {} if options.k is None else {"k": options.k}
+    kind |= {"seed": options.seed} if options.prototypes == "kmeans" else {}
+    return prototypes.named(options.prototypes or usual, **kind)
+
+
+def run_outcome(
+    out: Path, summary: Mapping[str, Any], title: str, rows: Mapping[str, Any], status: int
+) -> Outcome:
+    """What a run gives, once it is written to a folder."""
+    files = sorted(file.name for file in out.iterdir())
+    kept = ("interrupted: what was finished is kept",) if status == EXIT_INTERRUPTED else ()
+    written = f"written to {out}/: {', '.join(files)}"
+    onwards = f"`jaxcf report {shlex.quote(str(out))}` makes a page of it"
+    return Outcome(
+        {**summary, "out": str(out), "files": files},
+        {title: rows},
+        (*kept, written, onwards),
+        status,
+    )
+
+
+def summary_rows(explanations: Explanations) -> dict[str, str]:
+    """The summary for the terminal."""
+    summary = explanations.summary()
+    n, found, seconds = summary["n"], summary["found"], summary["seconds"]
+
+    def number(value: float | None, digits: int = 3) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    rows = {"found": f"{found} of {n} ({100 * found / max(n, 1):.1f} %)"}
+    rows |= {
+        f"  {name}": str(count) for name, count in summary["status"].items() if name != "found"
+    }
+    steps = summary["steps"]
+    rows["steps (found)"] = (
+        f"median {number(steps['median'], 0)}, p99 {number(steps['p99'], 0)}, "
+        f"mean {number(steps['mean'], 1)}"
+    )
+    rows["L1 / L2 (found)"] = f"{number(summary['l1'])} / {number(summary['l2'])}"
+    rows["elastic net (found)"] = number(summary["elastic_net"])
+    features = explanations.original[0].size if n else 0
+    rows["changed features (found)"] = f"{number(summary['changed'], 1)} of {features}"
+    for name in ("im1", "im2"):
+        if name in summary:
+            rows[f"{name.upper()} (found)"] = number(summary[name], 4)
+    rows["seconds"] = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    if seconds.get("search"):
+        rows["rate"] = f"{n / seconds['search']:.0f} instances per second of search"
+    return rows

@@ -1,0 +1,134 @@
+"""`jaxcf evaluate`: a run's models asked again, and judges that never guided its search."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcf import data, metrics, models
+from jaxcf.cli.command import summary_rows
+from jaxcf.cli.dataset_models import with_interpretability
+from jaxcf.cli.run_folder import EVALUATION_FILE, EXPLANATIONS_FILE, SUMMARY_FILE, read_run
+from jaxcf.cli.terminal import Outcome, Terminal
+from jaxcf.models import Judge
+from jaxcf.results.explanations import Explanations
+from jaxcf.utils import storage
+
+ORACLE, STAYS_ORIGINAL = "oracle", "stays_original"
+
+
+def find_judges(
+    name: str, shape: tuple[int, ...], data_dir: str | Path | None, terminal: Terminal
+) -> tuple[Judge, ...]:
+    """The judges of a data set: kept in the folder `models`, or trained now.
+
+    Args:
+        name: of the data set.
+        shape: of one instance.
+        data_dir: where the data lies, if they must be trained.
+        terminal: for progress.
+
+    Returns:
+        The judges.
+
+    Raises:
+        ValueError: if it is no data set of images.
+    """
+    if len(shape) != 3:
+        raise ValueError(
+            f"{name} has no judges: they are networks of images, for digits, mnist, cifar10 and "
+            f"caltech101, and its rows have shape {shape}; leave --judges out"
+        )
+    path = Path("models") / f"{name}-judges.npz"
+    if not path.exists():
+        terminal.say(f"no judges of {name} yet: training, to be kept in {path}")
+    with terminal.training() as on_progress:
+        return models.kept_judges(
+            path, lambda: data.load(name, data_dir=data_dir), on_progress=on_progress
+        )
+
+
+def judged(explanations: Explanations, judges: tuple[Judge, ...]) -> Explanations:
+    """With the shares of judges that read the new and the original class as scores.
+
+    Args:
+        explanations: of images.
+        judges: at least one.
+
+    Returns:
+        The explanations with "oracle" and "stays_original", NaN where nothing was found.
+    """
+    found = explanations.found
+    said = metrics.verdicts(
+        {judge.name: judge.predict for judge in judges},
+        explanations.counterfactual[found],
+        explanations.original_class[found],
+        explanations.counterfactual_class[found],
+    )
+    oracle, stays_original = np.full((2, len(found)), np.nan, np.float32)
+    oracle[found], stays_original[found] = said.oracle_score, said.stays_original
+    return explanations.with_scores(**{ORACLE: oracle, STAYS_ORIGINAL: stays_original})
+
+
+def judge_rows(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What they say and how good they are, for the terminal."""
+
+    def percent(share: float | None) -> str:
+        return "-" if share is None else f"{100 * share:.1f} %"
+
+    return {
+        "judges read the new class": percent(summary[ORACLE]),
+        "judges read the original class": percent(summary[STAYS_ORIGINAL]),
+        "accuracy of the judges": ", ".join(
+            f"{name} {accuracy:.3f}" for name, accuracy in summary["judges"].items()
+        ),
+    }
+
+
+def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Ask the models of a run again."""
+    run = read_run(options.run)
+    config = run.config
+    name, models_from = config["data"]["name"], config["models"]
+    accuracies = {}
+    if options.judges:
+        data_dir = options.data_dir or config["command"].get("data_dir")
+        judges = find_judges(name, run.core.original.shape[1:], data_dir, terminal)
+        run = replace(run, explanations=judged(run.core, judges))
+        accuracies = {judge.name: judge.accuracy for judge in judges}
+    if run.is_table:
+        raise ValueError(
+            f"{options.run} explains a table, whose metrics are in its {SUMMARY_FILE} already; "
+            "`jaxcf evaluate` is for the data sets with networks of their own"
+        )
+    model_set = (
+        models.pretrained(name) if models_from == "shipped" else models.load_models(models_from)
+    )
+    explanations = with_interpretability(run.core, model_set, options.eps)
+    found = explanations.found
+    num_classes = explanations.probabilities.shape[1]
+    recorded = np.eye(num_classes, dtype=bool)[explanations.counterfactual_class[found]]
+    still = metrics.validity(model_set.predict, explanations.counterfactual[found], recorded)
+    summary = explanations.summary() | {
+        "im_eps": options.eps,
+        "confirmed": int(still.sum()),
+        "validity": float(still.sum() / len(explanations)) if len(explanations) else None,
+    }
+    rows = {
+        "confirmed": f"{summary['confirmed']} of {summary['found']} found, of {summary['n']} in all"
+    }
+    files = [EVALUATION_FILE]
+    if options.judges:
+        summary["judges"] = accuracies
+        rows |= judge_rows(summary)
+        run.core.save(options.run / EXPLANATIONS_FILE)
+        files.append(EXPLANATIONS_FILE)
+    storage.write_json(options.run / EVALUATION_FILE, summary)
+    return Outcome(
+        summary | {"out": str(options.run), "files": files},
+        {f"{name}: predicted again": rows | summary_rows(explanations)},
+        (f"written to {options.run}/: {', '.join(files)}",),
+    )

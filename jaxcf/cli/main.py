@@ -1,0 +1,238 @@
+"""The command line: parses, runs a command, turns errors into messages and exit codes."""
+
+import argparse
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jaxcf.cli.command import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, asked, flag
+from jaxcf.cli.completion import add_print_completion
+from jaxcf.cli.options import COMMANDS
+from jaxcf.cli.run_folder import read_config
+from jaxcf.cli.terminal import Terminal
+from jaxcf.utils.validation import did_you_mean
+from jaxcf.version import __version__
+
+_WIDEST = 100
+_DESCRIPTION = (
+    "Explain a trained model's decisions with counterfactuals guided by class prototypes: the "
+    "smallest plausible change that would make it decide otherwise."
+)
+_EPILOG = """\
+examples:
+  jaxcf explain digits          the main job, nothing to download
+  jaxcf explain --help          its options, by group, with more examples
+  jaxcf info                    versions, devices, data sets
+  jaxcf --print-completion bash > ~/.jaxcf-completion    to source in ~/.bashrc
+
+exit status:
+  0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
+  130 interrupted
+
+read on:
+  README.md                     what it is, in five minutes
+  docs/summary.md               what a run writes
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; None takes those of the process.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 130 interrupted.
+
+    Raises:
+        SystemExit: with status 2 on wrong usage, with 0 once help or version are shown.
+    """
+    options = argparse.Namespace()
+    try:
+        options = _parse(sys.argv[1:] if arguments is None else arguments)
+        terminal = Terminal(quiet=options.quiet, as_json=options.json)
+        module, _, function = COMMANDS[options.command].runs.partition(":")
+        run = getattr(import_module(f"jaxcf.cli.{module}"), function)
+        outcome = run(options, terminal)
+        terminal.show(outcome)
+        return outcome.status
+    except KeyboardInterrupt:
+        print("jaxcf: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; nothing is wrong.
+        sys.stderr.close()
+        return 0
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        print(f"jaxcf: error: {_in_flags(str(error), options)}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _in_flags(text: str, options: argparse.Namespace) -> str:
+    """What the library says of its arguments, `data_dir=`, in the words of the command line."""
+
+    def said(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"{flag(name)} " if hasattr(options, name) else match[0]
+
+    return re.sub(r"\b([a-z_]+)=(?! )", said, text)
+
+
+def script() -> None:
+    """The console script: `main` in a process of its own, which keeps compiled programs on disk."""
+    import jax
+
+    from jaxcf.data.cache import default_cache_dir
+
+    jax.config.update("jax_compilation_cache_dir", str(default_cache_dir() / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    sys.exit(main())
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser, commands = _parsers()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(EXIT_USAGE)
+    name = arguments[0]
+    if not name.startswith("-") and name not in COMMANDS:
+        parser.error(
+            f"there is no command {name!r}{did_you_mean(name, COMMANDS)}; the commands are "
+            f"{', '.join(COMMANDS)}"
+        )
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        known = [flag(name) for name in vars(options)]
+        hints = [did_you_mean(one.split("=")[0], known) for one in unknown if one.startswith("--")]
+        commands[name].error(
+            f"{name} takes no {' '.join(unknown)}{''.join(hints[:1])}; `jaxcf {name} --help` lists "
+            "its options"
+        )
+    if getattr(options, "config", None) is not None:
+        given, _ = _parsers(argument_default=argparse.SUPPRESS)
+        recorded = _recorded(options)
+        options = argparse.Namespace(**vars(options) | recorded | vars(given.parse_args(arguments)))
+    if name == "explain" and options.data is None:
+        commands[name].error("explain needs DATA, or --config FILE")
+    return options
+
+
+# --- a recorded run --------------------------------------------------------------------------
+
+
+def _recorded(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that `--config FILE` holds, checked as those of the command line are."""
+    path, command = options.config, dict(read_config(options.config)["command"])
+    parser = _parsers()[1][options.command]
+    known = asked(parser.parse_args([]))
+    actions = {action.dest: action for action in parser._actions}
+    for name in sorted(command.keys() - known.keys()):
+        raise ValueError(f"{path}: explain has no option {name!r}{did_you_mean(name, known)}")
+    # A run is written elsewhere than the one it repeats, and a file never grants trust.
+    for name in ("out", "trust_model_file"):
+        command.pop(name, None)
+    return {name: _checked(path, actions[name], value) for name, value in command.items()}
+
+
+def _checked(path: Any, action: argparse.Action, value: Any) -> Any:
+    """A recorded value as the command line would have given it."""
+    if value is None or value == action.default:
+        return value
+    repeated = isinstance(action, argparse._AppendAction)
+    values = value if repeated and isinstance(value, list) else [value]
+    if action.nargs == 0:
+        expected, given = "true or false", isinstance(value, bool)
+    elif repeated:
+        expected = "a list of texts"
+        given = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    elif action.type in (None, Path):
+        expected, given = "a text", isinstance(value, str)
+    else:
+        kinds = (int, float) if action.type is float else int
+        expected = "a number" if action.type is float else "a whole number"
+        given = isinstance(value, kinds) and not isinstance(value, bool)
+    if not given:
+        raise ValueError(f"{path}: {action.dest!r} is {value!r}; expected {expected}")
+    convert: Any = action.type or str
+    try:
+        converted = [one if one is True else convert(one) for one in values]
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise ValueError(f"{path}: {action.dest!r} is {value!r}: {error}") from None
+    if action.choices is not None and value not in action.choices:
+        hint = did_you_mean(str(value), map(str, action.choices))
+        raise ValueError(
+            f"{path}: {action.dest!r} is {value!r}{hint}; expected one of "
+            f"{', '.join(map(str, action.choices))}"
+        )
+    return converted if repeated else converted[0]
+
+
+# --- parsers -----------------------------------------------------------------------------------
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST) - 2
+
+
+def _help_format(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=_width())
+
+
+def _parsers(**settings: Any) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and that of each command; with settings, they leave the defaults to those."""
+    parser = argparse.ArgumentParser(
+        prog="jaxcf",
+        description=textwrap.fill(_DESCRIPTION, _width()),
+        epilog=_EPILOG,
+        usage="jaxcf COMMAND [options]",
+        formatter_class=_help_format,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"jaxcf {__version__}")
+    add_print_completion(parser)
+    commands = parser.add_subparsers(
+        dest="command", required=True, prog="jaxcf", metavar="COMMAND", title="commands"
+    )
+    by_name = {}
+    for name, command in COMMANDS.items():
+        one = by_name[name] = commands.add_parser(
+            name,
+            help=command.help,
+            description=f"{command.help[0].upper()}{command.help[1:]}.\n\n"
+            + textwrap.fill(command.description, _width()),
+            epilog=command.epilog,
+            usage=command.usage,
+            formatter_class=_help_format,
+            allow_abbrev=False,
+            **settings,
+        )
+        command.add_options(one)
+        _add_output_options(one)
+        if not settings:
+            one.set_defaults(**command.defaults)
+    return parser, by_name
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result as one JSON document instead of tables; progress and errors stay "
+        "on the error stream",
+    )
+    group.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="nothing but errors (and the document, with --json)",
+    )
+
+
+if __name__ == "__main__":
+    script()

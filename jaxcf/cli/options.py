@@ -1,0 +1,426 @@
+"""Every command with its options and its help; what a command does is in a module of its own."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from jaxcf.cli.command import EXIT_STATUS_TEXT, Command
+from jaxcf.cli.completion import add_data, add_path
+from jaxcf.explainers.presets import NAMED_PRESETS
+from jaxcf.objective import NAMED_OBJECTIVES
+from jaxcf.prototypes.kinds import NAMED_KINDS
+from jaxcf.search.options import STOP_RULES
+from jaxcf.solvers import NAMED_SOLVERS
+
+TABLE_DEFAULTS: Mapping[str, Any] = {
+    "label": None,
+    "test": None,
+    "drop": [],
+    "ordinal": [],
+    "categorical": [],
+    "rule": [],
+    "categories": None,
+    "confidence": None,
+    "model": None,
+    "trust_model_file": False,
+    "model_takes": "table",
+}
+"""Options of `explain` that only tables have, and their defaults."""
+
+_CATEGORIES = ("abdm", "mvdm", "abdm-mvdm", "index")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, from the text of an option."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def at_least_zero(text: str) -> int:
+    """A whole number of at least 0, from the text of an option."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
+    return value
+
+
+def _add_data_options(group: argparse._ActionsContainer) -> None:
+    add_path(
+        group,
+        "--data-dir",
+        folder=True,
+        metavar="DIR",
+        help="where the data lies: prepared by tensorflow-datasets, or the original files "
+        "(default: the cache, after a download)",
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="of training and k-means (default 0)")
+
+
+# --- explain -------------------------------------------------------------------------------
+_EXPLAIN_EPILOG = f"""\
+examples:
+  jaxcf explain digits                        every test image of the digits
+  jaxcf explain mnist --data-dir ~/data       MNIST's 10,000 test images
+  jaxcf explain digits --target 3 --limit 20  how would the first 20 become a 3?
+  jaxcf explain mnist --preset report -o run  with the report's settings
+  jaxcf explain my.csv --label paid           every row of a table of yours
+  jaxcf explain adult --data-dir DIR --rule age:increase --rule sex:frozen
+  jaxcf explain my.csv --label paid --model mine.joblib --trust-model-file
+  jaxcf explain --config run/config.json      the same counterfactuals again
+  jaxcf explain --config run/config.json --limit 5 --out few
+  jaxcf explain digits --json --quiet         the summary as JSON, nothing else
+
+files written to --out:
+  explanations.npz     one row per instance (jaxcf.Explanations.load)
+  summary.json         counts, means over the found rows, seconds
+  config.json          everything that was asked for
+  details.npz          a closer look at some rows (jaxcf.Details.load)
+  grid.png             originals, counterfactuals and differences
+and for a table, instead of grid.png:
+  counterfactuals.csv  one line per row, in its units, with status and classes
+  columns.png          how often each column changed
+
+{EXIT_STATUS_TEXT} (what was finished is written)
+
+read on:
+  docs/summary.md      every file, key and status of a run
+  docs/tables.md       tables, rules, categories, models of your own
+  README.md            objectives, prototypes, solvers; the same in Python
+"""
+
+
+def _add_explain_options(parser: argparse.ArgumentParser) -> None:
+    add_data(
+        parser,
+        nargs="?",
+        help="digits, breast_cancer, mnist, cifar10, caltech101; adult (its test.csv, with a model "
+        "trained on its train.csv); or the path of a CSV file",
+    )
+    group = parser.add_argument_group("what to explain, and where to write")
+    add_path(
+        group,
+        "--config",
+        metavar="FILE",
+        help="take the options of this run's config.json, all but --out and --trust-model-file; "
+        "those given beside it come first, DATA as well",
+    )
+    add_path(
+        group,
+        "-o",
+        "--out",
+        folder=True,
+        metavar="DIR",
+        help="where to write (default runs/DATA-OBJECTIVE; "
+        "with --config never into a folder that exists)",
+    )
+    group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
+    group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
+    group.add_argument(
+        "--details",
+        type=at_least_zero,
+        metavar="N",
+        help="rows to be looked at closely, for details.npz (default 24; 0 for none)",
+    )
+
+    _add_method_options(parser.add_argument_group("method"))
+    _add_table_options(parser.add_argument_group("tables (a CSV file, or adult)"))
+    group = parser.add_argument_group("data and models")
+    _add_data_options(group)
+    add_path(group, "--models", metavar="FILE", help="weights written by `jaxcf train`")
+
+
+def _add_method_options(method: argparse._ActionsContainer) -> None:
+    method.add_argument(
+        "--preset",
+        choices=NAMED_PRESETS,
+        help="named settings; the options below change single ones (default: jaxcf's own)",
+    )
+    method.add_argument(
+        "--objective",
+        choices=NAMED_OBJECTIVES,
+        help="loss terms (default D; of a table C, or E with --model)",
+    )
+    method.add_argument(
+        "--solver",
+        choices=NAMED_SOLVERS,
+        metavar="NAME",
+        help=f"step rule: {', '.join(NAMED_SOLVERS)} (default adam, or the preset's)",
+    )
+    method.add_argument("--learning-rate", type=float, metavar="X", help="of the solver")
+    method.add_argument("--prototypes", choices=NAMED_KINDS, help="how prototypes are made")
+    method.add_argument("--k", type=positive, metavar="K", help="neighbours or centroids")
+    method.add_argument("--stop", choices=STOP_RULES, help="when a search ends")
+    method.add_argument(
+        "--max-steps",
+        type=positive,
+        metavar="N",
+        help="updates per round (default 500 or the preset's; 100 with --model)",
+    )
+    method.add_argument(
+        "--weight-growth",
+        type=float,
+        metavar="G",
+        help="factor by which c grows with each step until found; 1 fixes c",
+    )
+    method.add_argument(
+        "--weight-rounds", type=positive, metavar="N", help="rounds of the search for c"
+    )
+    method.add_argument("--lanes", type=positive, metavar="N", help="instances searched at once")
+
+
+def _add_table_options(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="of the CSV file; without --model, a small model is trained to predict it",
+    )
+    add_path(group, "--test", metavar="FILE", help="explain the rows of this CSV file instead")
+    group.add_argument(
+        "--rule",
+        action="append",
+        metavar="NAME:WHAT",
+        help="what a column may become, such as age:increase, sex:frozen, hours:20..60, "
+        "pay:step=100 or 'job:clerk|pilot'; repeatable",
+    )
+    group.add_argument(
+        "--confidence", type=float, metavar="P", help="probability of the new class to be exceeded"
+    )
+    group.add_argument(
+        "--categories",
+        choices=_CATEGORIES,
+        help="how the order of categories is learnt: from the other columns (abdm, the default), "
+        "from the model's predictions, from both, or not at all",
+    )
+    group.add_argument(
+        "--drop", action="append", metavar="NAME", help="leave a column out; repeatable"
+    )
+    group.add_argument(
+        "--categorical",
+        action="append",
+        metavar="NAME",
+        help="a column of numbers that are mere names; repeatable",
+    )
+    group.add_argument(
+        "--ordinal",
+        action="append",
+        metavar="NAME:low|...|high",
+        help="a column of categories with an order; repeatable",
+    )
+    add_path(
+        group,
+        "--model",
+        metavar="FILE",
+        help="a model with predict_proba, written by joblib or pickle; needs --trust-model-file",
+    )
+    group.add_argument(
+        "--trust-model-file",
+        action="store_true",
+        help="load --model FILE, which RUNS CODE FROM THE FILE: only for files you trust",
+    )
+    group.add_argument(
+        "--model-takes",
+        choices=("table", "input"),
+        help="what --model is called with: a DataFrame of the columns (needs pandas; the default), "
+        "or the encoded table: numbers and ranks scaled to [0, 1], categories one-hot, sorted",
+    )
+
+
+# --- evaluate ------------------------------------------------------------------------------
+_EVALUATE_EPILOG = f"""\
+examples:
+  jaxcf evaluate runs/digits-D
+  jaxcf evaluate runs/digits-D --judges
+  jaxcf evaluate runs/digits-D --eps 1e-5 --json
+
+files written to RUN:
+  evaluation.json      the keys of summary.json anew, how many are confirmed
+  explanations.npz     with --judges: again, with what they read of each row
+
+{EXIT_STATUS_TEXT}
+
+read on:
+  docs/summary.md      what each key means
+  docs/study.md        which metrics say something, beside controls and judges
+"""
+
+
+def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    add_path(parser, "run", folder=True, metavar="RUN", help="folder written by `jaxcf explain`")
+    group = parser.add_argument_group("metrics")
+    group.add_argument(
+        "--eps", type=float, metavar="X", help="of IM1's and IM2's denominators (default 1e-8)"
+    )
+    group.add_argument(
+        "--judges",
+        action="store_true",
+        help="also ask networks that never guided the search which class they read; trained once "
+        "(minutes) and kept in models/; for digits, mnist, cifar10 and caltech101",
+    )
+    add_path(
+        group,
+        "--data-dir",
+        folder=True,
+        metavar="DIR",
+        help="where the data lies that judges are trained on (default: as the run had it)",
+    )
+
+
+# --- train and info ------------------------------------------------------------------------
+_TRAIN_EPILOG = f"""\
+examples:
+  jaxcf train digits
+  jaxcf train mnist --data-dir ~/data --seed 1 --out other.npz
+  jaxcf explain mnist --data-dir ~/data --models other.npz
+
+file written to --out:
+  classifier, autoencoder and one autoencoder per class, with their accuracy and
+  losses: plain arrays and one JSON description (jaxcf.models.load_models)
+
+{EXIT_STATUS_TEXT}
+
+read on:
+  docs/recipes.md      models of your own instead, from any library
+"""
+
+
+def _add_train_options(parser: argparse.ArgumentParser) -> None:
+    add_data(parser, help="digits, breast_cancer, mnist, cifar10 or caltech101")
+    group = parser.add_argument_group("data and models")
+    add_path(group, "-o", "--out", metavar="FILE", help="where to write (default models/DATA.npz)")
+    _add_data_options(group)
+
+
+_INFO_EPILOG = f"""\
+examples:
+  jaxcf info                    versions, devices, data sets, shipped weights
+  jaxcf info runs/digits-D      what a run found, and with which settings
+  jaxcf info runs/digits-D/explanations.npz
+  jaxcf info models/mnist.npz --json
+
+Nothing is written.
+
+{EXIT_STATUS_TEXT}
+
+read on:
+  docs/summary.md      what each key means
+"""
+
+
+def _add_info_options(parser: argparse.ArgumentParser) -> None:
+    add_path(
+        parser,
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="a run folder, an explanations or a weights file",
+    )
+
+
+_RUN = "folder written by `jaxcf explain`"
+
+_REPORT_EPILOG = f"""\
+examples:
+  jaxcf report runs/digits-D
+  jaxcf report runs/digits-D --out for-the-reviewer.html
+  jaxcf report runs/digits-D --compare runs/digits-C
+
+file written to --out:
+  one HTML page that holds everything and loads nothing: counts, a gallery with
+  filters, class by class, histograms, settings, and each row in full
+
+{EXIT_STATUS_TEXT}
+
+read on:
+  docs/report.md       what is in the page, and how exact it is
+"""
+
+_COMPARE_EPILOG = f"""\
+examples:
+  jaxcf compare runs/digits-C runs/digits-D
+  jaxcf compare runs/digits-C runs/digits-D --json
+  jaxcf report runs/digits-C --compare runs/digits-D    the same, as a page
+
+Nothing is written. Means are over the rows that both found; differences are
+taken row by row, second minus first, with their 95 % bootstrap interval.
+
+{EXIT_STATUS_TEXT}
+
+read on:
+  docs/report.md       the comparison as a page
+"""
+
+
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
+    group = parser.add_argument_group("what to show, and where to write")
+    add_path(group, "-o", "--out", metavar="FILE", help="where to write (default RUN/report.html)")
+    add_path(group, "--compare", folder=True, metavar="RUN", help="another run over the same rows")
+
+
+def _add_compare_options(parser: argparse.ArgumentParser) -> None:
+    add_path(parser, "first", folder=True, metavar="RUN", help=_RUN)
+    add_path(parser, "second", folder=True, metavar="OTHER", help="another one over the same rows")
+
+
+COMMANDS: Mapping[str, Command] = {
+    "explain": Command(
+        help="explain every row of a data set's test split, or of a table",
+        description="Load (or train) the models, fit class prototypes, find for each row the "
+        "smallest plausible change that makes the model decide otherwise, and write what was "
+        "found. Each row is answered: with a counterfactual, or with the best effort and a status "
+        "that says why.",
+        epilog=_EXPLAIN_EPILOG,
+        usage="jaxcf explain DATA [options]\n       jaxcf explain --config FILE [options]",
+        add_options=_add_explain_options,
+        defaults={"seed": 0, "details": 24, **TABLE_DEFAULTS},
+        runs="explain:explain",
+    ),
+    "evaluate": Command(
+        help="ask the models again what a run's counterfactuals are worth",
+        description="Load a run's explanations.npz, predict each counterfactual anew and compute "
+        "all metrics.",
+        epilog=_EVALUATE_EPILOG,
+        usage="jaxcf evaluate RUN [options]",
+        add_options=_add_evaluate_options,
+        defaults={"eps": 1e-8},
+        runs="evaluate:evaluate",
+    ),
+    "report": Command(
+        help="write a run as one HTML page, to look at and to pass on",
+        description="The page needs no network and no server, and opens in any browser.",
+        epilog=_REPORT_EPILOG,
+        usage="jaxcf report RUN [options]",
+        add_options=_add_report_options,
+        runs="report:write_report",
+    ),
+    "compare": Command(
+        help="compare two runs over the same rows",
+        description="Say who found what, and, over the rows that both found, at what cost.",
+        epilog=_COMPARE_EPILOG,
+        usage="jaxcf compare RUN OTHER [options]",
+        add_options=_add_compare_options,
+        runs="report:compare_runs",
+    ),
+    "train": Command(
+        help="train classifier, autoencoder and class autoencoders of a data set",
+        description="Write them to one file. `jaxcf explain` does both by itself where no "
+        "weights are shipped or kept.",
+        epilog=_TRAIN_EPILOG,
+        usage="jaxcf train DATA [options]",
+        add_options=_add_train_options,
+        defaults={"seed": 0},
+        runs="train:train",
+    ),
+    "info": Command(
+        help="say which versions, devices and data sets there are; or what a file holds",
+        description="With PATH: what a run found and with which settings, or which models a "
+        "weights file holds.",
+        epilog=_INFO_EPILOG,
+        usage="jaxcf info [PATH] [options]",
+        add_options=_add_info_options,
+        runs="info:info",
+    ),
+}
+"""Every command by name, in the order of the help."""

@@ -1,0 +1,107 @@
+"""`jaxcf report` and `jaxcf compare`: a page of a run that is done, and two runs side by side."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcf import report
+from jaxcf.cli.run_folder import RunFolder, read_run
+from jaxcf.cli.terminal import Outcome, Terminal
+from jaxcf.report.wording import measure_words
+from jaxcf.results.comparison import Comparison, PairedDifference, compare
+
+REPORT_FILE = "report.html"
+
+
+def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Write the report of a run."""
+    terminal.say(f"reading {options.run}")
+    run = read_run(options.run)
+    compared = None
+    if options.compare is not None:
+        compared = _compared(options.run, run, options.compare, read_run(options.compare))
+    out = options.out or options.run / REPORT_FILE
+    described = run.config["data"]
+    title = str(described.get("name", options.run.name))
+    report.write(
+        out,
+        run.explanations,
+        traces=run.traces,
+        class_names=_class_names(run),
+        feature_names=described.get("features"),
+        feature_units=_units(described),
+        title=f"{title}: counterfactual explanations",
+        config=run.config,
+        comparison=compared,
+    )
+    document: dict[str, Any] = {
+        "n": len(run.explanations),
+        "found": int(run.explanations.found.sum()),
+        "out": str(out),
+        "bytes": out.stat().st_size,
+    }
+    if compared is not None:
+        document["comparison"] = compared.summary()
+    rows = {
+        "found": f"{document['found']} of {document['n']}",
+        "details": f"of {0 if run.traces is None else len(run.traces)} rows",
+        "size": f"{document['bytes'] / 1e6:.1f} MB",
+    }
+    return Outcome(document, {title: rows}, (f"written to {out}; open it in any browser",))
+
+
+def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Compare two runs over the same rows."""
+    terminal.say(f"reading {options.first} and {options.second}")
+    first, second = read_run(options.first), read_run(options.second)
+    compared = _compared(options.first, first, options.second, second)
+    return Outcome(compared.summary(), _tables(compared))
+
+
+def _class_names(run: RunFolder) -> list[str] | None:
+    if run.is_table:
+        return None  # it has its own
+    return run.config["data"].get("classes")
+
+
+def _units(described: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    if "offset" not in described:
+        return None
+    return np.array(described["offset"]), np.array(described["scale"])
+
+
+def _compared(first: Path, one: RunFolder, second: Path, other: RunFolder) -> Comparison:
+    names = (first.resolve().name, second.resolve().name)
+    if names[0] == names[1]:
+        names = (str(first), str(second))
+    return compare(one.explanations, other.explanations, names=names)
+
+
+def _tables(compared: Comparison) -> dict[str, dict[str, str]]:
+    n, (first, second) = len(compared), compared.names
+    words = {
+        "both": "found by both",
+        "only_first": f"found only by {first}",
+        "only_second": f"found only by {second}",
+        "neither": "found by neither",
+    }
+    counts = {words[name]: f"{count} of {n}" for name, count in compared.counts.items()}
+    counts["found by both, same class"] = f"{compared.same_new_class} of {compared.counts['both']}"
+    counts["models decide alike before"] = f"{compared.same_original_class} of {n}"
+    lines = {"": f"{first:>12} {second:>12}   difference"}
+    lines |= {
+        measure_words(name).label: _line(one, len(first), len(second))
+        for name, one in compared.differences.items()
+    }
+    title = f"means over the {compared.counts['both']} rows found by both, and {second} - {first}"
+    return {f"{first} and {second}": counts, title: lines}
+
+
+def _line(one: PairedDifference, first_width: int, second_width: int) -> str:
+    if not one.difference.n:
+        return "-"
+    means = f"{one.first:>{max(first_width, 12)}.4g} {one.second:>{max(second_width, 12)}.4g}"
+    return f"{means}   {one.difference}"

@@ -1,0 +1,96 @@
+"""Counterfactuals of a table as a CSV file, in original units."""
+
+import csv
+import io
+import os
+from typing import Any
+
+import numpy as np
+
+from jaxcf.search.status import Status
+from jaxcf.tabular.columns import Column, Numeric, is_missing
+from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.utils import storage
+
+
+def write_counterfactuals(path: str | os.PathLike[str], explanations: TableExplanations) -> None:
+    """Write one line per row: the counterfactual's columns, then what became of the row.
+
+    The columns of the table come first, after "row" (counted from 0); then "status",
+    "original_class", "counterfactual_class", "target_class", "original_probability",
+    "counterfactual_probability", "changed" (how many columns) and "changes" (in words). Where the
+    table has a column of such a name, ours starts with "jaxcf_". A cell that can't be read is
+    empty, and "message" says why. Where the status isn't "found", the columns are the best effort
+    or the row itself.
+
+    Args:
+        path: of the file; written at once or not at all.
+        explanations: of the table.
+    """
+    columns = _written(explanations, explanations.values)
+    facts = _facts(explanations)
+    heads = [*_renamed(("row",), columns), *columns, *_renamed(tuple(facts), columns)]
+    rows = explanations.core.source_row.tolist()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(zip(rows, *columns.values(), *facts.values(), strict=True))
+    storage.write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def _written(explanations: TableExplanations, values: np.ndarray) -> dict[str, list[Any]]:
+    schema = explanations.coding.schema
+    table = schema.write(values, like={})
+    return {
+        column.name: [_cell(column, one) for one in np.asarray(table[column.name]).tolist()]
+        for column in schema.columns
+    }
+
+
+def _cell(column: Column, entry: Any) -> Any:
+    if is_missing(entry):
+        return ""
+    # One empty cell makes a column of integers one of floats.
+    whole = isinstance(column, Numeric) and column.step and float(entry).is_integer()
+    return int(entry) if whole else entry
+
+
+def _facts(explanations: TableExplanations) -> dict[str, list[Any]]:
+    core = explanations.core
+    names = explanations.class_names
+
+    def named(classes: np.ndarray) -> list[Any]:
+        known = names or range(core.probabilities.shape[1])
+        return ["" if one < 0 else known[one] for one in classes.tolist()]
+
+    def highest(probabilities: np.ndarray) -> list[str]:
+        return ["" if np.isnan(one) else f"{one:.4f}" for one in probabilities.max(axis=1)]
+
+    return {
+        "status": [Status(code).name.lower() for code in core.status],
+        "original_class": named(core.original_class),
+        "counterfactual_class": named(core.counterfactual_class),
+        "target_class": named(core.target_class),
+        "original_probability": highest(core.original_probabilities),
+        "counterfactual_probability": highest(core.probabilities),
+        "changed": explanations.changed.sum(axis=1).tolist(),
+        "changes": _changes(explanations),
+        "message": [
+            "" if found else message
+            for found, message in zip(explanations.found, explanations.messages, strict=True)
+        ],
+    }
+
+
+def _changes(explanations: TableExplanations) -> list[str]:
+    before = _written(explanations, explanations.original_values)
+    after = _written(explanations, explanations.values)
+    parts: list[list[str]] = [[] for _ in range(len(explanations))]
+    for place, name in enumerate(before):
+        for row in np.flatnonzero(explanations.changed[:, place]).tolist():
+            parts[row].append(f"{name}: {before[name][row]} -> {after[name][row]}")
+    return ["; ".join(one) for one in parts]
+
+
+def _renamed(heads: tuple[str, ...], taken: dict[str, Any]) -> list[str]:
+    return [f"jaxcf_{head}" if head in taken else head for head in heads]

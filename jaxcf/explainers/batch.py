@@ -1,0 +1,377 @@
+"""One batch of rows on its way: prepared for the search, filled as rows end, described at last.
+
+Rows that can't be searched never reach the engine: they get a status and keep their place.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from jaxcf import metrics
+from jaxcf.constraints import FeasibleSets
+from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify
+from jaxcf.explainers.state import FittedState
+from jaxcf.explainers.targets import Target, Targets, read_targets
+from jaxcf.metrics import distances
+from jaxcf.objective import Instance, in_float32
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.inference import encode_all, predict_and_encode, predict_and_measure
+from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_alternatives
+from jaxcf.prototypes.trust import Trust, scores_of
+from jaxcf.results.explanations import Explanations
+from jaxcf.search.engine import Finished, Pending
+from jaxcf.search.status import Status
+
+# Rows that are predicted, encoded and given prototypes together, ahead of their search.
+_PREPARED_TOGETHER = 4096
+
+Restore = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Batch(NamedTuple):
+    """Searches to be made, with what is asked of each.
+
+    Attributes:
+        x: `[n, *shape]`.
+        targets: the classes asked for.
+        any_other: whether that was any class but the original.
+        feasible: the rules of each.
+        source_row: `[n]`, the row of the caller's that each belongs to.
+        alternative: `[n]`, 0 for a row's first search; others are led to other prototypes.
+        restore: brings counterfactuals into their final form, before they are confirmed.
+    """
+
+    x: np.ndarray
+    targets: Targets
+    any_other: bool
+    feasible: FeasibleSets
+    source_row: np.ndarray
+    alternative: np.ndarray
+    restore: Restore | None = None
+
+
+def make_batch(
+    x: np.ndarray,
+    target: Target | Literal["each"],
+    feasible: FeasibleSets,
+    num_classes: int,
+    num_alternatives: int = 1,
+    restore: Restore | None = None,
+) -> Batch:
+    """The searches that rows ask for: one each, or one per class, or several alternatives.
+
+    Args:
+        x: `[n, *shape]`.
+        target: what `read_targets` takes, or "each": every class, in a search of its own.
+        feasible: the rules of the rows.
+        num_classes: of the model.
+        num_alternatives: searches per row and target, led by different prototypes, >= 1.
+        restore: from points and the rows they belong to, to their final form.
+
+    Returns:
+        The searches, those of one row next to each other.
+    """
+    n = len(x)
+    each = isinstance(target, str) and target == "each"
+    per_row = (num_classes if each else 1) * num_alternatives
+    source_row = np.repeat(np.arange(n), per_row)
+    alternative = np.arange(len(source_row)) % num_alternatives
+    if each:
+        target = np.arange(len(source_row)) // num_alternatives % num_classes
+        targets = read_targets(target, len(source_row), num_classes)
+    else:
+        targets = Targets(*(a[source_row] for a in read_targets(target, n, num_classes)))
+    if per_row > 1:
+        x, feasible = x[source_row], feasible.repeat(source_row)
+    return Batch(x, targets, target is None, feasible, source_row, alternative, restore)
+
+
+class BatchSearch:
+    """A batch whose rows are being searched: its arrays, filled row by row."""
+
+    def __init__(
+        self, state: FittedState, batch: Batch, first_row: int, failures: Failures
+    ) -> None:
+        self.first_row = first_row
+        self._state = state
+        self._failures = failures
+        self._confidence = float(state.objective.confidence)
+        self._x = batch.x
+        self._feasible = batch.feasible
+        self._batch = batch
+        n = len(batch.x)
+        self.counterfactual = batch.x.copy()
+        self.status = np.full(n, Status.IDLE, np.int8)
+        self.steps = np.zeros(n, np.int32)
+        self.predictions = np.zeros(n, np.int64)
+        self.prediction_weight = np.full(n, np.nan, np.float32)
+        self.original_class = np.full(n, -1, np.int32)
+        self.original_probabilities = np.full((n, state.num_classes), np.nan, np.float32)
+        self.target_class = np.full(n, -1, np.int32)
+        self.targets = batch.targets.allowed.copy()
+        self.prototype = np.zeros((n, *state.latent_shape), np.float32)
+        self.history: np.ndarray | None = None
+        self.path: np.ndarray | None = None
+        self.scores: dict[str, np.ndarray] = {}
+        self.refused = 0
+        self._prepared = False
+        self._searched = 0
+        self._mark_invalid_rows()
+
+    def _mark_invalid_rows(self) -> None:
+        flat_axes = tuple(range(1, self._x.ndim))
+        finite = np.isfinite(self._x).all(axis=flat_axes)
+        for start in range(0, len(self._x), _PREPARED_TOGETHER):
+            piece = slice(start, start + _PREPARED_TOGETHER)
+            feasible = self._feasible.of(piece)
+            self.status[piece][feasible.fixed] = Status.NOTHING_MAY_CHANGE
+            self.status[piece][feasible.outside] = Status.OUT_OF_RANGE
+        self.status[self._batch.targets.unknown] = Status.UNKNOWN_TARGET
+        self.status[~finite] = Status.INVALID_INPUT
+
+    def prepare(self) -> Iterator[Pending]:
+        """Predict, encode and choose prototypes, a piece at a time; yield what can be searched."""
+        for start in range(0, len(self._x), _PREPARED_TOGETHER):
+            piece = np.arange(start, min(start + _PREPARED_TOGETHER, len(self._x)))
+            rows = piece[self.status[piece] != Status.INVALID_INPUT]
+            if len(rows):
+                self._prepare_rows(rows)
+                rows = rows[self.status[rows] == Status.RUNNING]
+            self.refused += len(piece) - len(rows)
+            if len(rows):
+                self._searched += len(rows)
+                yield Pending(rows + self.first_row, self._instances(rows))
+        self._prepared = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row that can be searched has been."""
+        return self._prepared and not self._searched
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        # once for all pieces of the batch: k-means over a large table takes seconds
+        num_alternatives = int(self._batch.alternative.max()) + 1
+        return candidates_of(self._state.prototypes, num_alternatives)
+
+    def _prepare_rows(self, rows: np.ndarray) -> None:
+        state = self._state
+        probabilities, encodings = predict_and_encode(
+            state.models, state.params, self._x[rows], self._failures
+        )
+        self.predictions[rows] += 1
+        finite = np.isfinite(probabilities).all(axis=1)
+        finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
+        encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
+        original_class = _argmax(probabilities)
+        if self._batch.any_other:
+            self.targets[rows, original_class] = False
+        allowed, alternative = self.targets[rows], self._batch.alternative[rows]
+        selection = state.prototypes.select(encodings, allowed)
+        if alternative.any():
+            selection = with_alternatives(
+                selection, self._candidates, encodings, allowed, alternative
+            )
+
+        status = np.full(len(rows), Status.RUNNING, np.int8)
+        status[selection.target_class < 0] = Status.NO_PROTOTYPE
+        sure = probabilities[np.arange(len(rows)), original_class] > self._confidence
+        status[self.targets[rows, original_class] & sure] = Status.ALREADY_IN_TARGET
+        status[~finite] = Status.MODEL_NOT_FINITE
+        self.status[rows] = np.where(self.status[rows] == Status.IDLE, status, self.status[rows])
+        self.original_probabilities[rows] = probabilities
+        self.original_class[rows] = np.where(finite, original_class, -1)
+        self.prototype[rows] = selection.prototype
+        self.target_class[rows] = selection.target_class
+
+    def _instances(self, rows: np.ndarray) -> Instance:
+        return Instance.of_rows(
+            self._x[rows],
+            self.original_class[rows],
+            self.targets[rows],
+            self.prototype[rows],
+            self._feasible.of(rows)[:3],
+        )
+
+    def accept(self, finished: Finished) -> None:
+        """Take over rows that have ended."""
+        rows = finished.rows - self.first_row
+        self.counterfactual[rows] = finished.counterfactual
+        self.status[rows] = finished.status
+        self.steps[rows] = finished.steps
+        self.predictions[rows] += finished.predictions
+        self.prediction_weight[rows] = finished.prediction_weight
+        self.history = self._record(self.history, rows, finished.history)
+        self.path = self._record(self.path, rows, finished.path)
+        self._searched -= len(rows)
+
+    def _record(
+        self, kept: np.ndarray | None, rows: np.ndarray, recorded: np.ndarray
+    ) -> np.ndarray | None:
+        """Take over what was recorded at each evaluation; nothing where nothing was asked for."""
+        if not recorded.shape[1]:
+            return None
+        if kept is None:
+            kept = np.full((len(self._x), *recorded.shape[1:]), np.nan, np.float32)
+        kept[rows] = recorded
+        return kept
+
+    def finish(self, settings: dict[str, Any]) -> Explanations:
+        """Ask the models once more what the counterfactuals are, and put it all together."""
+        self.status[np.isin(self.status, (Status.IDLE, Status.RUNNING))] = Status.INTERRUPTED
+        self._refine()
+        if self._batch.restore is not None:
+            self.counterfactual = self._batch.restore(self.counterfactual, self._batch.source_row)
+        objective = in_float32(self._state.objective)
+        n = len(self._x)
+        probabilities = np.full_like(self.original_probabilities, np.nan)
+        losses = {name: np.full(n, np.nan, np.float32) for name in objective.term_names}
+        described = np.flatnonzero(self.original_class >= 0)
+        if len(described):
+            weight = self.prediction_weight[described]
+            first_weight = self._state.search.prediction_weight
+            weight[np.isnan(weight)] = np.float32(first_weight)
+            fresh, terms = predict_and_measure(
+                self._state.models,
+                self._state.params,
+                objective,
+                self._instances(described)._replace(grid=None),  # no loss term looks at it
+                self.counterfactual[described],
+                weight,
+                self._failures,
+            )
+            self.predictions[described] += 1
+            probabilities[described] = fresh
+            for name, values in terms.items():
+                losses[name][described] = values
+        self._confirm(probabilities)
+        if self._state.trust is not None:
+            self._confirm_trust(self._state.trust, described, probabilities)
+        if len(np.unique(self._batch.source_row)) < n:
+            self.scores["diversity"] = self._diversity()
+        if self._state.models.black_box is not None:
+            self.scores["predictions"] = self.predictions.astype(np.float64)
+        counterfactual_class = np.where(
+            np.isfinite(probabilities).all(axis=1), _argmax(probabilities), -1
+        ).astype(np.int32)
+        history = {
+            name: self.history[:, :, index]
+            for index, name in enumerate(objective.term_names)
+            if self.history is not None
+        }
+        return Explanations(
+            original=self._x,
+            counterfactual=self.counterfactual,
+            status=self.status,
+            source_row=self._batch.source_row,
+            original_class=self.original_class,
+            original_probabilities=self.original_probabilities,
+            counterfactual_class=counterfactual_class,
+            probabilities=probabilities,
+            target_class=self.target_class,
+            prototype=self.prototype,
+            steps=self.steps,
+            prediction_weight=self.prediction_weight,
+            losses=losses,
+            scores=self.scores,
+            history=history,
+            path=self.path,
+            settings=settings,
+        )
+
+    def _refine(self) -> None:
+        """Look for what the search has missed, and reset what the decision doesn't need."""
+        state = self._state
+        accepts = AcceptanceTest(
+            state.models,
+            state.params,
+            self._state.objective,
+            self._failures,
+            self.predictions,
+            self.original_class,
+            self._state.trust,
+        )
+        if state.refinement.line_search:
+            missed = (Status.NOT_FOUND, Status.NEVER_MOVED)
+            rows = np.flatnonzero(np.isin(self.status, missed))
+            if len(rows):
+                point, reached, target_class = line_search(
+                    accepts,
+                    self._state.prototypes,
+                    self._feasible,
+                    self.targets[rows],
+                    rows,
+                    state.refinement,
+                )
+                self.counterfactual[rows[reached]] = point[reached]
+                self.target_class[rows[reached]] = target_class[reached]
+                self.status[rows[reached]] = Status.FOUND
+                self.scores["line_search"] = np.zeros(len(self._x), np.float32)
+                self.scores["line_search"][rows[reached]] = 1
+        if state.refinement.sparsify:
+            self._sparsify(accepts)
+
+    def _sparsify(self, accepts: AcceptanceTest) -> None:
+        """The sparsity pass, and how much it has put back.
+
+        An alternative is first relieved of what the row's counterfactuals before it have changed,
+        else most would end as the same few changes; one that does so nonetheless is left as it was.
+        """
+        before = self.counterfactual.copy()
+        found = self.status == Status.FOUND
+        flat, x = (distances.flat(array) for array in (self.counterfactual, self._x))
+        for turn in range(int(self._batch.alternative.max(initial=0)) + 1):
+            rows = np.flatnonzero(found & (self._batch.alternative == turn))
+            if not len(rows):
+                continue
+            earlier = rows[:, None] - np.arange(1, turn + 1)  # of one row, next to each other
+            unwanted = (flat[earlier] != x[earlier]) & found[earlier, None]
+            sparse = sparsify(
+                accepts, self._x[rows], before[rows], self.targets[rows], rows, unwanted.any(axis=1)
+            )
+            same = (flat[earlier] == sparse.reshape(len(rows), 1, -1)).all(axis=2).any(axis=1)
+            self.counterfactual[rows[~same]] = sparse[~same]
+        for name, measure in (("reset_features", metrics.l0), ("reset_l1", metrics.l1)):
+            moved = (array[found] - self._x[found] for array in (before, self.counterfactual))
+            self.scores[name] = np.zeros(len(found), np.float32)
+            self.scores[name][found] = np.subtract(*map(measure, moved))
+
+    def _diversity(self) -> np.ndarray:
+        """Of each row's counterfactuals, the same for all of them; NaN where fewer than two."""
+        values = np.full(len(self._x), np.nan, np.float32)
+        found = np.flatnonzero(self.status == Status.FOUND)
+        sources = self._batch.source_row
+        for group in np.split(found, np.flatnonzero(np.diff(sources[found])) + 1):
+            if len(group) > 1:
+                values[group] = metrics.diversity(self.counterfactual[group])
+        return values
+
+    def _confirm(self, probabilities: np.ndarray) -> None:
+        found = np.flatnonzero(self.status == Status.FOUND)
+        decided = _argmax(probabilities)[found]
+        # A service may have failed meanwhile: no answer confirms nothing.
+        kept = np.isfinite(probabilities[found]).all(axis=1) & self.targets[found, decided]
+        kept &= probabilities[found, decided] > self._confidence
+        self.status[found[~kept]] = Status.NOT_CONFIRMED
+
+    def _confirm_trust(
+        self, trust: Trust, described: np.ndarray, probabilities: np.ndarray
+    ) -> None:
+        """Score the counterfactuals as they stand, and take back those that fall short."""
+        scores = np.full(len(self._x), np.nan, np.float32)
+        if len(described):
+            new_class = _argmax(probabilities[described])
+            encodings = encode_all(
+                self._state.models, self._state.params, self.counterfactual[described]
+            )
+            originals = self.original_class[described]
+            scores[described] = scores_of(trust, encodings, originals, new_class)
+        self.scores["trust"] = scores
+        short = (self.status == Status.FOUND) & ~(scores > np.float32(trust.threshold))
+        self.status[short] = Status.NOT_CONFIRMED
+
+
+def _argmax(probabilities: np.ndarray) -> np.ndarray:
+    return np.argmax(np.nan_to_num(probabilities, nan=-1.0), axis=1)

@@ -1,0 +1,172 @@
+"""The options of an explanation and `fit`; models and training rows are checked here."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxcf import prototypes
+from jaxcf.constraints import Range, range_of
+from jaxcf.explainers.fitted import FittedExplainer
+from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.state import check_options
+from jaxcf.objective import Objective, as_objective
+from jaxcf.predictors.functions import Model, ModelFunctions, check_models, check_params
+from jaxcf.predictors.inference import predict_and_encode_training
+from jaxcf.prototypes.kinds import PrototypeKind
+from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.utils.validation import as_rows, check_finite, check_labels
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Counterfactuals guided by class prototypes for a model, as options; `fit` makes it ready.
+
+    Args:
+        predict: `[n, *shape]` to class probabilities `[n, classes]`, in JAX. With `params`, all
+            functions are called `f(params, x)`. A `BlackBox` brings in a model outside JAX.
+        encode: `[n, *shape]` to `[n, *latent]`; the prototypes live there. None leaves them in
+            input space.
+        reconstruct: `[n, *shape]` to `[n, *shape]`, an autoencoder; needed by B, D and F unless
+            there is a decoder.
+        decode: `[n, *latent]` to `[n, *shape]`: the autoencoder is then `decode(encode(x))`, which
+            is faster than `reconstruct` since both terms share one encoding.
+        params: a pytree passed through untouched, traced: other values compile nothing anew.
+        output: "probabilities" or "logits", what `predict` returns.
+        objective: "A" to "F" or an `Objective`; None takes the richest the functions allow: D
+            with an autoencoder, else C.
+        prototypes: "nearest", "kdtree", "kmeans" or a kind with its options; None takes "nearest"
+            with an encoder and "kdtree" without.
+        search: how one instance is searched.
+        trust_threshold: what the trust score of a counterfactual must exceed, >= 0: how far it
+            lies from its original class over how far from its new one, by the training rows of
+            each (by their mean encodings where there is an encoder). Then `scores["trust"]` holds
+            it; 0 asks for no more than that, None leaves it out. Without an encoder every step
+            looks at every training row.
+        refinement: what is tried after the search; nothing unless asked for.
+        engine: how the work is laid out.
+        feature_range: smallest and largest allowed value, scalars or arrays `*shape`. None takes
+            what the training rows span (all features together for images, each by itself for
+            tables) and lets rows that already lie outside keep their values.
+
+    Raises:
+        TypeError: if a function isn't callable.
+        ValueError: if an option is unknown or a function that the objective needs is missing.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp, numpy as np
+        >>> weights = jnp.array([[4.0, -4.0], [0.0, 0.0]])
+        >>> explainer = Explainer(lambda x: jax.nn.softmax(x @ weights), prototypes="kdtree")
+        >>> x = np.array([[0.2, 0.5], [0.4, 0.1], [-0.3, 0.2], [-0.5, 0.9]], np.float32)
+        >>> explanations = explainer.fit(x).explain(x)
+        >>> explanations.found.all(), explanations.counterfactual_class.tolist()
+        (np.True_, [1, 1, 0, 0])
+    """
+
+    predict: Model
+    encode: Model | None = None
+    reconstruct: Model | None = None
+    decode: Model | None = None
+    params: Any = None
+    output: str = "probabilities"
+    objective: str | Objective | None = None
+    prototypes: str | PrototypeKind | None = None
+    search: SearchOptions = field(default_factory=SearchOptions)
+    trust_threshold: float | None = None
+    refinement: Refinement = field(default_factory=Refinement)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    feature_range: Range | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("predict", "encode", "reconstruct", "decode"):
+            function = getattr(self, name)
+            if not callable(function) and not (function is None and name != "predict"):
+                raise TypeError(f"{name} must be a function, got {type(function).__name__}")
+        if self.output not in ("probabilities", "logits"):
+            raise ValueError(f"output must be 'probabilities' or 'logits', got {self.output!r}")
+        if self.decode is not None and (self.encode is None or self.reconstruct is not None):
+            raise ValueError(
+                "decode needs an encode function and stands in for reconstruct; pass encode= and "
+                "decode=, or reconstruct="
+            )
+        check_options(
+            self._models(),
+            self._objective(),
+            self._prototype_kind(),
+            self.trust_threshold,
+            self.refinement,
+            self.engine,
+        )
+
+    def _objective(self) -> Objective:
+        default = "D" if self._models().has_autoencoder else "C"
+        return as_objective(self.objective or default)
+
+    def _prototype_kind(self) -> PrototypeKind:
+        kind = self.prototypes or ("kdtree" if self.encode is None else "nearest")
+        return prototypes.named(kind) if isinstance(kind, str) else kind
+
+    def _models(self) -> ModelFunctions:
+        return ModelFunctions(
+            self.predict,
+            self.encode,
+            self.reconstruct,
+            self.decode,
+            self.output,
+            self.params is not None,
+        )
+
+    def fit(
+        self,
+        x_train: ArrayLike,
+        labels: ArrayLike | None = None,
+    ) -> "FittedExplainer":
+        """Build the class prototypes.
+
+        Args:
+            x_train: `[n, *shape]`.
+            labels: `[n]`, the classes of the rows for the prototypes; None takes the classes the
+                model predicts, as the paper does.
+
+        Returns:
+            An explainer that can explain.
+
+        Raises:
+            TypeError: if the rows aren't numbers or a model can't be called on them.
+            ValueError: if rows aren't finite, params have been deleted, a model returns another
+                shape than it must or values that aren't finite, or the prototypes can't be built.
+        """
+        began = time.perf_counter()
+        x_train = as_rows("x_train", x_train)
+        if x_train.ndim < 2 or not len(x_train):
+            raise ValueError(
+                f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
+            )
+        check_finite("training rows", x_train)
+        models = self._models()
+        check_params(self.params)
+        num_classes, latent_shape = check_models(models, self.params, x_train.shape[1:])
+        probabilities, encodings = predict_and_encode_training(models, self.params, x_train)
+        classes = probabilities.argmax(axis=1)
+        if labels is not None:
+            classes = check_labels(labels, len(x_train), num_classes)
+        sure = probabilities[np.arange(len(classes)), classes] > self._objective().confidence
+        fitted = prototypes.fit(self._prototype_kind(), encodings[sure], classes[sure], num_classes)
+        return FittedExplainer(
+            models=models,
+            params=self.params,
+            objective=self._objective(),
+            prototypes=fitted,
+            search=self.search,
+            trust_threshold=self.trust_threshold,
+            refinement=self.refinement,
+            engine=self.engine,
+            num_classes=num_classes,
+            training_class=np.where(sure, classes, -1),
+            shape=x_train.shape[1:],
+            latent_shape=latent_shape,
+            feature_range=range_of(self.feature_range, x_train),
+            seconds=time.perf_counter() - began,
+        )

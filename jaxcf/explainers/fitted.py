@@ -1,0 +1,242 @@
+"""An explainer that is ready: `explain`, `stream`, `trace`, and the same with other options."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import EllipsisType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxcf.constraints import Constraints, resolve
+from jaxcf.explainers import tracing
+from jaxcf.explainers.batch import Restore, make_batch
+from jaxcf.explainers.progress import OnProgress
+from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.run import ExplanationInterrupted, Run
+from jaxcf.explainers.state import FittedState
+from jaxcf.explainers.targets import Target
+from jaxcf.objective import PROTOTYPE, Objective, as_objective
+from jaxcf.predictors.functions import check_params
+from jaxcf.results.explanations import Explanations
+from jaxcf.results.html import titled_table
+from jaxcf.results.traces import Traces
+from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.utils.batching import batch_size
+from jaxcf.utils.validation import as_rows_of_shape
+
+
+class FittedExplainer(FittedState):
+    """An explainer with its prototypes: made by `Explainer.fit`, never by hand.
+
+    Its attributes are those of `FittedState`: `objective`, `prototypes`, `search`, ...
+    """
+
+    def __repr__(self) -> str:
+        terms, kind = ", ".join(self.objective.term_names), self.prototypes.kind
+        return f"FittedExplainer({terms}; {kind}; classes={self.num_classes}, shape={self.shape})"
+
+    def _repr_html_(self) -> str:
+        settings = self.objective.settings()
+        weights = (f"{name} {one:g}" for name, one in settings["weights"].items())
+        lower, upper = self.feature_range[:2]
+        members = [len(one) for one in self.prototypes.members]
+        by_class = ", ".join(map(str, members))
+        rows = {
+            "terms": ", ".join(settings["terms"]),
+            "weights": ", ".join(weights),
+            "prototypes": repr(self.prototypes.kind),
+            "one instance": f"{self.shape}, from {np.min(lower):g} to {np.max(upper):g}",
+            "one encoding": str(self.latent_shape),
+            "training rows": f"{sum(members)}, by predicted class: {by_class}",
+            "stop": self.search.stop,
+        }
+        return titled_table("FittedExplainer", rows)
+
+    def with_options(
+        self,
+        *,
+        objective: str | Objective | None = None,
+        search: SearchOptions | None = None,
+        trust_threshold: float | EllipsisType | None = ...,
+        refinement: Refinement | None = None,
+        engine: EngineOptions | None = None,
+    ) -> "FittedExplainer":
+        """The same functions and prototypes with other options, checked as `Explainer` checks them.
+
+        Args:
+            objective: "A" to "F" or an `Objective` of the same confidence; None keeps it.
+            search: how one instance is searched; None keeps it.
+            trust_threshold: what the trust score of a counterfactual must exceed, None for no such
+                thing; ... keeps it.
+            refinement: what is tried after the search; None keeps it.
+            engine: how the work is laid out; None keeps it.
+
+        Returns:
+            Another explainer that can explain. Other numbers compile nothing anew.
+
+        Raises:
+            ValueError: if the options don't go with the functions or each other, or the objective
+                asks for another confidence, by which the training rows behind the prototypes were
+                chosen.
+
+        Examples:
+            >>> import jax, numpy as np
+            >>> from jaxcf import Explainer
+            >>> x = np.array([[0.2], [0.4], [-0.3], [-0.5]], np.float32)
+            >>> fitted = Explainer(lambda x: jax.nn.softmax(x * np.array([4.0, -4.0]))).fit(x)
+            >>> fitted.with_options(search=SearchOptions(stop="budget")).explain(x).found.all()
+            np.True_
+        """
+        changes: dict[str, Any] = {"search": search, "refinement": refinement, "engine": engine}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if objective is not None:
+            changes["objective"] = as_objective(objective)
+            given, wanted = self.objective.confidence, changes["objective"].confidence
+            if float(given) != float(wanted):
+                raise ValueError(
+                    f"the objective asks for a confidence of {wanted}, but the prototypes are made "
+                    f"of training rows of which the model is surer than {given}; fit an Explainer "
+                    "with that objective"
+                )
+        if trust_threshold is not ...:
+            changes["trust_threshold"] = trust_threshold
+        return replace(self, **changes)
+
+    def explain(
+        self,
+        x: ArrayLike,
+        *,
+        target: Target | Literal["each"] = None,
+        constraints: Constraints | None = None,
+        num_alternatives: int = 1,
+        on_progress: OnProgress | None = None,
+        restore: Restore | None = None,
+    ) -> Explanations:
+        """Explain every row.
+
+        Args:
+            x: `[n, *shape]`, any n.
+            target: None for any class but the original; a class for all rows; `[n]`, one per row;
+                a boolean mask `[n, classes]`; or a list with a collection of classes per row. The
+                prediction term, the prototype and the acceptance all keep to it. "each" gives
+                every row one counterfactual per class: n x classes rows, those of one row next to
+                each other, the one for its own class `ALREADY_IN_TARGET`.
+            constraints: what the counterfactuals may be, for all rows or each its own. Traced:
+                other values compile nothing anew.
+            num_alternatives: counterfactuals per row and target, >= 1, each led by another
+                prototype: the usual one, then k-means centroids of the allowed classes that lie
+                near the row and far from those already taken. `source_row` says whose they are.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
+                is a context manager, it is entered meanwhile.
+            restore: brings counterfactuals into a final form before the model confirms them, such
+                as the exact values of a table: from points `[m, *shape]` and the rows of `x` they
+                belong to, `[m]`, to points.
+
+        Returns:
+            One row per row of `x` (and per class or alternative), in its order; rows that can't be
+            explained have a status that says why and leave the others alone.
+
+        Raises:
+            TypeError: if `x` or `target` is of a wrong type.
+            ValueError: if a shape or the one target class is wrong, constraints don't fit, or
+                params have been deleted.
+            ExplanationInterrupted: on Ctrl-C; it holds what was finished.
+        """
+        check_params(self.params)
+        x = as_rows_of_shape(x, self.shape)
+        if num_alternatives < 1:
+            raise ValueError(f"num_alternatives must be at least 1, got {num_alternatives}")
+        if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
+            raise ValueError(
+                "alternatives are led by different prototypes, but the objective has no prototype "
+                f"term: its terms are {', '.join(self.objective.terms)}; use C, D, E or F"
+            )
+        feasible = resolve(constraints, self.feature_range, x)
+        batch = make_batch(x, target, feasible, self.num_classes, num_alternatives, restore)
+        search = Run(self, on_progress, len(batch.x), feasible.num_levels)
+        answers = search.explain([batch])
+        try:
+            return next(answers)
+        except KeyboardInterrupt:
+            raise ExplanationInterrupted(search.unfinished(batch)) from None
+        finally:
+            answers.close()
+
+    def stream(
+        self,
+        batches: Iterable[ArrayLike],
+        *,
+        target: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[Explanations]:
+        """Explain more rows than fit into memory.
+
+        Args:
+            batches: arrays `[n, *shape]`, pulled when lanes fall free.
+            target: None, or one class for all rows.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
+                is a context manager, it is entered meanwhile.
+
+        Yields:
+            The explanations of each batch, in order. The lanes stay full across batches, so small
+            batches cost nothing.
+
+        Raises:
+            ValueError: if params have been deleted.
+        """
+        check_params(self.params)
+        rows = (as_rows_of_shape(batch, self.shape) for batch in batches)
+        feasible = ((x, resolve(None, self.feature_range, x)) for x in rows)
+        ready = (make_batch(x, target, sets, self.num_classes) for x, sets in feasible)
+        return Run(self, on_progress).explain(ready)
+
+    def trace(
+        self,
+        explanations: Explanations,
+        x_train: ArrayLike,
+        *,
+        rows: Any = None,
+        num_rows: int = 24,
+        num_points: int = 12,
+        num_neighbours: int = 3,
+        target: Target | Literal["each"] = None,
+        constraints: Constraints | None = None,
+    ) -> Traces:
+        """Search some rows once more and look closely: the way, the prototype, its neighbours.
+
+        Args:
+            explanations: that this explainer made, all of them or some.
+            x_train: `[n, *shape]`, the rows given to `fit`.
+            rows: of the explanations: a slice, a mask, row numbers or one row number; None chooses
+                rows that were searched, of all original classes in turn, found ones first.
+            num_rows: how many it chooses at most.
+            num_points: of each way, >= 2, from its first to its last.
+            num_neighbours: training rows per counterfactual, >= 0.
+            target: what `explain` was given for these explanations, for all of its rows.
+            constraints: likewise.
+
+        Returns:
+            The traces. Rows that weren't searched to the end have no way.
+
+        Raises:
+            TypeError: if `x_train` or `target` is of a wrong type.
+            ValueError: if the explanations, `x_train`, `target` or constraints don't go with this
+                explainer and each other, or a number is out of its range.
+        """
+        check_params(self.params)
+        chosen = tracing.choose_rows(explanations, rows, num_rows)
+        part = explanations[chosen]
+        if constraints is not None:
+            constraints = constraints.of_rows(part.source_row, self.shape)
+        traces = tracing.trace_rows(
+            self,
+            part,
+            x_train,
+            tracing.allowed_classes(part, target),
+            constraints,
+            num_points=num_points,
+            num_neighbours=num_neighbours,
+            size=batch_size(len(explanations)),
+        )
+        return replace(traces, rows=chosen)

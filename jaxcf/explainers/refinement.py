@@ -1,0 +1,251 @@
+"""What is tried after the search: a way to rows it has missed, and fewer features changed.
+
+Both only ask the model for its decision, so they work where it has no gradient. A line search goes
+from the original towards training rows of a target class, which the model is known to decide for;
+the sparsity pass puts features back one by one while the decision holds.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxcf.constraints import FeasibleSets, snap
+from jaxcf.objective import Objective, class_margin
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.inference import predict_and_encode
+from jaxcf.prototypes.fitted import FittedPrototypes
+from jaxcf.prototypes.trust import Trust, scores_of
+from jaxcf.utils.batching import batch_size, map_batches
+
+# Where the rules keep a point from the training row itself, one beyond it may do.
+_FACTORS = (1.0, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What is tried after the search.
+
+    Args:
+        line_search: for rows whose search has found nothing: go from the original towards the
+            nearest training rows of its targets, stop at the first feasible point that is a
+            counterfactual, by bisection. Finds one for every row where the rules allow it, whatever
+            the model, decision trees included. Needs prototypes in input space.
+        sparsify: for every counterfactual: put features back to the original, the least changed
+            first, each for good where the decision holds. `scores["reset_features"]` says how
+            many, `scores["reset_l1"]` by how much L1 fell.
+        neighbours: how many training rows per target class the line search tries, >= 1.
+        bisections: halvings of the way to one of them, >= 1.
+
+    Raises:
+        ValueError: if a number is below 1.
+
+    Examples:
+        >>> Refinement(sparsify=True).line_search
+        False
+    """
+
+    line_search: bool = False
+    sparsify: bool = False
+    neighbours: int = 8
+    bisections: int = 12
+
+    def __post_init__(self) -> None:
+        for name in ("neighbours", "bisections"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class AcceptanceTest:
+    """Whether points are counterfactuals, by the rule of the search.
+
+    Args:
+        models: the functions.
+        params: what they take first, if they do.
+        objective: for its margin and confidence.
+        failures: told of what goes wrong when a black box is asked.
+        predictions: `[n]`, counts what each row of the batch has been asked for.
+        original_class: `[n]`, of each row of the batch.
+        trust: what trust scores are measured against, if they count.
+    """
+
+    models: ModelFunctions
+    params: Any
+    objective: Objective
+    failures: Failures
+    predictions: Int[np.ndarray, " n"]
+    original_class: Int[np.ndarray, " n"]
+    trust: Trust | None
+
+    @property
+    def size(self) -> int:
+        """Rows per block: the batch's own, so that few of its rows compile nothing anew."""
+        return batch_size(len(self.predictions))
+
+    def __call__(
+        self,
+        x: Float[np.ndarray, "m *shape"],
+        targets: Bool[np.ndarray, "m classes"],
+        rows: Int[np.ndarray, " m"],
+    ) -> Bool[np.ndarray, " m"]:
+        """Which of the points the model decides a target class for, as surely as asked for.
+
+        Args:
+            x: `[m, *shape]`.
+            targets: `[m, classes]`.
+            rows: `[m]`, which rows of the batch the points belong to, each at most once.
+        """
+        probabilities, encodings = predict_and_encode(
+            self.models, self.params, x, self.failures, self.size
+        )
+        self.predictions[rows] += 1
+        margin_of = partial(_margins, jnp.float32(self.objective.confidence))
+        margin = map_batches(margin_of, probabilities, targets, size=self.size)
+        decided = np.asarray(margin < -np.float32(self.objective.margin))
+        if self.trust is None:
+            return decided
+        new_class = probabilities.argmax(axis=1)
+        scores = scores_of(self.trust, encodings, self.original_class[rows], new_class, self.size)
+        return decided & (scores > np.float32(self.trust.threshold))
+
+
+@jax.jit
+def _margins(confidence: Any, probabilities: Any, targets: Any) -> Any:
+    return jax.vmap(partial(class_margin, confidence=confidence))(probabilities, targets)
+
+
+def sparsify(
+    accepts: AcceptanceTest,
+    original: Float[np.ndarray, "n *shape"],
+    counterfactual: Float[np.ndarray, "n *shape"],
+    targets: Bool[np.ndarray, "n classes"],
+    rows: Int[np.ndarray, " n"],
+    unwanted: Bool[np.ndarray, "n features"],
+) -> Float[np.ndarray, "n *shape"]:
+    """Put features back to the original, the least changed first, while the decision holds.
+
+    Args:
+        accepts: says whether points are counterfactuals.
+        original: `[n, *shape]`.
+        counterfactual: `[n, *shape]`, points that `accepts` accepts.
+        targets: `[n, classes]`, the classes each may have.
+        rows: `[n]`, which rows of the batch they are.
+        unwanted: `[n, features]`, what is to be put back before all else, such as features that an
+            earlier counterfactual of the row has changed.
+
+    Returns:
+        `[n, *shape]`, points that `accepts` accepts and that change no more features. One
+        prediction per row and changed feature.
+    """
+    shape = original.shape
+    x, point = original.reshape(len(original), -1), counterfactual.reshape(len(original), -1).copy()
+    change = np.abs(point - x)
+    order = np.lexsort((change, ~unwanted, change == 0), axis=1)
+    changed = np.count_nonzero(change, axis=1)
+    for turn in range(int(changed.max(initial=0))):
+        left = np.flatnonzero(changed > turn)
+        feature = order[left, turn]
+        tried = point[left]
+        tried[np.arange(len(left)), feature] = x[left, feature]
+        kept = accepts(tried.reshape(len(left), *shape[1:]), targets[left], rows[left])
+        # The row itself is no counterfactual, not even where more confidence was asked for.
+        kept &= (tried != x[left]).any(axis=1)
+        point[left[kept]] = tried[kept]
+    return point.reshape(shape)
+
+
+def line_search(
+    accepts: AcceptanceTest,
+    prototypes: FittedPrototypes,
+    feasible: FeasibleSets,
+    targets: Bool[np.ndarray, "m classes"],
+    rows: Int[np.ndarray, " m"],
+    options: Refinement,
+) -> tuple[Float[np.ndarray, "m *shape"], Bool[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """Go from each row towards training rows of its targets, to the first counterfactual.
+
+    Args:
+        accepts: says whether points are counterfactuals.
+        prototypes: whose training rows lie in input space.
+        feasible: the rules.
+        targets: `[m, classes]`, the classes each row may have.
+        rows: `[m]`, which rows of `feasible`.
+        options: how many neighbours and bisections.
+
+    Returns:
+        The points, `[m, *shape]`; whether each is a counterfactual; the class it was sought in.
+    """
+    x = feasible.x[rows]
+    sets = feasible.of(rows)
+    best, reached = x.copy(), np.zeros(len(x), bool)
+    length = np.full(len(x), np.inf)
+    target_class = np.full(len(x), -1, np.int32)
+    for index in range(targets.shape[1]):
+        wanted = np.flatnonzero(targets[:, index])
+        if not len(wanted) or not len(prototypes.members[index]):
+            continue
+        nearest = prototypes.nearest_members(x[wanted], index, options.neighbours)
+        ends = prototypes.members[index][nearest].reshape(*nearest.shape, *prototypes.shape)
+        bounds = jax.tree.map(lambda leaf, w=wanted: leaf[w], sets[:3])
+        for neighbour, factor in product(range(ends.shape[1]), _FACTORS):
+            way = ends[:, neighbour] - x[wanted]
+            goal = _snap_rows(x[wanted] + np.float32(factor) * way, x[wanted], bounds, accepts.size)
+            distance = np.abs(goal - x[wanted]).reshape(len(wanted), -1).sum(axis=1)
+            nearer = distance < length[wanted]
+            arrived = np.zeros(len(wanted), bool)
+            if nearer.any():
+                arrived[nearer] = accepts(
+                    goal[nearer], targets[wanted[nearer]], rows[wanted[nearer]]
+                )
+            better = wanted[arrived]
+            best[better], reached[better] = goal[arrived], True
+            length[better], target_class[better] = distance[arrived], index
+    there = np.flatnonzero(reached)
+    if len(there):
+        best[there] = _bisect(accepts, sets, x, best, targets, there, rows[there], options)
+    return best, reached, target_class
+
+
+def _bisect(
+    accepts: AcceptanceTest,
+    sets: Any,
+    x: np.ndarray,
+    end: np.ndarray,
+    targets: np.ndarray,
+    chosen: np.ndarray,
+    rows: np.ndarray,
+    options: Refinement,
+) -> np.ndarray:
+    """The first counterfactual on the way from each row to its end, to a power of 1/2."""
+    bounds = jax.tree.map(lambda leaf: leaf[chosen], sets[:3])
+    start, goal, kept = x[chosen], end[chosen], end[chosen].copy()
+    low, high = np.zeros(len(chosen), np.float32), np.ones(len(chosen), np.float32)
+    for _ in range(options.bisections):
+        middle = (low + high) / 2
+        share = middle.reshape(-1, *[1] * (x.ndim - 1))
+        point = _snap_rows(start + share * (goal - start), start, bounds, accepts.size)
+        held = accepts(point, targets[chosen], rows)
+        kept[held] = point[held]
+        high, low = np.where(held, middle, high), np.where(held, low, middle)
+    return kept
+
+
+def _snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any, size: int) -> np.ndarray:
+    lower, upper, grid = bounds
+    leaves, structure = jax.tree.flatten(grid)
+
+    def snapped(point: Any, original: Any, lower: Any, upper: Any, *leaves: Any) -> Any:
+        grid = jax.tree.unflatten(structure, leaves)
+        return _snap_block(point, original, lower, upper, grid)
+
+    return np.array(map_batches(snapped, point, original, lower, upper, *leaves, size=size))
+
+
+_snap_block = jax.jit(jax.vmap(snap))

@@ -1,0 +1,133 @@
+"""What a fitted explainer consists of, and the one place that says which options go together."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from jaxcf.constraints import FeatureRange
+from jaxcf.explainers.refinement import Refinement
+from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
+from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.prototypes.fitted import FittedPrototypes
+from jaxcf.prototypes.kinds import PrototypeKind
+from jaxcf.prototypes.trust import Trust, trust_of
+from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.utils import storage
+
+
+@dataclass(frozen=True, eq=False)
+class FittedState:
+    """Everything that a call needs to know: checked models, options, prototypes.
+
+    However it is made or changed (`dataclasses.replace` included), its options go together.
+
+    Attributes:
+        models: the caller's functions.
+        params: what they take first, if they do.
+        objective: what is minimised.
+        prototypes: the class prototypes.
+        search: how one instance is searched.
+        trust_threshold: what a counterfactual's trust score must exceed; None asks for none.
+        refinement: what is tried after the search.
+        engine: how the work is laid out.
+        num_classes: of the model.
+        training_class: `[n]`, the class that each training row stands for: what the model decides,
+            or its label where those were given; -1 where the model isn't as sure as it must be.
+        shape: `*shape` of one instance.
+        latent_shape: `*latent` of one encoding.
+        feature_range: lower and upper, arrays that broadcast to `*shape`, and whether they were
+            asked for.
+        seconds: that `fit` took.
+
+    Raises:
+        ValueError: if the options don't go together, see `check_options`.
+    """
+
+    models: ModelFunctions
+    params: Any
+    objective: Objective
+    prototypes: FittedPrototypes
+    search: SearchOptions
+    trust_threshold: float | None
+    refinement: Refinement
+    engine: EngineOptions
+    num_classes: int
+    training_class: np.ndarray
+    shape: tuple[int, ...]
+    latent_shape: tuple[int, ...]
+    feature_range: FeatureRange
+    seconds: float
+
+    def __post_init__(self) -> None:
+        check_options(
+            self.models,
+            self.objective,
+            self.prototypes.kind,
+            self.trust_threshold,
+            self.refinement,
+            self.engine,
+        )
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """What trust scores are measured against, if they are asked for."""
+        if self.trust_threshold is None:
+            return None
+        return trust_of(self.prototypes, self.trust_threshold)
+
+    @property
+    def method_settings(self) -> dict[str, Any]:
+        """What decides how every row is searched, as plain values for records."""
+        kind = self.prototypes.kind
+        return storage.plain(
+            {
+                "objective": self.objective.settings(),
+                "prototypes": {"kind": kind.name} | vars(kind),
+                "search": self.search.settings(),
+            }
+        )
+
+
+def check_options(
+    models: ModelFunctions,
+    objective: Objective,
+    kind: PrototypeKind,
+    trust_threshold: float | None,
+    refinement: Refinement,
+    engine: EngineOptions,
+) -> None:
+    """Check that the options of an explainer go with its functions and with each other.
+
+    Args:
+        models: the caller's functions.
+        objective: what is minimised.
+        kind: of the prototypes.
+        trust_threshold: what a trust score must exceed, if anything.
+        refinement: what is tried after the search.
+        engine: how the work is laid out.
+
+    Raises:
+        ValueError: if they don't; the message says which, and what to do.
+    """
+    if models.black_box is not None:
+        models.black_box.check_options(models.output, engine.devices)
+    if trust_threshold is not None and not trust_threshold >= 0:
+        raise ValueError(f"trust_threshold must be >= 0 or None, got {trust_threshold}")
+    if RECONSTRUCTION in objective.terms and not models.has_autoencoder:
+        raise ValueError(
+            "the objective has a reconstruction term (B, D, F) but no reconstruct function "
+            "was given; pass reconstruct=, or objective='C', or drop the term with "
+            "Objective.without('reconstruction')"
+        )
+    if kind.in_input_space and models.encode is not None and PROTOTYPE in objective.terms:
+        raise ValueError(
+            f"prototypes of kind {kind.name!r} lie in input space but an encode function was "
+            "given; leave encode out, or choose 'nearest' or 'kmeans'"
+        )
+    if refinement.line_search and models.encode is not None:
+        raise ValueError(
+            "the line search goes to training rows in input space, but an encode function was "
+            "given; leave encode out, or pass Refinement(line_search=False)"
+        )

@@ -1,0 +1,286 @@
+"""Searches some rows of explanations once more and looks closely: how `Traces` are made."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxcf.constraints import Constraints, resolve, rows_of
+from jaxcf.explainers.run import make_engine
+from jaxcf.explainers.state import FittedState
+from jaxcf.explainers.targets import read_targets
+from jaxcf.objective import Instance
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.inference import decode_all, encode_all, predict_and_encode
+from jaxcf.results.explanations import Explanations
+from jaxcf.results.traces import Traces
+from jaxcf.search.engine import Pending
+from jaxcf.search.options import EngineOptions, split_options
+from jaxcf.search.status import Status
+from jaxcf.utils.selection import chosen_rows, evenly_spread, representative_rows
+from jaxcf.utils.validation import as_rows
+
+SEARCHED = (Status.FOUND, Status.NOT_FOUND, Status.NEVER_MOVED, Status.NOT_CONFIRMED)
+"""How rows end that have been searched to the end."""
+
+# What the recorded ways of all lanes may take, in bytes.
+_MOST_MEMORY = 2**28
+
+
+def choose_rows(explanations: Explanations, rows: Any, num_rows: int) -> Int[np.ndarray, " m"]:
+    """The rows asked for; where none are, some that were searched, of all classes in turn.
+
+    Args:
+        explanations: to choose from.
+        rows: a slice, a mask, row numbers or one of them, or None.
+        num_rows: how many at most, where `rows` is None.
+
+    Returns:
+        Row numbers.
+    """
+    if rows is not None:
+        return chosen_rows(len(explanations), rows)
+    searched = np.flatnonzero(np.isin(explanations.status, SEARCHED))
+    chosen = representative_rows(
+        explanations.found[searched], explanations.original_class[searched], num_rows
+    )
+    return searched[chosen]
+
+
+def allowed_classes(explanations: Explanations, target: Any) -> Bool[np.ndarray, "m classes"]:
+    """The classes that each row might become, from what `explain` was given.
+
+    Args:
+        explanations: only the rows that are asked about.
+        target: as it was given to `explain`, for all of its rows.
+
+    Returns:
+        A mask.
+
+    Raises:
+        TypeError: if the target is of a wrong kind.
+        ValueError: if it is for fewer rows.
+    """
+    m, num_classes = explanations.probabilities.shape
+    if target is None:
+        return np.arange(num_classes) != explanations.original_class[:, None]
+    if isinstance(target, str) and target == "each":
+        # Each search was for one class, and so was its prototype.
+        return np.arange(num_classes) == explanations.target_class[:, None]
+    if not hasattr(target, "__len__") or getattr(target, "ndim", 1) == 0:
+        return read_targets(target, m, num_classes).allowed
+    allowed = read_targets(target, len(target), num_classes).allowed
+    return rows_of("target", allowed, explanations.source_row)
+
+
+class Trajectory(NamedTuple):
+    """What was recorded of one search: some points, when, and every loss."""
+
+    evaluations: np.ndarray
+    path: np.ndarray
+    losses: np.ndarray
+
+
+def trace_rows(
+    state: FittedState,
+    explanations: Explanations,
+    x_train: Any,
+    allowed: Bool[np.ndarray, "m classes"],
+    constraints: Constraints | None,
+    *,
+    num_points: int,
+    num_neighbours: int,
+    size: int,
+) -> Traces:
+    """Search all rows of some explanations again, and look at what surrounds them.
+
+    Args:
+        state: of the explainer that made them.
+        explanations: only the rows wanted.
+        x_train: `[n, *shape]`, as they were given to `fit`.
+        allowed: the classes each row might become.
+        constraints: of these rows.
+        num_points: of the way, >= 2.
+        num_neighbours: >= 0.
+        size: of the blocks in which models are asked; that of the whole explanations meets
+            compiled programs.
+
+    Returns:
+        The traces, their rows numbered from 0.
+
+    Raises:
+        TypeError: if the training rows are no numbers.
+        ValueError: if the training rows or the explanations are others than the explainer's.
+    """
+    x_train = as_rows("x_train", x_train)
+    _check(state, explanations, x_train, num_points, num_neighbours)
+    trajectories = _search_again(state, explanations, allowed, constraints, num_points)
+    m, p = (
+        len(explanations),
+        max((len(one.evaluations) for one in trajectories.values()), default=0),
+    )
+    length = max((len(one.losses) for one in trajectories.values()), default=0)
+    evaluations = np.full((m, p), -1)
+    path = np.full((m, p, *state.shape), np.nan, np.float32)
+    losses = np.full((m, length, len(state.objective.term_names)), np.nan, np.float32)
+    for row, trajectory in trajectories.items():
+        evaluations[row, : len(trajectory.evaluations)] = trajectory.evaluations
+        path[row, : len(trajectory.path)] = trajectory.path
+        losses[row, : len(trajectory.losses)] = trajectory.losses
+    nearest_row = _nearest_rows(state, explanations, num_neighbours, size)
+    nearest = np.where(
+        (nearest_row < 0).reshape(*nearest_row.shape, *[1] * len(state.shape)),
+        np.float32(np.nan),
+        x_train[nearest_row],
+    )
+    return Traces(
+        rows=np.arange(m),
+        evaluations=evaluations,
+        path=path,
+        losses={name: losses[:, :, place] for place, name in enumerate(state.objective.term_names)},
+        prototype=_prototypes(state, explanations, size),
+        nearest=nearest,
+        nearest_row=nearest_row,
+    )
+
+
+def _check(
+    state: FittedState,
+    explanations: Explanations,
+    x_train: np.ndarray,
+    num_points: int,
+    num_neighbours: int,
+) -> None:
+    expected = (len(state.training_class), *state.shape)
+    if x_train.shape != expected:
+        raise ValueError(
+            f"x_train has shape {x_train.shape}; expected the rows that the explainer was fitted "
+            f"to, of shape {expected}"
+        )
+    if num_points < 2 or num_neighbours < 0:
+        raise ValueError(
+            f"num_points must be at least 2 and num_neighbours at least 0, got {num_points} and "
+            f"{num_neighbours}"
+        )
+    for name, wanted in state.method_settings.items():
+        given = explanations.settings.get(name)
+        if given != wanted:
+            raise ValueError(
+                f"these explanations were made with {name} {given}, the explainer has {wanted}; "
+                "pass the explanations to the explainer that made them"
+            )
+
+
+def _search_again(
+    state: FittedState,
+    explanations: Explanations,
+    allowed: np.ndarray,
+    constraints: Constraints | None,
+    num_points: int,
+) -> dict[int, Trajectory]:
+    """What the rows that were searched were led through, by row."""
+    rows = np.flatnonzero(np.isin(explanations.status, SEARCHED))
+    if not len(rows):
+        return {}
+    # The same search takes as many steps; a power of two meets compiled programs.
+    _, limits = split_options(state.search, state.objective)
+    num_rounds, max_steps = int(limits.weight_rounds), int(limits.max_steps)
+    known = int(explanations.steps[rows].max()) + num_rounds
+    recorded = min(num_rounds * (max_steps + 1), 1 << known.bit_length())
+    x = explanations.original.astype(np.float32, copy=False)
+    feasible_sets = resolve(constraints, state.feature_range, x)
+    instances = Instance.of_rows(
+        x[rows],
+        explanations.original_class[rows].astype(np.int32),
+        allowed[rows],
+        explanations.prototype[rows].astype(np.float32),
+        feasible_sets.of(rows)[:3],
+    )
+    # As many lanes as the first search had in a group of few rows, for what is known of these.
+    most = max(1, _MOST_MEMORY // (recorded * x[0].nbytes))
+    lanes = min(1 << (len(rows) - 1).bit_length(), most)
+    layout = EngineOptions(lanes=lanes, lanes_per_group=lanes, devices=state.engine.devices)
+    # Not a `Run`: what that predicts, refines and confirms is known of these rows, and would
+    # compile programs for batches of their number.
+    engine = make_engine(state, feasible_sets.num_levels, layout=layout, recorded=recorded)
+    trajectories = {}
+    for finished in engine.search([Pending(rows, instances)]):
+        for place, row in enumerate(finished.rows.tolist()):
+            trajectories[row] = _thinned(
+                finished.path[place],
+                finished.history[place],
+                finished.counterfactual[place],
+                x[row],
+                num_points,
+                several_rounds=num_rounds > 1,
+            )
+    return trajectories
+
+
+def _thinned(
+    path: np.ndarray,
+    history: np.ndarray,
+    kept: np.ndarray,
+    original: np.ndarray,
+    num_points: int,
+    several_rounds: bool,
+) -> Trajectory:
+    """The way of one search to the point it kept, in few points."""
+    axes = tuple(range(1, path.ndim))
+    count = int(np.isfinite(path).all(axis=axes).sum())
+    path, history = path[:count], history[:count]
+    there = np.flatnonzero((path == kept).all(axis=axes))
+    end = int(there[0]) if len(there) else count - 1
+    start = 0
+    if several_rounds:  # each from the original
+        at_original = (path[: end + 1] == original).all(axis=axes)
+        last = int(np.flatnonzero(at_original)[-1])
+        moved = np.flatnonzero(~at_original[:last])
+        start = int(moved[-1]) + 1 if len(moved) else 0
+    shown = start + evenly_spread(end - start + 1, num_points)
+    return Trajectory(shown, path[shown], history)
+
+
+def _prototypes(
+    state: FittedState, explanations: Explanations, size: int
+) -> Float[np.ndarray, "m *shape"]:
+    """The prototypes in the space of the rows, as far as there is a way back."""
+    x, prototype = explanations.original, explanations.prototype
+    shown = np.full(x.shape, np.nan, np.float32)
+    known = explanations.target_class >= 0
+    models = state.models
+    if known.any() and models.encode is None:
+        shown[known] = prototype[known]
+    elif known.any() and models.decode is not None:
+        decoded = decode_all(models, state.params, x, prototype, size)
+        shown[known] = decoded[known]
+    return shown
+
+
+def _nearest_rows(
+    state: FittedState, explanations: Explanations, count: int, size: int
+) -> Int[np.ndarray, "m k"]:
+    """The numbers of the training rows of each counterfactual's class that lie nearest to it."""
+    numbers = np.full((len(explanations), count), -1)
+    classes = explanations.counterfactual_class
+    rows = np.flatnonzero(classes >= 0)
+    if not len(rows) or not count:
+        return numbers
+    encodings = _encodings(state, explanations.counterfactual[rows], size)
+    for index in np.unique(classes[rows]):
+        mine = classes[rows] == index
+        members = np.flatnonzero(state.training_class == index)
+        if len(members):
+            nearest = state.prototypes.nearest_members(encodings[mine], int(index), count)
+            numbers[rows[mine], : nearest.shape[1]] = members[nearest]
+    return numbers
+
+
+def _encodings(state: FittedState, x: np.ndarray, size: int) -> np.ndarray:
+    models, params = state.models, state.params
+    if models.encode is None:
+        return x
+    if models.black_box is not None:
+        return encode_all(models, params, x, size)
+    # The program that gives both is compiled already.
+    return predict_and_encode(models, params, x, Failures(), size)[1]

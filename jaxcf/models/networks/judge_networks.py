@@ -1,0 +1,274 @@
+"""Classifiers of three further architectures, for judges: they never guide a search.
+
+Each sees an image in another way than the classifiers that are explained and than each other: by
+large kernels that leave out positions, by patches that are mixed, by averages of smooth responses.
+Each ends with a dense layer of few features (`features`) and one of logits (`head`).
+"""
+
+import itertools
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, ArrayLike, Float
+
+from jaxcf.models.networks import layers
+from jaxcf.models.networks.cpu_layers import add_bias
+from jaxcf.models.networks.parts import (
+    LayerNorm,
+    Weights,
+    average_pool,
+    checked_halvings,
+    checked_image_shape,
+    checked_size,
+    checked_sizes,
+    convolve,
+    describe,
+)
+
+NUM_FEATURES = 64
+"""Numbers in the last layer but one: few, so that some hundred rows tell their covariance."""
+
+_KERNEL = 5
+
+
+class _FeatureClassifier(nnx.Module):
+    """What the three have in common: logits are one dense layer, `last`, of the features."""
+
+    last: Weights
+
+    @abstractmethod
+    def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
+        """The last layer but one for a batch of images."""
+
+    def head(self, features: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
+        """Logits of a batch of features."""
+        return _dense(jnp.asarray(features), self.last)
+
+    def __call__(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n classes"]:
+        """Logits of a batch of images."""
+        return self.head(self.features(x))
+
+
+class StridedClassifier(_FeatureClassifier):
+    """Large kernels with stride 2 and GELUs, then two dense layers.
+
+    `features = gelu(dense(flatten(gelu(conv(... gelu(conv(2 x - 1)))))))`, `logits =
+    dense(features)`, convolutions 5x5 with stride 2 and zero padding.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image.
+        num_classes: How many logits to return.
+        widths: Channels after each convolution.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer, or nothing is left of the image.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = StridedClassifier((8, 8, 1), 10, widths=(8, 16), rngs=nnx.Rngs(0))
+        >>> model.features(jnp.zeros((2, 8, 8, 1))).shape, model(jnp.zeros((2, 8, 8, 1))).shape
+        ((2, 64), (2, 10))
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        *,
+        widths: Sequence[int] = (24, 48, 96),
+        rngs: nnx.Rngs,
+    ):
+        height, width, channels = self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.widths = checked_sizes("widths", widths)
+        checked_halvings(self.image_shape, self.widths)
+        for number, (inputs, outputs) in enumerate(itertools.pairwise((channels, *self.widths)), 1):
+            shape = (_KERNEL, _KERNEL, inputs, outputs)
+            layer = Weights(shape, inputs=_KERNEL**2 * inputs, bias=0, rngs=rngs)
+            setattr(self, f"conv{number}", layer)
+            height, width = -(-height // 2), -(-width // 2)
+        self.dense = _linear(height * width * self.widths[-1], NUM_FEATURES, rngs)
+        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        sizes = {"image_shape": self.image_shape, "num_classes": self.num_classes}
+        return describe(self, **sizes, widths=self.widths)
+
+    def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
+        """The last layer but one for a batch of images."""
+        x = 2 * jnp.asarray(x) - 1
+        for number in range(1, len(self.widths) + 1):
+            x = jax.nn.gelu(convolve(x, *getattr(self, f"conv{number}"), stride=2))
+        return jax.nn.gelu(_dense(x.reshape(x.shape[0], -1), self.dense))
+
+
+class MixerClassifier(_FeatureClassifier):
+    """An MLP-Mixer (Tolstikhin et al. 2021): dense layers along patches and along channels in turn.
+
+    `tokens = dense(windows(2 x - 1))`, each a patch with half a patch around it; in each block
+    `tokens += mlp(norm(tokens)^T)^T; tokens += mlp(norm(tokens))`, then
+    `features = gelu(dense(mean(norm(tokens))))`, `logits = dense(features)`
+
+    Images whose height or width is not divisible by the patch are padded with zeros at the bottom
+    and right.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image.
+        num_classes: How many logits to return.
+        patch: Height and width of a patch.
+        width: Channels of a token.
+        depth: Number of blocks.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = MixerClassifier((9, 8, 1), 10, patch=2, width=8, depth=1, rngs=nnx.Rngs(0))
+        >>> model.features(jnp.zeros((2, 9, 8, 1))).shape, model(jnp.zeros((2, 9, 8, 1))).shape
+        ((2, 64), (2, 10))
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        *,
+        patch: int = 4,
+        width: int = 96,
+        depth: int = 4,
+        rngs: nnx.Rngs,
+    ):
+        height, image_width, channels = self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.patch = checked_size("patch", patch)
+        self.width = checked_size("width", width)
+        self.depth = checked_size("depth", depth)
+        # Windows of twice the patch, so that neighbours overlap.
+        tokens, pixels = -(-height // patch) * -(-image_width // patch), 4 * patch**2 * channels
+        self.embedding = _linear(pixels, width, rngs)
+        for number in range(1, depth + 1):
+            for name, size, hidden in (("tokens", tokens, width), ("channels", width, 2 * width)):
+                setattr(self, f"block{number}_{name}_norm", LayerNorm(width))
+                setattr(self, f"block{number}_{name}_in", _linear(size, hidden, rngs))
+                setattr(self, f"block{number}_{name}_out", _linear(hidden, size, rngs))
+        self.norm = LayerNorm(width)
+        self.dense = _linear(width, NUM_FEATURES, rngs)
+        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        sizes = {"image_shape": self.image_shape, "num_classes": self.num_classes}
+        return describe(self, **sizes, patch=self.patch, width=self.width, depth=self.depth)
+
+    def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
+        """The last layer but one for a batch of images."""
+        x = _dense(self._patches(2 * jnp.asarray(x) - 1), self.embedding)
+        for number in range(1, self.depth + 1):
+            x = x + self._mix(number, "tokens", x, transposed=True)
+            x = x + self._mix(number, "channels", x, transposed=False)
+        return jax.nn.gelu(_dense(self.norm(x).mean(1), self.dense))
+
+    def _patches(self, x: Array) -> Array:
+        """Every patch with half a patch around it: `[n, patches, 4 * patch**2 * channels]`."""
+        height, width, _ = self.image_shape
+        patch = self.patch
+        rows, columns = -(-height // patch), -(-width // patch)
+        before, after = patch // 2, patch - patch // 2
+        padding = (before, rows * patch - height + after), (before, columns * patch - width + after)
+        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+        x = x.reshape(-1, rows + 1, patch, columns + 1, patch, x.shape[-1])
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, rows + 1, columns + 1, x[0, 0, :, 0].size)
+        quarters = [x[:, a : a + rows, b : b + columns] for a in (0, 1) for b in (0, 1)]
+        return jnp.concatenate(quarters, axis=-1).reshape(-1, rows * columns, 4 * x.shape[-1])
+
+    def _mix(self, number: int, name: str, x: Array, *, transposed: bool) -> Array:
+        norm, inward, outward = (
+            getattr(self, f"block{number}_{name}_{part}") for part in ("norm", "in", "out")
+        )
+        x = norm(x)
+        x = x.swapaxes(1, 2) if transposed else x
+        x = _dense(jax.nn.gelu(_dense(x, inward)), outward)
+        return x.swapaxes(1, 2) if transposed else x
+
+
+class AveragingClassifier(_FeatureClassifier):
+    """Convolutions with ELUs and average pooling, then two dense layers.
+
+    `features = tanh(dense(flatten(pool(elu(conv(... pool(elu(conv(2 x - 1)))))))))`, `logits =
+    dense(features)`, convolutions 3x3 with zero padding, pooling 2x2.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image.
+        num_classes: How many logits to return.
+        widths: Channels after each convolution.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer, or nothing is left of the image.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = AveragingClassifier((8, 8, 1), 10, widths=(8, 16), rngs=nnx.Rngs(0))
+        >>> model.features(jnp.zeros((2, 8, 8, 1))).shape, model(jnp.zeros((2, 8, 8, 1))).shape
+        ((2, 64), (2, 10))
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        *,
+        widths: Sequence[int] = (32, 64, 96),
+        rngs: nnx.Rngs,
+    ):
+        height, width, channels = self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.widths = checked_sizes("widths", widths)
+        checked_halvings(self.image_shape, self.widths)
+        for number, (inputs, outputs) in enumerate(itertools.pairwise((channels, *self.widths)), 1):
+            layer = Weights((3, 3, inputs, outputs), inputs=9 * inputs, bias=0, rngs=rngs)
+            setattr(self, f"conv{number}", layer)
+            height, width = height // 2, width // 2
+        self.dense = _linear(height * width * self.widths[-1], NUM_FEATURES, rngs)
+        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        sizes = {"image_shape": self.image_shape, "num_classes": self.num_classes}
+        return describe(self, **sizes, widths=self.widths)
+
+    def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
+        """The last layer but one for a batch of images."""
+        # With so few input channels the formulation as a matrix product is the faster one.
+        x = 2 * jnp.asarray(x) - 1
+        for number in range(1, len(self.widths) + 1):
+            weights = getattr(self, f"conv{number}")
+            x = layers.conv3x3(x, *weights) if number == 1 else convolve(x, *weights)
+            x = average_pool(jax.nn.elu(x))
+        return jnp.tanh(_dense(x.reshape(x.shape[0], -1), self.dense))
+
+
+def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Weights:
+    # Half the variance that rectifiers need.
+    return Weights((inputs, outputs), inputs=2 * inputs, bias=0, rngs=rngs)
+
+
+def _dense(x: Array, weights: Weights) -> Array:
+    kernel, bias = weights
+    # As a product of two matrices: half the time of one with more axes, on a CPU.
+    flat = add_bias(x.reshape(-1, x.shape[-1]) @ kernel, bias)
+    return flat.reshape(*x.shape[:-1], -1)

@@ -1,0 +1,204 @@
+"""Convolution layers that are fast on a CPU, inside and outside of compiled loops.
+
+Arrays are `[n, height, width, channels]` in float32, kernels `[3, 3, in, out]` or
+`[2, 2, in, out]`. On a GPU or TPU every function is the stock `lax.conv_general_dilated`; on a CPU
+each is written as matrix products (see `cpu_layers`).
+
+Measured on one core of an AMD EPYC with jax 0.10.2, batches of 32: processor time per image for
+the gradient of prediction + reconstruction + encoding loss with respect to a 28x28 image is
+0.20-0.22 ms, whether called once or in `lax.fori_loop`. With stock convolutions it is 0.45-0.7 ms
+called once and 1.4-1.6 ms in the loop.
+"""
+
+from collections.abc import Callable
+
+import jax
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxcf.models.networks import cpu_layers
+from jaxcf.models.networks.cpu_layers import QUADRANTS, add_bias, first_maximum, pixel_matmul
+
+
+def conv3x3(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], bias: Float[Array, " o"]
+) -> Float[Array, "n h w o"]:
+    """Convolve with zero padding, keeping height and width.
+
+    `out[y, x, o] = bias[o] + sum_{a, b, i} x[y + a - 1, x + b - 1, i] kernel[a, b, i, o]`
+
+    Args:
+        x: Images `[n, h, w, i]`.
+        kernel: Kernel `[3, 3, i, o]`.
+        bias: Bias `[o]`.
+
+    Returns:
+        Images `[n, h, w, o]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> conv3x3(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), jnp.zeros(1))[0, 0, :, 0]
+        Array([4., 6., 6., 4.], dtype=float32)
+    """
+    return _choose(cpu_layers.conv, _stock_conv, x, kernel, bias)
+
+
+def conv3x3_pool_relu(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], bias: Float[Array, " o"]
+) -> Float[Array, "n h2 w2 o"]:
+    """Convolve, take the maximum over 2x2 windows, and rectify.
+
+    `out = relu(max_pool_2x2(conv3x3(x, kernel, bias)))`
+
+    An odd last row or column is dropped by the pooling, and of equal maxima the first in scan order
+    gets the gradient (as in PyTorch).
+
+    Args:
+        x: Images `[n, h, w, i]`.
+        kernel: Kernel `[3, 3, i, o]`.
+        bias: Bias `[o]`.
+
+    Returns:
+        Images `[n, h // 2, w // 2, o]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> conv3x3_pool_relu(jnp.ones((1, 4, 6, 1)), jnp.ones((3, 3, 1, 8)), jnp.zeros(8)).shape
+        (1, 2, 3, 8)
+    """
+    return _choose(cpu_layers.conv_pool, _stock_conv_pool, x, kernel, bias)
+
+
+def conv3x3_pool_relu_twice(
+    x: Float[Array, "n h w i"],
+    first_kernel: Float[Array, "3 3 i m"],
+    first_bias: Float[Array, " m"],
+    second_kernel: Float[Array, "3 3 m o"],
+    second_bias: Float[Array, " o"],
+) -> Float[Array, "n h4 w4 o"]:
+    """Apply `conv3x3_pool_relu` twice, faster than two separate calls.
+
+    `out = conv3x3_pool_relu(conv3x3_pool_relu(x, *first), *second)`
+
+    Args:
+        x: Images `[n, h, w, i]`, with `h` and `w` at least 4.
+        first_kernel: Kernel `[3, 3, i, m]`.
+        first_bias: Bias `[m]`.
+        second_kernel: Kernel `[3, 3, m, o]`.
+        second_bias: Bias `[o]`.
+
+    Returns:
+        Images `[n, h // 4, w // 4, o]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> kernels = jnp.ones((3, 3, 1, 8)), jnp.zeros(8), jnp.ones((3, 3, 8, 4)), jnp.zeros(4)
+        >>> conv3x3_pool_relu_twice(jnp.ones((1, 8, 8, 1)), *kernels).shape
+        (1, 2, 2, 4)
+    """
+    weights = (first_kernel, first_bias, second_kernel, second_bias)
+    return _choose(cpu_layers.conv_pool_twice, _stock_conv_pool_twice, x, *weights)
+
+
+def conv_transpose2x2(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "2 2 i o"], bias: Float[Array, " o"]
+) -> Float[Array, "n h2 w2 o"]:
+    """Transposed convolution with stride 2: every pixel becomes 2x2 pixels.
+
+    `out[2 y + a, 2 x + b, o] = bias[o] + sum_i x[y, x, i] kernel[a, b, i, o]`
+
+    Args:
+        x: Images `[n, h, w, i]`.
+        kernel: Kernel `[2, 2, i, o]`, used without flipping.
+        bias: Bias `[o]`.
+
+    Returns:
+        Images `[n, 2 h, 2 w, o]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> kernel = jnp.arange(4.0).reshape(2, 2, 1, 1)
+        >>> conv_transpose2x2(jnp.ones((1, 1, 1, 1)), kernel, jnp.zeros(1))[0, :, :, 0]
+        Array([[0., 1.],
+               [2., 3.]], dtype=float32)
+    """
+    n, height, width, _ = x.shape
+    quadrants = add_bias(pixel_matmul(x, kernel), bias)
+    quadrants = quadrants.reshape(n, height, width, 2, 2, -1)
+    return quadrants.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, -1)
+
+
+def conv_transpose2x2_relu_twice_conv3x3(
+    x: Float[Array, "n h w i"],
+    first_kernel: Float[Array, "2 2 i m"],
+    first_bias: Float[Array, " m"],
+    second_kernel: Float[Array, "2 2 m k"],
+    second_bias: Float[Array, " k"],
+    third_kernel: Float[Array, "3 3 k o"],
+    third_bias: Float[Array, " o"],
+) -> Float[Array, "n h4 w4 o"]:
+    """Upsample by 4 and convolve, faster than three separate calls.
+
+    `out = conv3x3(relu(up(relu(up(x, first)), second)), third)` with `up = conv_transpose2x2`.
+
+    Args:
+        x: Images `[n, h, w, i]`.
+        first_kernel: Kernel `[2, 2, i, m]`.
+        first_bias: Bias `[m]`.
+        second_kernel: Kernel `[2, 2, m, k]`.
+        second_bias: Bias `[k]`.
+        third_kernel: Kernel `[3, 3, k, o]`.
+        third_bias: Bias `[o]`.
+
+    Returns:
+        Images `[n, 4 h, 4 w, o]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> up = jnp.ones((2, 2, 1, 1)), jnp.zeros(1)
+        >>> conv = jnp.ones((3, 3, 1, 3)), jnp.zeros(3)
+        >>> conv_transpose2x2_relu_twice_conv3x3(jnp.ones((1, 2, 2, 1)), *up, *up, *conv).shape
+        (1, 8, 8, 3)
+    """
+    weights = (first_kernel, first_bias, second_kernel, second_bias, third_kernel, third_bias)
+    return _choose(cpu_layers.decode, _stock_decode, x, *weights)
+
+
+def _choose(cpu: Callable, other: Callable, *arguments: Array) -> Array:
+    """Take the formulation for the platform that the program is compiled for."""
+    if jax.default_backend() == "cpu":
+        # There is nothing else it could be compiled for: tracing one of the two is enough.
+        return cpu(*arguments)
+    return lax.platform_dependent(*arguments, cpu=cpu, default=other)
+
+
+# ---- the stock formulation, for GPU and TPU ----
+
+
+def _stock_conv(x: Array, kernel: Array, bias: Array) -> Array:
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout)
+    return add_bias(y, bias)
+
+
+def _stock_conv_pool(x: Array, kernel: Array, bias: Array) -> Array:
+    n, height, width, _ = x.shape
+    y = _stock_conv(x, kernel, bias)[:, : height // 2 * 2, : width // 2 * 2]
+    y = y.reshape(n, height // 2, 2, width // 2, 2, -1)
+    first, *others = (y[:, :, a, :, b] for a, b in QUADRANTS)
+    for other in others:
+        first = first_maximum(first, other)
+    return jax.nn.relu(first)
+
+
+def _stock_conv_pool_twice(
+    x: Array, first_kernel: Array, first_bias: Array, second_kernel: Array, second_bias: Array
+) -> Array:
+    hidden = _stock_conv_pool(x, first_kernel, first_bias)
+    return _stock_conv_pool(hidden, second_kernel, second_bias)
+
+
+def _stock_decode(x: Array, *weights: Array) -> Array:
+    hidden = jax.nn.relu(conv_transpose2x2(x, *weights[:2]))
+    hidden = jax.nn.relu(conv_transpose2x2(hidden, *weights[2:4]))
+    return _stock_conv(hidden, *weights[4:])

@@ -1,0 +1,290 @@
+"""Models outside JAX: asked in calls of a bounded size, so that what fails spares the other rows.
+
+A search needs two things of a model, probabilities and their gradient. Here both come from calls
+of a plain function on the host, one per step for all rows together; the compiled part of a step
+(`lanes`) sees the probabilities as a linear function of the point, with the estimated Jacobian.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from jaxcf.predictors.jacobians import CentralDifferences, Gradient
+
+TOLERANCE = 1e-3
+"""How far probabilities may lie outside [0, 1], and their sum from 1."""
+
+
+class Failures:
+    """What went wrong when a model was asked: the first error of each kind, warned of once.
+
+    Args:
+        warn: whether to warn; else the first error is only kept.
+    """
+
+    def __init__(self, *, warn: bool = True) -> None:
+        self._warn = warn
+        self._kinds: set[str] = set()
+        self.first: str | None = None
+
+    def report(self, kind: str, text: str) -> None:
+        """Take note of a row that got no answer."""
+        self.first = self.first or text
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            if self._warn:
+                warnings.warn(
+                    f"{text}; rows without an answer end with the status MODEL_NOT_FINITE",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+
+
+class BadAnswer(Exception):
+    """A model's answer that can't be read as one row of numbers per row."""
+
+
+def read_probabilities(answered: Any, num_rows: int, num_classes: int) -> np.ndarray:
+    """A model's answer as float64 `[num_rows, num_classes]`.
+
+    Raises:
+        BadAnswer: if it is anything else.
+    """
+    expected = (num_rows, num_classes)
+    try:
+        probabilities = np.asarray(answered, np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadAnswer(
+            f"predict returned {type(answered).__name__}, which is no array of numbers: {error}"
+        ) from error
+    if probabilities.shape != expected:
+        raise BadAnswer(
+            f"predict returned shape {probabilities.shape} for {num_rows} rows; expected "
+            f"{expected}, one row of class probabilities for each"
+        )
+    return probabilities
+
+
+def call_with_bisection(
+    ask: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    x: np.ndarray,
+    into: tuple[np.ndarray, ...],
+    failures: Failures,
+) -> None:
+    """Ask for a batch; for its halves if that fails, down to single rows.
+
+    Args:
+        ask: from rows to arrays of answers, the probabilities first.
+        x: the rows.
+        into: where the answers are written; rows that get none are left as they are.
+        failures: told of what goes wrong.
+    """
+    try:
+        answers = ask(x.copy())  # a model may scale its input in place
+    except Exception as error:
+        if len(x) == 1:
+            bad = isinstance(error, BadAnswer)
+            text = str(error) if bad else f"predict raised {type(error).__name__}: {error}"
+            failures.report("shape" if bad else "raised", text)
+            return
+        for half in (slice(None, len(x) // 2), slice(len(x) // 2, None)):
+            call_with_bisection(ask, x[half], tuple(array[half] for array in into), failures)
+        return
+    fine = _are_probabilities(answers[0], failures)
+    for array, values in zip(into, answers, strict=True):
+        array[fine] = values[fine]
+
+
+def _are_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        fine = ((answered >= -TOLERANCE) & (answered <= 1 + TOLERANCE)).all(axis=1)
+        fine &= np.abs(answered.sum(axis=1) - 1) <= TOLERANCE
+    if not fine.all():
+        row = np.array2string(answered[np.argmin(fine)], precision=3, threshold=8)
+        failures.report(
+            "probabilities",
+            f"predict returned {row} for a row, which are no probabilities: they must lie in "
+            "[0, 1] and sum to 1 (take the softmax of logits)",
+        )
+    return fine
+
+
+_MOST_LANES = 1024
+
+_MOST_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class BlackBox:
+    """A model outside JAX, to be passed as `Explainer(predict=...)`.
+
+    A batch for which the function raises or returns the wrong shape is halved until single rows
+    are left; these, and rows that get NaN or no probabilities, count as NaN, with a warning that
+    says what happened. The other rows go on as if they were alone. Objectives with a prediction
+    term (A to D) or with terms of the caller's own need the gradient; E and F do without, at one
+    prediction per step.
+
+    Args:
+        predict: from numpy float32 `[n, *shape]` to probabilities `[n, classes]`, numpy or what
+            numpy can read. Called from one thread at a time, that of the caller. It is no part of
+            the compiled programs: a model that was fitted anew compiles nothing anew.
+        num_classes: how many classes, >= 2.
+        gradient: how the gradient is found: `CentralDifferences`, `RandomDirections` or
+            `ExactJacobian`.
+        max_rows_per_call: the most rows that one call gets, >= 1; None sets no bound.
+
+    Raises:
+        TypeError: if `predict` isn't a function, can't be hashed, or `gradient` is something else.
+        ValueError: if a number is out of its range.
+
+    Examples:
+        >>> import numpy as np
+        >>> def predict(x):
+        ...     above = x.mean(axis=1) > 0
+        ...     return np.stack([~above, above], axis=1)
+        >>> box = BlackBox(predict, num_classes=2)
+        >>> np.asarray(box(np.array([[1.0, 2.0], [-1.0, -2.0]], np.float32))).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
+    """
+
+    predict: Callable[[np.ndarray], Any]
+    num_classes: int
+    gradient: Gradient = CentralDifferences()  # noqa: RUF009 (it is frozen)
+    max_rows_per_call: int | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.predict):
+            raise TypeError(f"predict must be a function, got {type(self.predict).__name__}")
+        if not isinstance(self.gradient, Gradient):
+            raise TypeError(
+                "gradient must be CentralDifferences, RandomDirections or ExactJacobian, got "
+                f"{self.gradient!r}"
+            )
+        if self.num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
+        if self.max_rows_per_call is not None and self.max_rows_per_call < 1:
+            raise ValueError(f"max_rows_per_call must be at least 1, got {self.max_rows_per_call}")
+        try:
+            hash(self)
+        except TypeError as error:
+            raise TypeError(
+                f"{error}: a black box is known by its function, which must be hashable; wrap it "
+                "in a plain function"
+            ) from error
+
+    def __call__(
+        self, x: Float[Array, "n *shape"] | Float[np.ndarray, "n *shape"]
+    ) -> Float[Array, "n classes"]:
+        """The probabilities as a JAX function, for other compiled code; without a gradient."""
+
+        def ask(x: Any) -> np.ndarray:
+            return self.ask(np.asarray(x), Failures()).astype(np.float32)
+
+        shape = jax.ShapeDtypeStruct((x.shape[0], self.num_classes), jnp.float32)
+        return jax.pure_callback(ask, shape, x, vmap_method="sequential")
+
+    def ask(
+        self, x: Shaped[np.ndarray, "n *shape"], failures: Failures
+    ) -> Float[np.ndarray, "n classes"]:
+        """The probabilities of a batch; rows of NaN where there are none."""
+        return ask_in_calls(self, x.__getitem__, len(x), failures)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Check that the options fit instances of that shape.
+
+        Raises:
+            ValueError: if epsilon has another shape.
+        """
+        epsilon = np.shape(getattr(self.gradient, "epsilon", 0.0))
+        if epsilon not in ((), shape):
+            raise ValueError(
+                f"epsilon has shape {epsilon}; expected one number, or one for each feature of "
+                f"instances of shape {shape}"
+            )
+
+    def check_options(self, output: str, devices: Sequence[Any] | None) -> None:
+        """Check that an explainer's options fit a model outside JAX.
+
+        Raises:
+            ValueError: if it is to return logits, or there are several devices.
+        """
+        if output != "probabilities":
+            raise ValueError(
+                f"a BlackBox must return probabilities, but output is {output!r}; take the softmax "
+                "of the logits in its function"
+            )
+        if len(devices or ()) > 1:
+            raise ValueError(
+                f"a BlackBox is asked from one place, but the engine has {len(devices or ())} "
+                "devices; pass EngineOptions(devices=None) or one device"
+            )
+
+    def check_answer(self, x: Shaped[np.ndarray, "n *shape"]) -> None:
+        """Ask for a few rows, to find out soon that a function can't be what is wanted.
+
+        Raises:
+            ValueError: if the answer has another shape, or the function fails for every row.
+        """
+        failures = Failures(warn=False)
+        try:
+            read_probabilities(self.predict(x.copy()), len(x), self.num_classes)
+        except BadAnswer as error:
+            raise ValueError(str(error)) from error
+        except Exception:
+            # Perhaps the row's fault and not the function's.
+            if np.isnan(self.ask(x, failures)).any(axis=1).all():
+                raise ValueError(
+                    f"predict failed for each of the first {len(x)} rows: {failures.first}"
+                ) from None
+
+    def lanes(self, shape: tuple[int, ...]) -> int:
+        """How many rows to search at once where nobody says: what fits into a bounded memory."""
+        if self.max_rows_per_call is not None:
+            return _MOST_LANES
+        num_features = max(1, math.prod(shape))
+        points = 2 + self.gradient.predictions(num_features)
+        return max(1, min(_MOST_LANES, _MOST_BYTES // (4 * num_features * points)))
+
+    def stand_in(self) -> "BlackBox":
+        """What compiled programs know of it: the same for all functions and step widths."""
+        every = CentralDifferences(every=self.gradient.every)
+        return BlackBox(_never_asked, self.num_classes, every)
+
+    def settings(self) -> dict[str, Any]:
+        """The options as plain values for records."""
+        options = {name: value for name, value in vars(self.gradient).items() if name != "function"}
+        return {
+            "gradient": {"kind": type(self.gradient).__name__} | options,
+            "max_rows_per_call": self.max_rows_per_call,
+        }
+
+
+def _never_asked(x: np.ndarray) -> np.ndarray:
+    raise AssertionError(f"asked for {len(x)} rows inside a compiled program")
+
+
+def calls(box: BlackBox, count: int) -> list[slice]:
+    """Which rows each call gets, of so many in all."""
+    most = box.max_rows_per_call or max(1, count)
+    return [slice(start, min(start + most, count)) for start in range(0, count, most)]
+
+
+def ask_in_calls(
+    box: BlackBox, rows: Callable[[slice], np.ndarray], count: int, failures: Failures
+) -> np.ndarray:
+    """The probabilities `[count, classes]` of rows that are made when their call is due."""
+    asked = np.full((count, box.num_classes), np.nan)
+
+    def ask(x: np.ndarray) -> tuple[np.ndarray]:
+        return (read_probabilities(box.predict(x), len(x), box.num_classes),)
+
+    for call in calls(box, count):
+        call_with_bisection(ask, np.asarray(rows(call), np.float32), (asked[call],), failures)
+    return asked

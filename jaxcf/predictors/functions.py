@@ -1,0 +1,191 @@
+"""The caller's models as pure batched functions: called in one way, checked before anything runs.
+
+A model is any callable from a batch `[n, *shape]` to a batch; there is no base class. The models
+always see the whole batch of lanes at once, never one vmapped row, so whatever is fast for their
+framework stays fast.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcf.objective import Outputs
+from jaxcf.predictors.blackbox import BlackBox
+
+Model = Callable[..., Array]
+
+
+@dataclass(frozen=True)
+class ModelFunctions:
+    """The functions of a batch that the search may call. Static: compared by identity.
+
+    Args:
+        predict: `[n, *shape]` to probabilities (or logits) `[n, classes]`, or a `BlackBox`.
+        encode: `[n, *shape]` to `[n, *latent]`; None leaves the prototypes in input space.
+        reconstruct: `[n, *shape]` to `[n, *shape]`; None where no objective needs it.
+        decode: `[n, *latent]` to `[n, *shape]`; takes the place of `reconstruct` where given.
+        output: what `predict` returns, "probabilities" or "logits".
+        takes_params: whether the functions are called `f(params, x)` instead of `f(x)`; a
+            `BlackBox` never is.
+    """
+
+    predict: Model
+    encode: Model | None = None
+    reconstruct: Model | None = None
+    decode: Model | None = None
+    output: str = "probabilities"
+    takes_params: bool = False
+
+    @property
+    def black_box(self) -> BlackBox | None:
+        """The classifier, if it is a model outside JAX."""
+        return self.predict if isinstance(self.predict, BlackBox) else None
+
+    @property
+    def has_autoencoder(self) -> bool:
+        """Whether a batch can be reconstructed."""
+        return self.reconstruct is not None or self.decode is not None
+
+    @property
+    def compiled(self) -> "ModelFunctions":
+        """The functions that compiled programs depend on: a black box is asked outside of them."""
+        return self if self.black_box is None else replace(self, predict=self.black_box.stand_in())
+
+    def _call(self, function: Model, params: Any, x: Array) -> Array:
+        if isinstance(function, BlackBox) or not self.takes_params:
+            return function(x)
+        return function(params, x)
+
+    def probabilities(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n classes"]:
+        """Class probabilities of a batch."""
+        predicted = self._call(self.predict, params, x)
+        return jax.nn.softmax(predicted, axis=-1) if self.output == "logits" else predicted
+
+    def encoding(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n *latent"]:
+        """The batch in the prototypes' space: encoded, or as it is without an encoder."""
+        return x if self.encode is None else self._call(self.encode, params, x)
+
+    def outputs(
+        self,
+        params: Any,
+        x: Float[Array, "n *shape"],
+        *,
+        encoding: bool,
+        reconstruction: bool,
+        probabilities: Float[Array, "n classes"] | None = None,
+    ) -> Outputs:
+        """All that the loss terms may ask about a batch; what isn't asked for is None.
+
+        Probabilities that are known already aren't computed again.
+        """
+        if probabilities is None:
+            probabilities = self.probabilities(params, x)
+        encoded = self.encoding(params, x) if encoding else None
+        if not reconstruction:
+            return Outputs(probabilities, encoded, None)
+        return Outputs(probabilities, encoded, self.reconstruction(params, x, encoded))
+
+    def reconstruction(
+        self, params: Any, x: Float[Array, "n *shape"], encoded: Array | None = None
+    ) -> Array | None:
+        """The autoencoder's image of a batch, or None where there is no autoencoder.
+
+        With a decoder the encoding serves both the prototype and the reconstruction term: one
+        pass through the encoder and, what XLA can't see by itself, one way back.
+        """
+        if self.decode is not None:
+            encoded = self.encoding(params, x) if encoded is None else encoded
+            return self._call(self.decode, params, encoded)
+        return None if self.reconstruct is None else self._call(self.reconstruct, params, x)
+
+
+def check_models(
+    models: ModelFunctions, params: Any, shape: tuple[int, ...]
+) -> tuple[int, tuple[int, ...]]:
+    """Check abstractly, without running anything, that the models fit the data.
+
+    Args:
+        models: the functions.
+        params: what they take first, if they do.
+        shape: the shape of one instance.
+
+    Returns:
+        The number of classes, and the shape of one encoding.
+
+    Raises:
+        TypeError: if a function can't be called on such a batch, or returns another type.
+        ValueError: if a function returns another shape than it must.
+    """
+    rows = 2
+    batch = jax.ShapeDtypeStruct((rows, *shape), jnp.float32)
+    predicted = abstract_call("predict", models.probabilities, params, batch)
+    if len(predicted.shape) != 2 or predicted.shape[0] != rows or predicted.shape[1] < 2:
+        raise ValueError(
+            f"predict returned shape {predicted.shape} for a batch of shape {batch.shape}; "
+            f"expected ({rows}, classes) with at least 2 classes: a batch [n, *shape] must give "
+            "one row of class probabilities (or logits, with output='logits') per instance"
+        )
+    if models.black_box is not None:
+        models.black_box.check(shape)
+    encoded = abstract_call("encode", models.encoding, params, batch)
+    if len(encoded.shape) < 2 or encoded.shape[0] != rows:
+        raise ValueError(
+            f"encode returned shape {encoded.shape} for a batch of shape {batch.shape}; "
+            f"expected ({rows}, *latent) with one encoding per instance"
+        )
+    if models.has_autoencoder:
+        name = "reconstruct" if models.decode is None else "decode"
+        reconstructed = abstract_call(name, models.reconstruction, params, batch)
+        if reconstructed.shape != batch.shape:
+            raise ValueError(
+                f"{name} returned shape {reconstructed.shape} for a batch of shape "
+                f"{batch.shape}; an autoencoder must give back the shape it was given"
+            )
+    return predicted.shape[1], encoded.shape[1:]
+
+
+def check_params(params: Any) -> None:
+    """Check that the arrays still exist: a compiled program may have been given their buffers.
+
+    Raises:
+        ValueError: if some of them have been deleted.
+    """
+    deleted = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if isinstance(leaf, jax.Array) and leaf.is_deleted()
+    ]
+    if deleted:
+        raise ValueError(
+            f"params holds deleted arrays ({len(deleted)} of them), the first is "
+            f"params{deleted[0]}: something donated them to a compiled program (training steps and "
+            "Keras's fit and predict do); pass copies, made with jnp.array"
+        )
+
+
+def abstract_call(
+    name: str, function: Callable[..., Any], params: Any, batch: jax.ShapeDtypeStruct
+) -> jax.ShapeDtypeStruct:
+    """What `function(params, batch)` returns, without running it; `name` is for the errors.
+
+    Raises:
+        TypeError: if it can't be called on such a batch, or returns another type.
+    """
+    try:
+        result = jax.eval_shape(function, params, batch)
+    except Exception as error:
+        raise TypeError(
+            f"{name} could not be called on a float32 batch of shape {batch.shape}: {error}. "
+            f"{name} must be a JAX function of a batch [n, *shape], or of (params, batch) "
+            "where params= is given"
+        ) from error
+    if not hasattr(result, "shape") or not jnp.issubdtype(result.dtype, jnp.floating):
+        raise TypeError(
+            f"{name} returned {getattr(result, 'dtype', type(result).__name__)}; "
+            "expected one array of floating-point numbers"
+        )
+    return result

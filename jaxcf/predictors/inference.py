@@ -1,0 +1,160 @@
+"""What the models say of any number of rows, before the search and after it."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcf.objective import Instance, Objective, Outputs, loss_terms
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.utils.batching import map_batches
+
+
+@partial(jax.jit, static_argnames="models")
+def predict_and_encode_batch(
+    models: ModelFunctions, params: Any, x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Probabilities and encodings of one batch, compiled."""
+    return models.probabilities(params, x), models.encoding(params, x)
+
+
+def predict_and_encode(
+    models: ModelFunctions,
+    params: Any,
+    x: np.ndarray,
+    failures: Failures,
+    size: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and encodings of any number of rows, at least one, in batches of a size."""
+    if models.black_box is not None:
+        # These rows and no others: a batch is filled up with copies, which would be asked, too.
+        probabilities = models.black_box.ask(x, failures).astype(np.float32)
+        return probabilities, encode_all(models, params, x, size)
+    return map_batches(partial(predict_and_encode_batch, models, params), x, size=size)
+
+
+def predict_and_encode_training(
+    models: ModelFunctions, params: Any, x_train: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and encodings of training rows, at least one.
+
+    Raises:
+        ValueError: if the model returns anything but probabilities for some of them.
+    """
+    failures = Failures(warn=False)
+    if models.black_box is not None:
+        models.black_box.check_answer(x_train[:2])
+    probabilities, encodings = predict_and_encode(models, params, x_train, failures)
+    if failures.first is not None:
+        raise ValueError(
+            f"{int(np.isnan(probabilities).any(axis=1).sum())} of {len(x_train)} training "
+            f"rows got no probabilities; the first error: {failures.first}; mend the model or "
+            "leave these rows out"
+        )
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            "predict returned NaN or infinite values for "
+            f"{int((~np.isfinite(probabilities).all(axis=1)).sum())} of {len(x_train)} "
+            "training rows; check the model and the scale of its input"
+        )
+    lowest, highest = probabilities.min(), probabilities.max()
+    if lowest < -1e-3 or highest > 1 + 1e-3:
+        raise ValueError(
+            f"predict returned values from {lowest:.3g} to {highest:.3g}, which are no "
+            "probabilities; pass output='logits' if they are logits"
+        )
+    return probabilities, encodings
+
+
+def encode_all(
+    models: ModelFunctions, params: Any, x: np.ndarray, size: int | None = None
+) -> np.ndarray:
+    """Encodings of any number of rows, at least one, in batches of a size."""
+    return map_batches(partial(_encode, models.compiled, params), x, size=size)
+
+
+def decode_all(
+    models: ModelFunctions,
+    params: Any,
+    x: np.ndarray,
+    encodings: np.ndarray,
+    size: int | None = None,
+) -> np.ndarray:
+    """What the decoder makes of encodings, as many as there are rows `x`, at least one."""
+    return map_batches(partial(_reconstruct, models.compiled, params), x, encodings, size=size)
+
+
+def predict_and_measure(
+    models: ModelFunctions,
+    params: Any,
+    objective: Objective,
+    instances: Instance,
+    counterfactual: np.ndarray,
+    prediction_weight: np.ndarray,
+    failures: Failures,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Probabilities and weighted loss terms of any number of counterfactuals, at least one."""
+    leaves, structure = jax.tree.flatten(instances)
+    known = []
+    if models.black_box is not None:
+        known.append(models.black_box.ask(counterfactual, failures).astype(np.float32))
+
+    def measure(x: Any, weight: Any, *rest: Any) -> tuple[Any, dict[str, Any]]:
+        batch = jax.tree.unflatten(structure, rest[: len(leaves)])
+        probabilities = rest[len(leaves) :]
+        return _measure(models, params, objective, batch, x, weight, *probabilities)
+
+    return map_batches(measure, counterfactual, prediction_weight, *leaves, *known)
+
+
+def _measure(
+    models: ModelFunctions,
+    params: Any,
+    objective: Objective,
+    instances: Instance,
+    counterfactual: Any,
+    prediction_weight: Any,
+    probabilities: Any = None,
+) -> tuple[Any, dict[str, Any]]:
+    """Probabilities and weighted loss terms of a batch of counterfactuals."""
+    # Three programs, the first of which is compiled already: one for all takes longer to compile
+    # than it ever runs.
+    if probabilities is None:
+        probabilities, encodings = predict_and_encode_batch(models, params, counterfactual)
+    else:
+        encodings = _encode(models.compiled, params, counterfactual)
+    reconstruction = None
+    if objective.needs_reconstruction:
+        reconstruction = _reconstruct(models.compiled, params, counterfactual, encodings)
+    outputs = Outputs(probabilities, encodings, reconstruction)
+    return probabilities, _weighted_terms(
+        objective, instances, counterfactual, prediction_weight, outputs
+    )
+
+
+@partial(jax.jit, static_argnames="models")
+def _encode(models: ModelFunctions, params: Any, x: jax.Array) -> jax.Array:
+    return models.encoding(params, x)
+
+
+@partial(jax.jit, static_argnames="models")
+def _reconstruct(
+    models: ModelFunctions, params: Any, x: jax.Array, encodings: jax.Array
+) -> jax.Array | None:
+    return models.reconstruction(params, x, encodings)
+
+
+@jax.jit
+def _weighted_terms(
+    objective: Objective,
+    instances: Instance,
+    counterfactual: jax.Array,
+    prediction_weight: jax.Array,
+    outputs: Outputs,
+) -> dict[str, jax.Array]:
+    perturbation = counterfactual - instances.original
+    return jax.vmap(partial(loss_terms, objective))(
+        prediction_weight, instances, counterfactual, perturbation, outputs
+    )

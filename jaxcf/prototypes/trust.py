@@ -1,0 +1,107 @@
+r"""How much nearer to its new class than to its old one a counterfactual lies: the trust score.
+
+$$\frac{\min_{z \in old} |ENC(x) - z|_2}{\min_{z \in new} |ENC(x) - z|_2}$$
+
+over the training rows of a class where prototypes are rows, over its mean encoding where there is
+an encoder. Above 1 the counterfactual lies among its new class. Source: Jiang et al., "To Trust Or
+Not To Trust A Classifier" (arXiv 1805.11783), as arXiv 1907.02584 uses it.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxcf.objective import Scalar
+from jaxcf.prototypes.fitted import FittedPrototypes
+from jaxcf.utils.batching import map_batches
+
+_LEAST = 1e-10
+
+
+class Trust(NamedTuple):
+    """What the trust score is measured against. All traced.
+
+    Attributes:
+        points: `[points, features]`, flat encodings.
+        classes: `[points]`, of each.
+        threshold: what the score of a counterfactual must exceed.
+    """
+
+    points: Float[Array, "points features"]
+    classes: Int[Array, " points"]
+    threshold: Scalar
+
+
+def trust_of(prototypes: FittedPrototypes, threshold: Scalar) -> Trust:
+    """The points of a fitted explainer's prototypes.
+
+    Args:
+        prototypes: whose training rows count, or their means where they are encodings.
+        threshold: what the score must exceed.
+
+    Returns:
+        Arrays for `trust_scores`.
+    """
+    members = prototypes.members
+    if not prototypes.kind.in_input_space:
+        members = tuple(rows.mean(axis=0, keepdims=True) if len(rows) else rows for rows in members)
+    classes = np.repeat(np.arange(len(members)), [len(rows) for rows in members])
+    return Trust(
+        jnp.asarray(np.concatenate(members), jnp.float32),
+        jnp.asarray(classes, jnp.int32),
+        jnp.asarray(threshold, jnp.float32),
+    )
+
+
+@jax.jit
+def trust_scores(
+    trust: Trust,
+    encodings: Float[Array, "n *latent"] | Float[np.ndarray, "n *latent"],
+    original_class: Int[Array, " n"] | Int[np.ndarray, " n"],
+    new_class: Int[Array, " n"] | Int[np.ndarray, " n"],
+) -> Float[Array, " n"]:
+    """The trust score of some points.
+
+    Args:
+        trust: what they are measured against.
+        encodings: `[n, *latent]`, of the points.
+        original_class: `[n]`, the class each came from.
+        new_class: `[n]`, the class each has.
+
+    Returns:
+        `[n]`, at least 0; 0 where the new class has no points, infinite where the old one has none.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> trust = Trust(jnp.array([[0.0], [3.0]]), jnp.array([0, 1]), 1.0)
+        >>> trust_scores(trust, jnp.array([[2.0]]), jnp.array([0]), jnp.array([1])).tolist()
+        [2.0]
+    """
+    flat = jnp.reshape(encodings, (len(encodings), -1))
+    products = jnp.matmul(flat, trust.points.T, precision=jax.lax.Precision.HIGHEST)
+    lengths = jnp.sum(flat**2, axis=1)[:, None] + jnp.sum(trust.points**2, axis=1)[None]
+    distances = jnp.sqrt(jnp.maximum(lengths - 2 * products, 0.0))
+
+    def nearest(classes: Array) -> Array:
+        mine = trust.classes[None] == classes[:, None]
+        return jnp.min(jnp.where(mine, distances, jnp.inf), axis=1)
+
+    old, new = nearest(jnp.asarray(original_class)), nearest(jnp.asarray(new_class))
+    # inf / inf would be NaN: without points of the new class there is nothing to trust.
+    return jnp.where(jnp.isinf(new), 0.0, old / (new + _LEAST))
+
+
+def scores_of(
+    trust: Trust,
+    encodings: Float[np.ndarray, "n *latent"],
+    original_class: Int[np.ndarray, " n"],
+    new_class: Int[np.ndarray, " n"],
+    size: int | None = None,
+) -> Float[np.ndarray, " n"]:
+    """The same for any number of rows, at least one, in blocks of a size."""
+    score = partial(trust_scores, trust)
+    return map_batches(score, encodings, original_class, new_class, size=size)

@@ -1,0 +1,110 @@
+"""A closer look at some rows: the way of the search, the prototype, real rows near its end."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxcf.utils import storage
+from jaxcf.utils.storage import ArrayRule
+
+FORMAT = "jaxcf.details"
+
+SCHEMA_VERSION = 1
+
+_ARRAYS = {
+    "rows": ArrayRule("iu", 1, lowest=0),
+    "evaluations": ArrayRule("iu", 2, lowest=-1),
+    "path": ArrayRule("f"),
+    "prototype": ArrayRule("f"),
+    "nearest": ArrayRule("f"),
+    "nearest_row": ArrayRule("iu", 2, lowest=-1),
+}
+_LOSSES = "losses"
+
+
+@dataclass(frozen=True)
+class Traces:
+    """A closer look at some rows of explanations. All arrays are numpy.
+
+    Made by `FittedExplainer.trace` and `FittedTableExplainer.trace`; of a table, everything is
+    in coordinates (`TableExplanations.values_at` gives their values).
+
+    Attributes:
+        rows: `[m]`, which rows of the explanations these are.
+        evaluations: `[m, p]`, at which evaluation the search was at each point of `path`, counted
+            from 0, the original itself; -1 where padded.
+        path: `[m, p, *shape]`, points of the search from the original to the one it kept, before
+            any refinement; NaN where padded.
+        losses: each weighted loss term at every evaluation, `[m, evaluations]`, NaN where not
+            reached.
+        prototype: `[m, *shape]`, the prototype in the space of the rows: decoded where there is a
+            decoder, itself where prototypes are rows; NaN where there is none, or no way back.
+        nearest: `[m, k, *shape]`, the training rows of the counterfactual's class nearest to it,
+            nearest first, by distance in the space of the prototypes; NaN where padded.
+        nearest_row: `[m, k]`, their numbers among the training rows; -1 where padded.
+
+    Examples:
+        >>> rows, x = np.array([4]), np.zeros((1, 2, 3), np.float32)
+        >>> traces = Traces(rows, np.array([[0, 7]]), x, {}, x[:, 0], x, np.array([[1, 2]]))
+        >>> traces
+        Traces(rows=[4])
+    """
+
+    rows: Int[np.ndarray, " m"]
+    evaluations: Int[np.ndarray, "m p"]
+    path: Float[np.ndarray, "m p *shape"]
+    losses: Mapping[str, Float[np.ndarray, "m evaluations"]]
+    prototype: Float[np.ndarray, "m *shape"]
+    nearest: Float[np.ndarray, "m k *shape"]
+    nearest_row: Int[np.ndarray, "m k"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Traces(rows={self.rows.tolist()})"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one npz file, at once or not at all, without pickle."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {f"{_LOSSES}/{name}": values for name, values in self.losses.items()}
+        storage.write_arrays(path, arrays, {"format": FORMAT, "schema_version": SCHEMA_VERSION})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Traces":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it isn't such a file, is damaged, or of another schema version.
+        """
+        arrays, metadata = storage.read_arrays(path)
+        storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
+        storage.check_arrays(path, arrays, _ARRAYS, tables={_LOSSES: ArrayRule("f", 2)})
+        _check_shapes(path, arrays)
+        return cls(
+            **{name: arrays[name] for name in _ARRAYS}, losses=storage.under(arrays, _LOSSES)
+        )
+
+
+def _check_shapes(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    m, *shape = arrays["prototype"].shape
+    p, k = arrays["evaluations"].shape[1], arrays["nearest_row"].shape[1]
+    expected = {
+        "rows": (m,),
+        "evaluations": (m, p),
+        "path": (m, p, *shape),
+        "nearest": (m, k, *shape),
+        "nearest_row": (m, k),
+    }
+    losses = [name for name in arrays if name.startswith(f"{_LOSSES}/")]
+    expected |= dict.fromkeys(losses, arrays[losses[0]].shape if losses else ())
+    for name, wanted in expected.items():
+        if arrays[name].shape != wanted:
+            raise ValueError(
+                f"{path} is damaged: {name} has shape {arrays[name].shape} where the other arrays "
+                f"want {wanted}"
+            )

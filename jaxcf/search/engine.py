@@ -1,0 +1,364 @@
+"""Many searches at once: groups of lanes, chunks of steps, refill, streaming. The only loop.
+
+A fixed number of lanes each hold one instance. A chunk of steps advances a group of them; lanes
+whose search has ended are then emptied and refilled from the queue, so nobody waits for the slowest
+and memory depends on the number of lanes, not of rows. While one group is looked at, the device
+works on the next. When the queue has run dry, groups that stand half empty are merged. One row
+takes the same path as a million.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxcf.objective import Instance, in_float32
+from jaxcf.predictors import queries
+from jaxcf.predictors.blackbox import BlackBox, Failures
+from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.search import lanes, step
+from jaxcf.search.lanes import LANE_AXIS, Lanes, Static, Traced, slow_in_a_loop
+from jaxcf.search.options import EngineOptions, StaticOptions, TracedOptions
+from jaxcf.search.status import Status
+from jaxcf.search.step import SearchState
+
+
+class Finished(NamedTuple):
+    """Searches that have ended; numpy arrays with one row each.
+
+    Attributes:
+        rows: which rows of the input they are.
+        counterfactual: `[k, *shape]`.
+        status: `[k]`, a `Status`.
+        steps: `[k]`, updates used.
+        prediction_weight: `[k]`, c when the counterfactual was seen.
+        history: `[k, history_length, terms]`.
+        path: `[k, path_length, *shape]`.
+        predictions: `[k]`, the rows that a black box was asked for; 0 for a JAX model.
+    """
+
+    rows: np.ndarray
+    counterfactual: np.ndarray
+    status: np.ndarray
+    steps: np.ndarray
+    prediction_weight: np.ndarray
+    history: np.ndarray
+    path: np.ndarray
+    predictions: np.ndarray
+
+
+class Pending(NamedTuple):
+    """Rows waiting to be searched: their numbers and their instances (numpy, one row each)."""
+
+    rows: np.ndarray
+    instances: Instance
+
+
+class _Queue:
+    """Rows not yet in a lane, taken from what is pending as they are needed."""
+
+    def __init__(self, pending: Iterable[Pending]) -> None:
+        self._source = iter(pending)
+        self._current: Pending | None = None
+        self._position = 0
+        self._next()
+
+    def _next(self) -> None:
+        self._position = 0
+        self._current = next((one for one in self._source if len(one.rows)), None)
+
+    @property
+    def empty(self) -> bool:
+        return self._current is None
+
+    def take(self, slots: np.ndarray, rows: np.ndarray, incoming: Instance) -> np.ndarray:
+        """Move waiting rows into the given lanes of `incoming`; return the lanes filled."""
+        filled = 0
+        while filled < len(slots) and self._current is not None:
+            available = len(self._current.rows) - self._position
+            count = min(available, len(slots) - filled)
+            here = slots[filled : filled + count]
+            window = slice(self._position, self._position + count)
+            rows[here] = self._current.rows[window]
+            waiting = jax.tree.leaves(self._current.instances)
+            for target, source in zip(jax.tree.leaves(incoming), waiting, strict=True):
+                target[here] = source[window]
+            filled += count
+            self._position += count
+            if self._position == len(self._current.rows):
+                self._next()
+        return slots[:filled]
+
+
+class _Group:
+    """Lanes that are advanced by one call, and the rows of the input that they hold."""
+
+    def __init__(self, empty: Lanes, incoming: Instance, num_lanes: int) -> None:
+        self.lanes = empty
+        self.incoming = incoming
+        self.rows = np.full(num_lanes, -1)
+        self.running = np.zeros(num_lanes, bool)
+        self.chunk: Future[Lanes] | None = None
+
+    def look(self) -> None:
+        """Wait for the chunk under way, if one is, and see which lanes still run."""
+        if self.chunk is not None:
+            self.lanes, self.chunk = self.chunk.result(), None
+        self.running = np.asarray(self.lanes.state.status) == Status.RUNNING
+
+    @property
+    def occupied(self) -> np.ndarray:
+        """Which lanes hold a row, ended or not."""
+        return self.rows >= 0
+
+    @property
+    def free(self) -> np.ndarray:
+        """The numbers of the lanes that hold none."""
+        return np.flatnonzero(self.rows < 0)
+
+    def harvest(self) -> Finished:
+        """Take the rows that have ended out of their lanes."""
+        ended = self.occupied & ~self.running
+        state = self.lanes.state
+        fields = (state.best, state.status, state.total_steps, state.best_weight)
+        heard = self.lanes.memory
+        predictions = np.zeros_like(self.rows) if heard is None else heard.predictions
+        fields += (state.history, state.path, predictions)
+        finished = Finished(self.rows[ended], *(np.asarray(array)[ended] for array in fields))
+        self.rows[ended] = -1
+        return finished
+
+
+class Engine:
+    """Searches instances on a fixed number of lanes.
+
+    Args:
+        models: the caller's functions.
+        options: the static search options.
+        traced: the values that all searches share; the objective's weights in any number type.
+        layout: how the work is laid out.
+        template: one instance of shape-and-dtype structs or arrays, to know the shapes.
+        num_rows: how many rows will come, if known; fewer rows than lanes make fewer lanes.
+        failures: told of what goes wrong when a black box is asked.
+    """
+
+    def __init__(
+        self,
+        models: ModelFunctions,
+        options: StaticOptions,
+        traced: Traced,
+        layout: EngineOptions,
+        template: Instance,
+        num_rows: int | None = None,
+        failures: Failures | None = None,
+    ) -> None:
+        devices = layout.devices or ()
+        mesh = Mesh(np.array(devices), (LANE_AXIS,)) if len(devices) > 1 else None
+        self._sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(LANE_AXIS))
+        self._device = devices[0] if len(devices) == 1 else None
+        self._box, self._failures = models.black_box, failures or Failures()
+        self._num_groups, self._group_size = _choose_layout(
+            layout, num_rows, self._box and self._box.lanes(template.original.shape)
+        )
+        self._steps_per_chunk = layout.steps_per_chunk
+        self._traced = traced._replace(objective=in_float32(traced.objective))
+        if devices:  # where the lanes are; the caller's params may live anywhere
+            everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
+            self._traced = jax.device_put(self._traced, everywhere)
+        self._template = template
+        # A black box is asked between the steps.
+        blank = self._blank_instances().original
+        in_loop = self._box is None and not slow_in_a_loop(models, traced.params, blank)
+        self._static = Static(models.compiled, options, mesh, device_loop=in_loop)
+
+    @property
+    def num_lanes(self) -> int:
+        """How many instances are searched at once."""
+        return self._num_groups * self._group_size
+
+    def _blank_instances(self) -> Instance:
+        return jax.tree.map(
+            lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), self._template
+        )
+
+    def _empty_lanes(self) -> Lanes:
+        num_terms = len(self._traced.objective.term_names)
+        shapes = _state_shapes(self._static.options, num_terms, self._template)
+        states = jax.tree.map(
+            lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), shapes
+        )
+        idle = np.full(self._group_size, Status.IDLE, np.int32)
+        memory = None
+        if self._box is not None:
+            memory = lanes.empty_memory(self._template, self._traced.objective, self._group_size)
+        return self._place(Lanes(self._blank_instances(), states._replace(status=idle), memory))
+
+    def _place(self, tree: Any) -> Any:
+        return jax.device_put(tree, self._sharding or self._device)
+
+    def compile(self) -> float:
+        """Compile every program of the search; the seconds it took (about 0 when known)."""
+        began = time.perf_counter()
+        nobody = np.zeros(self._group_size, bool)
+        group = _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+        self._fill(group, nobody)
+        if self._num_groups > 1:
+            self._take_over(group, self._empty_lanes(), np.zeros(self._group_size, int), nobody)
+        if self._box is None:
+            jax.block_until_ready(lanes.advance(self._static, self._traced, group.lanes, 0))
+        else:  # no lane runs, so nothing is asked
+            jax.block_until_ready(self._run_chunk_with(self._box, group.lanes, 1))
+        return time.perf_counter() - began
+
+    def search(self, pending: Iterable[Pending]) -> Iterator[Finished]:
+        """Search every pending row; yield rows as they end, in the order they end.
+
+        Args:
+            pending: pulled one at a time, when lanes fall free.
+
+        Yields:
+            The rows that have ended since the last time.
+        """
+        # XLA uses one core for most of what a small group asks of it: as many threads as cores
+        # keep the others busy. On an accelerator they queue up work ahead of the device.
+        workers = min(self._num_groups, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) as pool:
+            yield from self._search(_Queue(pending), pool)
+
+    def _search(self, queue: _Queue, pool: ThreadPoolExecutor) -> Iterator[Finished]:
+        settings = {name: getattr(jax.config, name) for name in _THREAD_SETTINGS}
+        groups = [
+            _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+            for _ in range(self._num_groups)
+        ]
+        while groups:
+            for group in list(groups):
+                group.look()
+                if self._wants_attention(group, queue):
+                    finished = group.harvest()
+                    if len(finished.rows):
+                        yield finished
+                    self._refill(group, queue)
+                if queue.empty:
+                    self._merge(group, [other for other in groups if other is not group])
+                if group.occupied.any():
+                    # The last group has nothing to be refilled from and nobody to merge with.
+                    last = queue.empty and len(groups) == 1 and self._static.device_loop
+                    steps = self._steps_per_chunk * (_LAST_CHUNK if last else 1)
+                    if self._box is None:
+                        group.chunk = pool.submit(self._run_chunk, group.lanes, steps, settings)
+                    else:  # in the caller's thread: there Ctrl-C reaches the model
+                        group.lanes = self._run_chunk_with(self._box, group.lanes, steps)
+                else:
+                    groups.remove(group)
+
+    def _wants_attention(self, group: _Group, queue: _Queue) -> bool:
+        """Whether enough lanes stand idle to be worth a refill, few enough to cost little."""
+        idle = int((~group.running).sum())
+        if queue.empty:
+            return bool((group.occupied & ~group.running).any())
+        return idle >= max(1, self._group_size // 16)
+
+    def _refill(self, group: _Group, queue: _Queue) -> None:
+        filled = queue.take(group.free, group.rows, group.incoming)
+        if len(filled):
+            taken = np.zeros(self._group_size, bool)
+            taken[filled] = True
+            group.running[filled] = True
+            self._fill(group, taken)
+
+    def _fill(self, group: _Group, taken: np.ndarray) -> None:
+        incoming, taken = self._place(group.incoming), self._place(taken)
+        group.lanes = lanes.refill(self._static, self._traced, group.lanes, incoming, taken)
+
+    def _merge(self, group: _Group, others: list[_Group]) -> None:
+        """Move the group's searches into free lanes of the others, if all of them fit there."""
+        leaving = np.flatnonzero(group.occupied)
+        if not len(leaving) or len(leaving) > sum(len(other.free) for other in others):
+            return
+        for other in others:
+            slots = other.free[: len(leaving)]
+            if not len(slots):
+                continue
+            other.look()
+            moving, leaving = leaving[: len(slots)], leaving[len(slots) :]
+            index = np.zeros(self._group_size, int)
+            taken = np.zeros(self._group_size, bool)
+            index[slots], taken[slots] = moving, True
+            self._take_over(other, group.lanes, index, taken)
+            other.rows[slots], group.rows[moving] = group.rows[moving], -1
+
+    def _take_over(
+        self, group: _Group, source: Lanes, index: np.ndarray, taken: np.ndarray
+    ) -> None:
+        group.lanes = lanes.move(self._static, group.lanes, source, index, taken)
+
+    def _run_chunk(self, group: Lanes, steps: int, settings: dict[str, Any]) -> Lanes:
+        in_one = self._static.device_loop
+        with ExitStack() as contexts:
+            for name, value in settings.items():
+                if getattr(jax.config, name) != value:
+                    contexts.enter_context(_THREAD_SETTINGS[name](value))
+            for _ in range(1 if in_one else steps):
+                group = lanes.advance(self._static, self._traced, group, steps if in_one else 1)
+            return jax.block_until_ready(group)
+
+    def _run_chunk_with(self, box: BlackBox, group: Lanes, steps: int) -> Lanes:
+        for _ in range(steps):
+            asked = jax.device_get(lanes.questions(self._static, self._traced, group))
+            answers = self._place(queries.answer(box, asked, self._failures))
+            group = lanes.advance_with(self._static, self._traced, group, answers)
+            if not (np.asarray(group.state.status) == Status.RUNNING).any():
+                break
+        return group
+
+
+# Chunks are this much longer where there is nothing to do between them but to report.
+_LAST_CHUNK = 8
+
+# What JAX keeps per thread, with the contexts that set it: our threads work for the caller.
+_THREAD_SETTINGS = {
+    "jax_debug_nans": jax.debug_nans,
+    "jax_default_device": jax.default_device,
+    "jax_default_matmul_precision": jax.default_matmul_precision,
+    "jax_disable_jit": jax.disable_jit,
+    "jax_enable_x64": jax.enable_x64,
+    "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
+}
+
+
+@lru_cache(maxsize=64)
+def _state_shapes(options: StaticOptions, num_terms: int, instance: Instance) -> SearchState:
+    """What one search consists of. Kept, since one row is searched faster than this is found."""
+    scalar = jax.ShapeDtypeStruct((), np.float32)
+    traced = TracedOptions._make(scalar for _ in TracedOptions._fields)
+    return jax.eval_shape(partial(step.init, options, traced, num_terms), instance)
+
+
+def _choose_layout(
+    options: EngineOptions, num_rows: int | None, in_one_group: int | None = None
+) -> tuple[int, int]:
+    """The number of groups and the lanes of each; or one group, of so many lanes by default."""
+    devices = options.devices or (jax.devices()[0],)
+    on_cpu = devices[0].platform == "cpu"
+    cores = os.cpu_count() or 1
+    # As many lanes in a group as a core's caches hold, and groups for every core and to spare.
+    most = options.lanes or (32 * max(4, cores) if on_cpu else 4096) * len(devices)
+    if in_one_group is not None:
+        most = options.lanes or in_one_group
+    if num_rows is not None and options.lanes is None:
+        # A power of two, so that calls with other numbers of rows meet compiled programs.
+        most = min(most, 1 << max(0, num_rows - 1).bit_length())
+    if in_one_group is not None:
+        return 1, most
+    default = min(32 * len(devices), max(4, most // cores)) if on_cpu else -(-most // 2)
+    size = min(options.lanes_per_group or default, most)
+    size = -(-size // len(devices)) * len(devices)
+    return max(1, most // size), size

@@ -1,0 +1,1 @@
+"""What every room needs and none owns: files, batches, checks, choices of rows, images."""

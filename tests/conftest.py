@@ -1,14 +1,37 @@
 """What every test runs under; the type checks at run time are in pyproject.toml (addopts)."""
 
+import atexit
+import os
+import shutil
+import tempfile
+
+import hypothesis
 import jax
 import jaxtyping
 import pytest
+
+# Compiling takes most of the suite's time. What one test compiles serves the next, in the other
+# workers and in the processes that tests start; every run of the suite begins with nothing.
+if "JAXCF_TESTS_COMPILED" not in os.environ:
+    _folder = tempfile.mkdtemp(prefix="jaxcf-tests-compiled-")
+    atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+    os.environ["JAXCF_TESTS_COMPILED"] = _folder
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAXCF_TESTS_COMPILED"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 # Before jax starts its backends: the sharding tests need two devices.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Strict dtype promotion isn't possible for all: optax.adam itself raises 0.9 to an integer power.
 # `test_solvers.py` checks it where the library's own code is all there is.
+
+# How long an example takes depends on who else is busy, and on who has compiled it before.
+hypothesis.settings.register_profile("jaxcf", deadline=None)
+hypothesis.settings.load_profile("jaxcf")
 
 
 @pytest.fixture

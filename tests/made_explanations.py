@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxcf import Explanations, Status
-from jaxcf.results.traces import Details
+from jaxcf.results.traces import Traces
 from jaxcf.tabular import Categorical, Numeric, Schema, TableExplanations
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
@@ -111,7 +111,7 @@ def table(n: int, schema: Schema = SCHEMA, seed: int = 0) -> TableExplanations:
     return TableExplanations(core, coding, values, new, {}, problems, ("no", "yes"))
 
 
-def details(explanations: Explanations, rows: tuple[int, ...] = (0, 2)) -> Details:
+def traces(explanations: Explanations, rows: tuple[int, ...] = (0, 2)) -> Traces:
     """A closer look at some rows: five points, of which the last row lacks one, two neighbours."""
     chosen = np.array(rows)
     m, steps = len(chosen), np.array([0, 1, 2, 4, 8])
@@ -129,4 +129,4 @@ def details(explanations: Explanations, rows: tuple[int, ...] = (0, 2)) -> Detai
     nearest = np.repeat(end, 2, axis=1)
     nearest_row = np.tile([5, 7], (m, 1))
     nearest[-1, -1], nearest_row[-1, -1] = np.nan, -1
-    return Details(chosen, evaluations, path, losses, end[:, 0].copy(), nearest, nearest_row)
+    return Traces(chosen, evaluations, path, losses, end[:, 0].copy(), nearest, nearest_row)

@@ -20,7 +20,7 @@ def compiled_for_other_weights(explainer: Any, x: np.ndarray) -> list[str]:
     before = explainer.explain(x)
     params = jax.tree.map(
         lambda leaf: leaf * 1.001 if np.issubdtype(leaf.dtype, np.floating) else leaf,
-        explainer.options.params,
+        explainer.params,
     )
     compiled: list[str] = []
     # Only now, for changing the weights is compiled as well.
@@ -29,7 +29,7 @@ def compiled_for_other_weights(explainer: Any, x: np.ndarray) -> list[str]:
             compiled.append(event) if "backend_compile" in event else None
         )
     )
-    other = replace(explainer, options=replace(explainer.options, params=params))
+    other = replace(explainer, params=params)
     after = other.explain(x)
     assert (before.original_probabilities != after.original_probabilities).any()
     return compiled
@@ -41,9 +41,9 @@ def main() -> None:
     exec(compile(sys.stdin.read(), PAGE, "exec"), names)
     explained = names["explanations"]
     # A table's explanations have those of its coordinates inside.
-    inner = getattr(explained, "explanations", explained)
+    inner = explained.core
     explainer = names.get("explainer")
-    takes_params = getattr(getattr(explainer, "options", None), "params", None) is not None
+    takes_params = getattr(explainer, "params", None) is not None
     outcome = {
         "rows": len(inner),
         "found": float(inner.found.mean()),

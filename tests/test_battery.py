@@ -27,7 +27,7 @@ from helpers import (
     solver,
 )
 
-from jaxcf import Constraints, EngineOptions, Explanations, FittedExplainer, Status
+from jaxcf import Constraints, EngineOptions, Explainer, Explanations, FittedExplainer, Status
 
 
 class Case(NamedTuple):
@@ -69,9 +69,8 @@ def chosen(request) -> Case:
     return request.param
 
 
-@lru_cache(maxsize=2)
-def fitted(case: Case, *, record_history: bool = True) -> FittedExplainer:
-    return mlp().fit(
+def explainer(case: Case, *, record_history: bool = True) -> Explainer:
+    return mlp().explainer(
         # Rows in a k-d tree are the prototypes of models without an encoder; where no term looks
         # at prototypes it may stay, which saves a program.
         encoder=case.kind != "kdtree" or case.objective in "AB",
@@ -82,15 +81,13 @@ def fitted(case: Case, *, record_history: bool = True) -> FittedExplainer:
 
 
 @lru_cache(maxsize=1)
+def fitted(case: Case) -> FittedExplainer:
+    return explainer(case).fit(mlp().x_train)
+
+
+@lru_cache(maxsize=1)
 def explained(case: Case) -> Explanations:
     return fitted(case).explain(mlp().x)
-
-
-def with_options(case: Case, **changes: object) -> FittedExplainer:
-    """The case's explainer under other options: its prototypes are used again."""
-    ready = fitted(case)
-    options = replace(ready.options, **changes)  # type: ignore[arg-type]
-    return replace(ready, options=options)
 
 
 # --- on the full product -------------------------------------------------------------------
@@ -192,13 +189,17 @@ def test_history_is_recorded_until_the_end_and_ends_where_the_answer_was_taken(c
 @pytest.mark.parametrize("layout", [(1, 1), (6, 2)], ids=str)
 def test_the_number_of_lanes_idle_lanes_and_groups_change_nothing(chosen, layout):
     engine = EngineOptions(lanes=layout[0], lanes_per_group=layout[1], steps_per_chunk=3)
-    assert_same_answers(with_options(chosen, engine=engine).explain(mlp().x), explained(chosen))
+    assert_same_answers(
+        fitted(chosen).with_options(engine=engine).explain(mlp().x), explained(chosen)
+    )
 
 
 def test_two_devices_give_the_answers_of_one(chosen):
     engine = EngineOptions(lanes=4, lanes_per_group=2, devices=tuple(jax.devices()[:2]))
     assert len(jax.devices()) >= 2
-    assert_same_answers(with_options(chosen, engine=engine).explain(mlp().x), explained(chosen))
+    assert_same_answers(
+        fitted(chosen).with_options(engine=engine).explain(mlp().x), explained(chosen)
+    )
 
 
 @pytest.mark.usefixtures("without_type_checks")  # numpy arrays stay numpy arrays without jit
@@ -218,15 +219,13 @@ def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
         traces += 1
         return mlp().predict(x)
 
-    ready = fitted(chosen, record_history=False)
-    ready = replace(ready.options, predict=predict).fit(mlp().x_train)
+    counted = replace(explainer(chosen, record_history=False), predict=predict)
+    ready = counted.fit(mlp().x_train)
     x = mlp().x
     swept = []
 
     def run(objective=None, search=None, **call):
-        options = replace(ready.options, search=search or ready.options.search)
-        other = replace(ready, options=options, objective=objective or ready.objective)
-        swept.append(other.explain(x, **call))
+        swept.append(ready.with_options(objective=objective, search=search).explain(x, **call))
 
     run()
     once = traces
@@ -245,7 +244,7 @@ def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
         {"weight_growth": 1.2},
         {"tolerance": 0.1, "patience": 3},
     ):
-        run(search=replace(ready.options.search, **changes))
+        run(search=replace(ready.search, **changes))
     run(target=1)
     run(target=np.array([0, 1, 2, 0, 1, 2]))
     run(target=[[0, 1], [1], [2], [0], [1, 2], [2]])

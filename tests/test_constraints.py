@@ -145,7 +145,7 @@ def test_other_rules_compile_nothing_anew():
 
 
 @given(st.integers(0, 2**31), st.integers(1, 6))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_what_is_snapped_stays_where_it_is(seed, features):
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, (1, features)).astype(np.float32)

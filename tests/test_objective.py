@@ -85,7 +85,7 @@ def test_the_prediction_term_stops_falling_at_minus_kappa(margin, expected):
     assert_close(np.float32(terms["prediction"]), np.float32(expected))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4), st.integers(0, 3))
 def test_with_every_other_class_as_target_the_margin_is_that_of_eq_4(values, original):
     probabilities = np.asarray(values, np.float32)
@@ -94,7 +94,7 @@ def test_with_every_other_class_as_target_the_margin_is_that_of_eq_4(values, ori
     assert float(margin) == probabilities[original] - probabilities[targets].max()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4, unique=True),
     st.lists(st.booleans(), min_size=4, max_size=4).filter(lambda t: any(t) and not all(t)),

@@ -5,7 +5,6 @@ images with their counterfactuals, whether they were found, and after how many u
 """
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def reference(letter: str) -> dict[str, np.ndarray]:
 def explain(fitted: FittedExplainer, letter: str, **options: Any) -> Explanations:
     # The objective changes neither models nor prototypes.
     objective = presets.report(letter)["objective"]
-    changed = replace(fitted, objective=objective, options=replace(fitted.options, **options))
+    changed = fitted.with_options(objective=objective, **options)
     return changed.explain(reference(letter)["x0"][..., None])
 
 
@@ -96,7 +95,7 @@ def test_steps_differ_no_more_than_rounding_makes_them_differ(answers, fitted):
     to_reference, to_itself = [], []
     for letter in "CDF":
         expected, result = reference(letter), answers[letter]
-        again = explain(fitted, letter, params=nudged(fitted.options.params))
+        again = explain(fitted, letter, params=nudged(fitted.params))
         for found, steps, differences in (
             (expected["found"], expected["updates"], to_reference),
             (again.found, again.steps, to_itself),

@@ -27,7 +27,7 @@ def test_scores_say_what_the_explanations_say(iris, fitted):
     scores = alibi_tables.score(iris, fitted, result.values)
     np.testing.assert_array_equal(scores["valid"], result.found)
     np.testing.assert_array_equal(scores["changed"], result.changed.sum(axis=1))
-    np.testing.assert_allclose(scores["moved"], result.explanations.l1, rtol=1e-4)
+    np.testing.assert_allclose(scores["moved"], result.core.l1, rtol=1e-4)
 
 
 def test_an_answer_that_is_no_row_of_a_table_is_not_valid(iris, fitted):

@@ -7,12 +7,14 @@ import pytest
 from helpers import made_explanations, pixels, texts, tick_labels
 
 from jaxcf import Status, plots
+from jaxcf.plots.style import new_figure
+from jaxcf.utils.selection import representative_rows
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 6, 1), (8, 8, 3)])
 def test_images_show_original_counterfactual_and_difference(shape):
     explanations = made_explanations(shape)
-    axes: Any = plots.grid(explanations, num_columns=3, class_names=["a", "b", "c"])
+    axes: Any = plots.grid(explanations, num_instances=3, class_names=["a", "b", "c"])
     heads, lines = tick_labels(axes)
     assert heads == ["a → b", "b → c", "c → a"]
     assert lines == ["original", "counterfactual", "difference\n(to ±0.25)"]
@@ -29,7 +31,7 @@ def test_images_show_original_counterfactual_and_difference(shape):
 
 
 def test_the_images_stand_apart_and_all_are_in_the_picture():
-    axes: Any = plots.grid(made_explanations((8, 6, 1)), num_columns=4)
+    axes: Any = plots.grid(made_explanations((8, 6, 1)), num_instances=4)
     extents = [tuple(image.get_extent()) for image in axes.images]
     assert len(set(extents)) == 12
     for index, (left, right, bottom, top) in enumerate(extents):
@@ -58,7 +60,7 @@ def test_the_picture_has_the_pixels_of_the_images():
 
 def test_long_names_stand_on_two_lines():
     names = ["a long name", "another", "c"]
-    axes: Any = plots.grid(made_explanations((8, 8)), num_columns=1, class_names=names)
+    axes: Any = plots.grid(made_explanations((8, 8)), num_instances=1, class_names=names)
     assert tick_labels(axes)[0] == ["a long name\n→ another"]
 
 
@@ -75,7 +77,7 @@ def test_what_brightens_one_channel_and_darkens_another_shows():
 def test_rows_show_the_most_changed_features_and_by_how_much():
     explanations = made_explanations((20,))
     names = [f"feature {i}" for i in range(20)]
-    axes: Any = plots.grid(explanations, num_columns=2, feature_names=names)
+    axes: Any = plots.grid(explanations, num_instances=2, feature_names=names)
     shown = explanations[np.array([0, 1])]
     largest = np.abs(shown.perturbation).max(axis=0)
     drawn = [names.index(name) for name in tick_labels(axes)[1]]
@@ -100,8 +102,8 @@ def test_features_that_stay_have_no_line():
 def test_found_rows_come_first_and_classes_take_turns():
     found = np.array([False, True, True, True, True])
     classes = np.array([0, 0, 0, 1, 2])
-    assert plots.representative_rows(found, classes, 3).tolist() == [1, 3, 4]
-    assert plots.representative_rows(found, classes, 9).tolist() == [0, 1, 2, 3, 4]
+    assert representative_rows(found, classes, 3).tolist() == [1, 3, 4]
+    assert representative_rows(found, classes, 9).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_rows_without_counterfactual_say_so():
@@ -121,7 +123,7 @@ def test_rows_without_counterfactual_say_so():
 
 
 def test_the_axes_that_are_given_are_drawn_on():
-    given = plots.new_figure(4, 2).subplots()
+    given = new_figure(4, 2).subplots()
     assert made_explanations((8, 8)).plot(given) is given
     assert given.images
 
@@ -139,8 +141,8 @@ def test_nothing_to_draw_is_an_error():
         plots.grid(explanations[:0])
     with pytest.raises(ValueError, match="neither images"):
         plots.grid(made_explanations((4, 4, 2)))
-    with pytest.raises(ValueError, match="num_columns must be at least 1, got 0"):
-        plots.grid(explanations, num_columns=0)
+    with pytest.raises(ValueError, match="num_instances must be at least 1, got 0"):
+        plots.grid(explanations, num_instances=0)
     with pytest.raises(ValueError, match="got 2 names for 3 classes"):
         plots.grid(explanations, class_names=["a", "b"])
     with pytest.raises(ValueError, match="got 1 names for 4 features"):

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxcf import plots
+from experiments.plots import objective_rows
+from jaxcf.plots.images import path_strip
+from jaxcf.plots.style import new_figure
 
 IMAGES = np.random.default_rng(0).uniform(size=(4, 6, 5, 1)).astype(np.float32)
 
@@ -14,7 +16,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(4, 6, 5, 1)).astype(np.float32)
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3)])
 def test_a_strip_shows_all_images_in_order_without_overlap(shape):
     images = np.random.default_rng(1).uniform(size=(4, *shape))
-    axis: Any = plots.path_strip(images, ["original", "3", "6", "9"])
+    axis: Any = path_strip(images, ["original", "3", "6", "9"])
     for shown, image in zip(axis.images, images, strict=True):
         np.testing.assert_array_equal(shown.get_array().squeeze(), image.squeeze())
     extents = [image.get_extent() for image in axis.images]
@@ -29,8 +31,8 @@ def test_a_strip_shows_all_images_in_order_without_overlap(shape):
 def test_objectives_stand_side_by_side():
     original = IMAGES[0]
     counterfactuals = {"A": IMAGES[1], "D": IMAGES[2]}
-    figure = plots.new_figure(4, 6)
-    plots.objective_rows(
+    figure = new_figure(4, 6)
+    objective_rows(
         figure,
         original,
         counterfactuals,
@@ -65,13 +67,13 @@ def test_objectives_stand_side_by_side():
 @pytest.mark.usefixtures("without_type_checks")
 def test_what_is_no_image_is_named():
     with pytest.raises(ValueError, match="4 images and 1 labels"):
-        plots.path_strip(IMAGES, ["original"])
+        path_strip(IMAGES, ["original"])
     with pytest.raises(ValueError, match=r"rows of shape \(5,\) are no images"):
-        plots.path_strip(np.zeros((2, 5)), ["0", "1"])
-    figure = plots.new_figure(1, 1)
+        path_strip(np.zeros((2, 5)), ["0", "1"])
+    figure = new_figure(1, 1)
     with pytest.raises(ValueError, match="no counterfactual"):
-        plots.objective_rows(figure, IMAGES[0], {})
+        objective_rows(figure, IMAGES[0], {})
     with pytest.raises(ValueError, match=r"the original, \(5,\), is no image"):
-        plots.objective_rows(figure, np.zeros(5), {"A": np.zeros(5)})
+        objective_rows(figure, np.zeros(5), {"A": np.zeros(5)})
     with pytest.raises(ValueError, match=r"the image of 'A' has shape \(3, 5, 1\), but the orig"):
-        plots.objective_rows(figure, IMAGES[0], {"A": IMAGES[1][:3]})
+        objective_rows(figure, IMAGES[0], {"A": IMAGES[1][:3]})

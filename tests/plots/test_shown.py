@@ -9,6 +9,7 @@ from helpers import made_explanations
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from experiments.plots import changed_columns, distributions
 from jaxcf import plots
 
 
@@ -21,7 +22,7 @@ def test_axes_of_ours_show_their_figure():
 
 
 def test_figures_of_several_panels_show_themselves():
-    figure: Any = plots.distributions({"L1": {"A": np.arange(9.0)}})
+    figure: Any = distributions({"L1": {"A": np.arange(9.0)}})
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
@@ -33,6 +34,6 @@ def test_axes_of_the_caller_stay_as_they_are():
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_picture_is_saved_from_its_axes_or_its_figure(tmp_path, whole):
-    axes: Any = plots.changed_columns({"C": {"age": 0.1}})
+    axes: Any = changed_columns({"C": {"age": 0.1}})
     plots.save(axes.get_figure() if whole else axes, tmp_path / "columns.png")
     assert (tmp_path / "columns.png").read_bytes().startswith(b"\x89PNG")

@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxcf import plots
-from jaxcf.plots.style import show_image, signed_change
+from jaxcf.plots.style import COLOURS, look, new_figure, show_image, signed_change
 from jaxcf.utils.images import is_image, value_range
 
 
 def test_looks_differ_in_more_than_colour():
-    looks = [plots.look(index) for index in range(24)]
+    looks = [look(index) for index in range(24)]
     assert len(set(looks)) == 24
     for one in range(8):
         for other in range(one):
@@ -23,7 +22,7 @@ def test_looks_differ_in_more_than_colour():
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_colours_differ_in_lightness_where_there_are_few(count):
     red, green, blue = (
-        np.array([int(colour[i : i + 2], 16) for colour in plots.COLOURS]) for i in (1, 3, 5)
+        np.array([int(colour[i : i + 2], 16) for colour in COLOURS]) for i in (1, 3, 5)
     )
     grey = (0.299 * red + 0.587 * green + 0.114 * blue) / 255
     # Only markers, lines and hatches can tell the closest apart in grey print.
@@ -32,7 +31,7 @@ def test_colours_differ_in_lightness_where_there_are_few(count):
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (4, 6, 3)])
 def test_an_image_is_shown_on_the_given_scale(shape):
-    axis: Any = plots.new_figure(1, 1).subplots()
+    axis: Any = new_figure(1, 1).subplots()
     show_image(axis, np.full(shape, 0.5), -1, 2)
     shown = axis.images[0]
     assert shown.get_array().shape[:2] == (4, 6)
@@ -42,7 +41,7 @@ def test_an_image_is_shown_on_the_given_scale(shape):
 
 
 def test_colours_are_shown_on_the_given_scale_too():
-    axis: Any = plots.new_figure(1, 1).subplots()
+    axis: Any = new_figure(1, 1).subplots()
     image = np.array([[[-1.0, 0.0, 1.0]]])
     show_image(axis, image, -1, 1)
     np.testing.assert_allclose(axis.images[0].get_array(), [[[0, 0.5, 1]]])

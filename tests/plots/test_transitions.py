@@ -17,7 +17,7 @@ def test_every_row_is_counted_where_it_went():
         counterfactual_class=np.array([1, 1, 2, 0, 2, 0, -1]),
         status=np.array([0, 0, 0, 0, Status.NOT_FOUND, Status.NEVER_MOVED, Status.INVALID_INPUT]),
     )
-    axes: Any = explanations.plot_transitions(class_names=["low", "mid", "high"])
+    axes: Any = explanations.plot.transitions(class_names=["low", "mid", "high"])
     heads, lines = tick_labels(axes)
     assert heads == ["low", "mid", "high", "not found"]
     assert lines == ["low", "high", "unreadable"]
@@ -32,7 +32,7 @@ def test_every_row_is_counted_where_it_went():
 
 def test_rows_that_were_there_already_are_no_failures():
     status = np.array([0, Status.ALREADY_IN_TARGET, Status.NOT_FOUND])
-    axes: Any = made_explanations((2,), n=3, status=status).plot_transitions()
+    axes: Any = made_explanations((2,), n=3, status=status).plot.transitions()
     assert tick_labels(axes)[0] == ["1", "not found", "there already"]
     assert axes.images[1].get_array().tolist() == [[0, 0], [0, 1], [1, 0]]
 
@@ -40,7 +40,7 @@ def test_rows_that_were_there_already_are_no_failures():
 @pytest.mark.parametrize("found", [True, False])
 def test_all_or_none_found_can_be_drawn(found):
     status = np.full(6, Status.FOUND if found else Status.NOT_FOUND)
-    axes: Any = made_explanations((2,), status=status).plot_transitions()
+    axes: Any = made_explanations((2,), status=status).plot.transitions()
     assert tick_labels(axes)[0] == (["0", "1", "2"] if found else []) + ["not found"]
     assert texts(axes).count("0") == (3 if found else 0)
     assert len(np.unique(pixels(axes).reshape(-1, 3), axis=0)) > 2
@@ -50,7 +50,7 @@ def test_more_rows_are_darker():
     classes = np.array([0] * 9 + [1])
     axes: Any = made_explanations(
         (2,), n=10, original_class=classes, counterfactual_class=1 - classes
-    ).plot_transitions()
+    ).plot.transitions()
     image: Any = axes.images[0]
     often, seldom = image.cmap(image.norm([9, 1]))
     assert often[:3].sum() < seldom[:3].sum()
@@ -58,6 +58,6 @@ def test_more_rows_are_darker():
 
 def test_no_row_is_an_error():
     with pytest.raises(ValueError, match="no row to draw"):
-        made_explanations((2,))[:0].plot_transitions()
+        made_explanations((2,))[:0].plot.transitions()
     with pytest.raises(ValueError, match="got 1 names for 3 classes"):
-        made_explanations((2,)).plot_transitions(class_names=["a"])
+        made_explanations((2,)).plot.transitions(class_names=["a"])

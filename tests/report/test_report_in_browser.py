@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_explanations import details, images, made, table
+from made_explanations import images, made, table, traces
 
 from jaxcf import Status
 from jaxcf.report import write
@@ -49,11 +49,11 @@ def folder(tmp_path_factory, explanations):
         folder / "many.html",
         explanations,
         class_names=CLASSES,
-        details=details(explanations, DETAILED),
+        traces=traces(explanations, DETAILED),
         title=EVIL,
     )
     write(folder / "compared.html", few, comparison=compare(few, other, names=("A", EVIL)))
-    write(folder / "table.html", people, details=details(people.explanations, DETAILED))
+    write(folder / "table.html", people, traces=traces(people.core, DETAILED))
     write(folder / "shapes.html", shapes)
     write(folder / "empty.html", few[:0])
     return folder

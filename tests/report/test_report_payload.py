@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from made_explanations import details, images, made, table
+from made_explanations import images, made, table, traces
 
 from jaxcf import Status
 from jaxcf.report import write
@@ -97,7 +97,7 @@ def test_large_pictures_are_reduced_and_the_page_knows(tmp_path):
 
 def test_rows_of_other_shapes_have_everything_but_pictures(tmp_path):
     explanations = made(np.random.default_rng(0).random((30, 5, 5, 7)))
-    page = Page(tmp_path / "report.html", explanations, details=details(explanations))
+    page = Page(tmp_path / "report.html", explanations, traces=traces(explanations))
     assert page.payload["kind"] == "none"
     assert "original" not in page.payload["arrays"]
     assert len(page.measure("l2")) == 30
@@ -131,7 +131,7 @@ def test_flat_rows_can_be_shown_in_their_units(tmp_path):
         tmp_path / "report.html",
         explanations,
         feature_units=(offset, scale),
-        details=details(explanations),
+        traces=traces(explanations),
     )
     expected = explanations.counterfactual.astype(float) * scale + offset
     np.testing.assert_array_equal(page.array("counterfactual"), expected)
@@ -185,7 +185,7 @@ def test_the_policy_forbids_everything_but_the_page_itself(tmp_path):
 
 def test_details_are_shown_at_their_points(tmp_path):
     explanations = images(20)
-    searches = Page(tmp_path / "report.html", explanations, details=details(explanations))
+    searches = Page(tmp_path / "report.html", explanations, traces=traces(explanations))
     facts = searches.payload["searches"]
     assert facts["rows"] == [0, 2]
     assert facts["evaluations"] == [[0, 1, 2, 4, 8], [0, 1, 2, 4]]
@@ -198,7 +198,7 @@ def test_details_are_shown_at_their_points(tmp_path):
 
 def test_details_of_a_table_are_in_original_units(tmp_path):
     explanations = table(20)
-    page = Page(tmp_path / "report.html", explanations, details=details(explanations.explanations))
+    page = Page(tmp_path / "report.html", explanations, traces=traces(explanations.core))
     path = page.array("path")
     assert path.shape == (2, 5, 3)
     np.testing.assert_array_equal(path[:, 0], explanations.original_values[[0, 2]])
@@ -249,8 +249,8 @@ def test_an_empty_run_has_a_report_too(tmp_path):
         ({"class_names": ["one"]}, "1 class names; the model has 10"),
         ({"feature_names": ["one"]}, "1 feature names; the rows have 3"),
         ({"feature_units": (np.zeros(3), np.ones(2))}, "each of 3 features"),
-        ({"details": details(made(np.zeros((9, 3))), (0, 8))}, "rows up to 8"),
-        ({"details": details(made(np.zeros((2, 4))), (0, 1))}, r"shape \(4,\)"),
+        ({"details": traces(made(np.zeros((9, 3))), (0, 8))}, "rows up to 8"),
+        ({"details": traces(made(np.zeros((2, 4))), (0, 1))}, r"shape \(4,\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, options, message):

@@ -81,7 +81,7 @@ def test_numbers_are_cut_at_their_quantiles():
     assert codes.tolist() == [[0, 1], [0, 0], [0, 0], [1, 1], [1, 1]]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.floats(0, 10), min_size=3, max_size=8, unique=True))
 def test_points_on_a_line_come_back_in_order(points):
     line = np.array(points)

@@ -96,7 +96,7 @@ def test_there_and_back_is_exact():
     np.testing.assert_array_equal(found[:, gridded], values[:, gridded])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-0.5, 1.5, width=32), min_size=10, max_size=10))
 def test_anywhere_the_model_sees_the_values_that_are_reported(point):
     coding = _coding()

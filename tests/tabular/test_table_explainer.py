@@ -153,8 +153,8 @@ def test_ten_thousand_random_sets_of_rules_hold_exactly_in_original_units():
     many = frame(10_000, 1)
     rules = rules_of(np.random.default_rng(2), many)
     result = fitted().explain(many, rules=rules)
-    outside = result.explanations.status == Status.OUT_OF_RANGE
-    fixed = result.explanations.status == Status.NOTHING_MAY_CHANGE
+    outside = result.core.status == Status.OUT_OF_RANGE
+    fixed = result.core.status == Status.NOTHING_MAY_CHANGE
     searched = ~outside & ~fixed
     assert not violations(rules, many, result.counterfactual)[searched].any()
     # A row is refused exactly where it breaks its rules as it is.
@@ -176,7 +176,7 @@ def test_rules_of_tables_hold_whatever_the_search(solver, stop):
     rules = rules_of(np.random.default_rng(5), some)
     options = SearchOptions(solver=solvers.named(solver), stop=stop, max_steps=60)
     result = fitted(search=options).explain(some, rules=rules)
-    refused = np.isin(result.explanations.status, (Status.OUT_OF_RANGE, Status.NOTHING_MAY_CHANGE))
+    refused = np.isin(result.core.status, (Status.OUT_OF_RANGE, Status.NOTHING_MAY_CHANGE))
     assert not violations(rules, some, result.counterfactual)[~refused].any()
     assert result.found[~refused].mean() > 0.5
 
@@ -198,7 +198,7 @@ def test_a_value_beside_the_grid_of_its_rule_may_stay():
     one = frame().head(1).assign(income=270.0, age=[30])
     rules = {"income": Rule(lower=250, upper=290, step=100), "job": Rule(frozen=True)}
     result = fitted().explain(one, rules=rules)
-    assert result.explanations.status[0] != Status.OUT_OF_RANGE
+    assert result.core.status[0] != Status.OUT_OF_RANGE
     assert result.counterfactual["income"].iloc[0] == 270.0
 
 
@@ -237,11 +237,11 @@ def test_targets_by_name_and_per_class():
     some = frame().head(30)
     result = fitted().explain(some, target="granted")
     own = granted(result.original_values)
-    assert (result.explanations.status[own] == Status.ALREADY_IN_TARGET).all()
+    assert (result.core.status[own] == Status.ALREADY_IN_TARGET).all()
     assert granted(result.values[~own]).all()
     matrix = fitted().explain(some, target="each")
     assert len(matrix) == 60
-    np.testing.assert_array_equal(matrix.explanations.source_row, np.repeat(np.arange(30), 2))
+    np.testing.assert_array_equal(matrix.core.source_row, np.repeat(np.arange(30), 2))
     with pytest.raises(ValueError, match="there is no class named 'maybe'"):
         fitted().explain(some, target="maybe")
 
@@ -256,11 +256,11 @@ def test_targets_by_name_row_by_row():
         np.testing.assert_array_equal(result.values, expected.values)
     unknown = [["granted"] * 29 + ["maybe"], [["granted", "declined"]] * 29 + [["maybe"]]]
     for target in unknown:
-        status = fitted().explain(some, target=target).explanations.status
+        status = fitted().explain(some, target=target).core.status
         assert status[-1] == Status.UNKNOWN_TARGET
         assert not (status[:-1] == Status.UNKNOWN_TARGET).any()
     mask = np.ones((30, 2), bool)
-    assert (fitted().explain(some, target=mask).explanations.status == 3).all()
+    assert (fitted().explain(some, target=mask).core.status == 3).all()
     with pytest.raises(ValueError, match="names the class 'granted'; class_names: none are given"):
         TableExplainer(predict, schema()).fit(frame()).explain(some, target=["granted"] * 30)
 
@@ -271,7 +271,7 @@ def test_alternatives_are_distinct_rows_under_the_same_rules():
     assert len(result) == 60
     ages = result.counterfactual["age"].to_numpy()
     np.testing.assert_array_equal(ages, np.repeat(some["age"].to_numpy(), 3))
-    assert np.nanmax(result.explanations.scores["diversity"]) > 0
+    assert np.nanmax(result.core.scores["diversity"]) > 0
 
 
 def test_confidence_and_trust_hold_for_tables():
@@ -279,8 +279,8 @@ def test_confidence_and_trust_hold_for_tables():
     result = fitted(objective=objective, trust_threshold=0.5).explain(frame().head(50))
     found = result.found
     assert found.any()
-    assert (result.explanations.probabilities.max(axis=1)[found] > 0.8).all()
-    assert (result.explanations.scores["trust"][found] > 0.5).all()
+    assert (result.core.probabilities.max(axis=1)[found] > 0.8).all()
+    assert (result.core.scores["trust"][found] > 0.5).all()
 
 
 def test_the_trust_score_is_measured_in_coordinates():
@@ -293,9 +293,9 @@ def test_the_trust_score_is_measured_in_coordinates():
     own = granted(result.original_values)[:, None] == granted(values)
     nearest = (np.where(mask, distance, np.inf).min(axis=1) for mask in (own, ~own))
     np.testing.assert_allclose(
-        result.explanations.scores["trust"], np.divide(*nearest), rtol=1e-3, atol=1e-4
+        result.core.scores["trust"], np.divide(*nearest), rtol=1e-3, atol=1e-4
     )
-    np.testing.assert_array_equal(result.to_pandas()["trust"], result.explanations.scores["trust"])
+    np.testing.assert_array_equal(result.to_pandas()["trust"], result.core.scores["trust"])
 
 
 def test_rows_that_the_training_rows_hold_nothing_like_have_their_rule():
@@ -328,7 +328,7 @@ def test_rows_that_cannot_be_read_say_why_and_spare_the_others():
     some["income"] = some["income"].astype(float)
     some.loc[4, "income"] = np.nan
     result = fitted().explain(some)
-    bad = result.explanations.status == Status.INVALID_INPUT
+    bad = result.core.status == Status.INVALID_INPUT
     assert bad.tolist() == [False, True, False, False, True, False]
     assert "'ghost'" in result.messages[1]
     assert "'income' is missing" in result.messages[4]
@@ -378,7 +378,7 @@ def test_details_end_at_the_counterfactuals_under_the_same_rules():
     explanations = explainer.explain(some, rules=rules, target="granted")
     found = np.flatnonzero(explanations.found)[::-2]
     assert len(found) >= 5
-    details = explainer.details(
+    details = explainer.trace(
         explanations[found], frame(), rows=slice(1, None), rules=rules, target="granted"
     )
     part = explanations[found[1:]]
@@ -396,11 +396,11 @@ def test_details_of_other_rows_rules_or_classes_are_refused():
     explanations = explainer.explain(frame().head(8), target="granted")
     fewer = {"age": Rule(lower=[20, 30])}
     with pytest.raises(ValueError, match="lower is for 2 rows, and there is a row"):
-        explainer.details(explanations, frame(), rules=fewer, target="granted")
+        explainer.trace(explanations, frame(), rules=fewer, target="granted")
     with pytest.raises(ValueError, match="x_train has shape"):
-        explainer.details(explanations, frame().head(9), target="granted")
+        explainer.trace(explanations, frame().head(9), target="granted")
     with pytest.raises(ValueError, match="there is no class named 'maybe'"):
-        explainer.details(explanations, frame(), target="maybe")
+        explainer.trace(explanations, frame(), target="maybe")
 
 
 def test_a_rule_of_some_rows_is_that_of_each():
@@ -423,9 +423,9 @@ def test_a_black_box_of_the_encoded_table_finds_about_the_same():
     result = TableExplainer(box, schema()).fit(frame()).explain(frame().head(60))
     assert result.found.all()
     inside = fitted().explain(frame().head(60))
-    ratio = result.explanations.l1.mean() / inside.explanations.l1.mean()
+    ratio = result.core.l1.mean() / inside.core.l1.mean()
     assert 0.5 < ratio < 2
-    assert (result.explanations.scores["predictions"] > 0).all()
+    assert (result.core.scores["predictions"] > 0).all()
 
 
 def test_mvdm_asks_a_black_box_no_more_rows_than_it_takes():

@@ -118,7 +118,7 @@ def test_tables_of_all_kinds_come_back(tmp_path, seed):
     kinds = [[type(one) for one in getattr(c, "categories", ())] for c in schema.columns]
     loaded = after.coding.schema.columns
     assert [[type(one) for one in getattr(c, "categories", ())] for c in loaded] == kinds
-    assert_same_answers(after.explanations, before.explanations)
+    assert_same_answers(after.core, before.core)
     for name in ("original_values", "values", "changed"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     assert after.problems == before.problems
@@ -142,7 +142,7 @@ def test_what_was_loaded_is_a_mapping_in_original_units(mixed, tmp_path):
 
 def test_each_class_names_the_other_for_the_others_file(mixed, tmp_path):
     mixed.save(tmp_path / "table.npz")
-    mixed.explanations.save(tmp_path / "plain.npz")
+    mixed.core.save(tmp_path / "plain.npz")
     with pytest.raises(ValueError, match=r"jaxcf\.tabular\.TableExplanations\.load"):
         Explanations.load(tmp_path / "table.npz")
     with pytest.raises(ValueError, match=r"read it with jaxcf\.Explanations\.load"):
@@ -204,7 +204,7 @@ def test_what_describes_no_coding_is_refused(mixed):
 
 
 def test_rows_are_chosen_by_what_explanations_are_chosen_by(mixed):
-    core = mixed.explanations
+    core = mixed.core
     for name in ("status", "source_row", "original_class", "original_probabilities", "steps"):
         assert getattr(mixed, name) is getattr(core, name)
     for name in ("counterfactual_class", "probabilities", "target_class", "losses", "scores"):

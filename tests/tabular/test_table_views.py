@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from helpers import pixels, texts, tick_labels
 
-from jaxcf import SearchOptions
+from jaxcf import SearchOptions, plots
 from jaxcf.tabular import FittedTableExplainer, Rule, TableExplainer, TableExplanations
 
 JOBS = ("clerk", "pilot", "sailor at the very end of the world")
@@ -112,13 +112,13 @@ def test_the_grid_tells_old_and_new_in_words():
     assert (pixels(axes) == [0xDC, 0xE9, 0xF5]).all(axis=2).any()
     with pytest.raises(ValueError, match="no row to draw"):
         part[:0].plot()
-    with pytest.raises(ValueError, match="num_rows must be at least 1, got 0"):
-        part.plot(num_rows=0)
+    with pytest.raises(ValueError, match="num_instances must be at least 1, got 0"):
+        part.plot(num_instances=0)
 
 
 def test_changes_have_a_direction_where_there_is_more_and_less():
     result = explained()[explained().found]
-    axes: Any = result.plot_changes()
+    axes: Any = result.plot.changes()
     names = tick_labels(axes)[1]
     parts = {
         bars.get_label(): dict(zip(names, [bar.get_width() for bar in bars], strict=True))
@@ -135,22 +135,22 @@ def test_changes_have_a_direction_where_there_is_more_and_less():
 def test_a_search_and_the_classes_are_drawn_under_the_tables_names():
     result = explained()
     row = int(np.flatnonzero(result.found)[0])
-    axes: Any = result.plot_path(row)
+    axes: Any = result.plot.path(row)
     columns = {change.column for change in result.changes(row)}
     assert columns <= set(axes.get_legend_handles_labels()[1])
     assert "span" in axes.get_ylabel()
-    losses: Any = result.plot_losses(row)
+    losses: Any = result.plot.losses(row)
     assert losses.get_title() == axes.get_title()
     assert any(name in axes.get_title() for name in CLASSES)
-    assert tick_labels(result.plot_transitions())[1] == [*CLASSES, "unreadable"]
+    assert tick_labels(result.plot.transitions())[1] == [*CLASSES, "unreadable"]
     with pytest.raises(ValueError, match="row 4 was never searched"):
-        result.plot_path(4)
+        result.plot.path(4)
 
 
 def test_rows_of_a_table_lie_in_the_plane():
-    axes: Any = fitted().plot_latent(frame(), explanations=explained()[:6])
+    axes: Any = plots.encoded_rows(fitted(), frame(), explanations=explained()[:6])
     assert set(texts(axes)) >= set(CLASSES)
     assert len(axes.lines) > 0
     unread = frame().assign(income=frame()["income"].where(frame().index > 0))
     with pytest.raises(ValueError, match="1 of 200 rows hold NaN"):
-        fitted().plot_latent(unread)
+        plots.encoded_rows(fitted(), unread)

@@ -18,20 +18,20 @@ from helpers import (
 from jaxcf import (
     BlackBox,
     Constraints,
-    Details,
     Explainer,
     Explanations,
     FittedExplainer,
     NearestMean,
     Refinement,
+    Traces,
 )
 
 
 @pytest.fixture
-def by_hand() -> Details:
+def by_hand() -> Traces:
     path = np.zeros((2, 3, 4), np.float32)
     path[1, 2] = np.nan
-    return Details(
+    return Traces(
         rows=np.array([5, 2]),
         evaluations=np.array([[0, 4, 9], [0, 3, -1]]),
         path=path,
@@ -44,7 +44,7 @@ def by_hand() -> Details:
 
 def test_a_file_holds_everything(by_hand, tmp_path):
     by_hand.save(tmp_path / "details.npz")
-    loaded = Details.load(tmp_path / "details.npz")
+    loaded = Traces.load(tmp_path / "details.npz")
     assert len(loaded) == 2
     assert loaded.losses.keys() == {"l1", "l2"}
     for name in ("rows", "evaluations", "path", "prototype", "nearest", "nearest_row"):
@@ -62,7 +62,7 @@ DAMAGES = [
     (with_array("losses/l2", lambda a: a[:, :1]), "is damaged: losses/l2 has shape"),
     (with_array("losses/l2", lambda a: a.astype(str)), "is damaged: losses/l2 has dtype <U"),
     (with_array("extra", lambda a: a), "is damaged: unknown array 'extra'"),
-    (with_metadata(format="jaxcf.models"), "holds no details but 'jaxcf.models'"),
+    (with_metadata(format="jaxcf.models"), "holds no traces but 'jaxcf.models'"),
     (with_metadata(schema_version=99), "has schema version 99; this jaxcf reads version 1"),
 ]
 
@@ -73,12 +73,12 @@ def test_a_file_that_holds_something_else_is_refused(by_hand, tmp_path, change, 
     by_hand.save(path)
     damage_file(path, change)
     with pytest.raises(ValueError, match=message):
-        Details.load(path)
+        Traces.load(path)
 
 
 def test_other_files_name_what_reads_them(by_hand, tmp_path):
     by_hand.save(tmp_path / "details.npz")
-    with pytest.raises(ValueError, match=r"no explanations but .*: read it with jaxcf\.Details"):
+    with pytest.raises(ValueError, match=r"no explanations but .*: read it with jaxcf\.Traces"):
         Explanations.load(tmp_path / "details.npz")
 
 
@@ -109,7 +109,7 @@ def test_the_way_starts_at_the_row_and_ends_where_the_search_did(name):
     explainer = fit(search=SEARCHES[name])
     explanations = explainer.explain(mlp().x)
     assert explanations.found.sum() >= 4
-    details = explainer.details(explanations, mlp().x_train, num_points=5)
+    details = explainer.trace(explanations, mlp().x_train, num_points=5)
     ends, expected = searched_point(explanations, details)
     assert_close(ends, expected)
     np.testing.assert_array_equal(details.path[:, 0], explanations.original[details.rows])
@@ -123,7 +123,7 @@ def test_losses_are_those_of_every_evaluation():
     recorded = search(max_steps=40, record_history=True, record_path=True)
     explainer = fit(search=recorded)
     explanations = explainer.explain(mlp().x)
-    details = explainer.details(explanations, mlp().x_train)
+    details = explainer.trace(explanations, mlp().x_train)
     for name, values in details.losses.items():
         whole = explanations.history[name][details.rows]
         assert_close(values, whole[:, : values.shape[1]])
@@ -138,7 +138,7 @@ def test_before_refinement_means_before_refinement():
     refinement = Refinement(line_search=True, sparsify=True)
     plain, refined = fit(encoder=False), fit(encoder=False, refinement=refinement)
     explanations = refined.explain(mlp().x)
-    details = refined.details(explanations, mlp().x_train)
+    details = refined.trace(explanations, mlp().x_train)
     ends, _ = searched_point(explanations, details)
     assert_close(ends, plain.explain(mlp().x).counterfactual[details.rows])
     # Without an encoder prototypes are training rows.
@@ -157,21 +157,21 @@ def test_what_was_asked_for_is_asked_for_again():
     explanations = explainer.explain(x, **asked)
     part = explanations[explanations.found][::-1]
     assert len(part) == 2
-    details = explainer.details(part, mlp().x_train, rows=[1, 0], **asked)
+    details = explainer.trace(part, mlp().x_train, rows=[1, 0], **asked)
     assert details.rows.tolist() == [1, 0]
     ends, expected = searched_point(part, details)
     assert_close(ends, expected)
     with pytest.raises(ValueError, match="target is for 2 rows, and there is a row"):
-        explainer.details(part, mlp().x_train, target=target[:2])
+        explainer.trace(part, mlp().x_train, target=target[:2])
     with pytest.raises(ValueError, match="frozen is for 2 rows, and there is a row"):
-        explainer.details(part, mlp().x_train, constraints=Constraints(frozen=frozen[:2]))
+        explainer.trace(part, mlp().x_train, constraints=Constraints(frozen=frozen[:2]))
 
 
 @pytest.mark.parametrize("asked", [{"target": "each"}, {"num_alternatives": 3}, {"target": 1}])
 def test_one_row_may_have_several_counterfactuals(asked):
     explainer = fit(search=search(max_steps=60))
     explanations = explainer.explain(mlp().x, **asked)
-    details = explainer.details(explanations, mlp().x_train, target=asked.get("target"))
+    details = explainer.trace(explanations, mlp().x_train, target=asked.get("target"))
     ends, expected = searched_point(explanations, details)
     assert explanations.found[details.rows].sum() > 3
     assert_close(ends, expected)
@@ -180,7 +180,7 @@ def test_one_row_may_have_several_counterfactuals(asked):
 def test_neighbours_are_training_rows_of_the_new_class():
     explainer = fit()
     explanations = explainer.explain(mlp().x)
-    details = explainer.details(explanations, mlp().x_train, num_neighbours=4)
+    details = explainer.trace(explanations, mlp().x_train, num_neighbours=4)
     decided = mlp().probabilities(mlp().x_train).argmax(axis=1)
     new = explanations.counterfactual_class[details.rows]
     np.testing.assert_array_equal(details.nearest, mlp().x_train[details.nearest_row])
@@ -198,7 +198,7 @@ def test_neighbours_are_training_rows_of_the_new_class():
 def test_a_small_class_has_fewer_neighbours():
     x_train = mlp().x_train[:11]  # three or four rows of a class
     explainer = mlp().explainer(prototypes=NearestMean(k=2)).fit(x_train)
-    details = explainer.details(explainer.explain(mlp().x), x_train, num_neighbours=6)
+    details = explainer.trace(explainer.explain(mlp().x), x_train, num_neighbours=6)
     padded = details.nearest_row < 0
     assert padded[:, -1].all()
     assert not padded[:, 0].any()
@@ -211,7 +211,7 @@ def test_prototypes_are_decoded_where_there_is_a_decoder():
 
     explainer = mlp().fit(decode=decode, reconstruct=None)
     explanations = explainer.explain(mlp().x)
-    details = explainer.details(explanations, mlp().x_train)
+    details = explainer.trace(explanations, mlp().x_train)
     assert_close(details.prototype, decode(explanations.prototype[details.rows]))
 
 
@@ -221,14 +221,14 @@ def test_rows_that_were_not_searched_have_no_way():
     x[3, 0] = 1.5
     explainer = fit()
     explanations = explainer.explain(x)
-    details = explainer.details(explanations, mlp().x_train)
+    details = explainer.trace(explanations, mlp().x_train)
     assert sorted(details.rows.tolist()) == [0, 2, 4, 5]
-    details = explainer.details(explanations, mlp().x_train, rows=[1, 0, 3])
+    details = explainer.trace(explanations, mlp().x_train, rows=[1, 0, 3])
     assert (details.evaluations[[0, 2]] == -1).all()
     assert np.isnan(details.path[[0, 2]]).all()
     assert np.isfinite(details.path[1, 0]).all()
     assert (details.nearest_row[0] == -1).all()
-    nothing = explainer.details(explanations[[1, 3]], mlp().x_train)
+    nothing = explainer.trace(explanations[[1, 3]], mlp().x_train)
     assert len(nothing) == 0
 
 
@@ -236,13 +236,13 @@ def test_what_does_not_belong_together_is_refused():
     explainer = fit()
     explanations = explainer.explain(mlp().x)
     with pytest.raises(ValueError, match=r"expected the rows .*fitted to, of shape \(60, 5\)"):
-        explainer.details(explanations, mlp().x_train[:-1])
+        explainer.trace(explanations, mlp().x_train[:-1])
     with pytest.raises(ValueError, match=r"made with search .*pass the explanations to the"):
-        fit(search=search(max_steps=21)).details(explanations, mlp().x_train)
+        fit(search=search(max_steps=21)).trace(explanations, mlp().x_train)
     with pytest.raises(ValueError, match="num_points must be at least 2"):
-        explainer.details(explanations, mlp().x_train, num_points=1)
+        explainer.trace(explanations, mlp().x_train, num_points=1)
     with pytest.raises(IndexError):
-        explainer.details(explanations, mlp().x_train, rows=[9])
+        explainer.trace(explanations, mlp().x_train, rows=[9])
 
 
 def test_a_model_outside_jax_is_looked_at_too(tmp_path):
@@ -252,6 +252,6 @@ def test_a_model_outside_jax_is_looked_at_too(tmp_path):
     ).fit(mlp().x_train)
     explanations = explainer.explain(mlp().x)
     explanations.save(tmp_path / "file.npz")
-    details = explainer.details(Explanations.load(tmp_path / "file.npz"), mlp().x_train)
+    details = explainer.trace(Explanations.load(tmp_path / "file.npz"), mlp().x_train)
     ends, expected = searched_point(explanations, details)
     assert_close(ends, expected)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from helpers import made_explanations, texts, tick_labels
 
-from jaxcf import Status, plots
-from jaxcf.plots import Directions
+from experiments.plots import category_lines, changed_columns
+from jaxcf import Status
+from jaxcf.plots.tables import Directions, column_directions
 
 
 def test_every_setting_has_a_bar_per_column_from_most_to_least_changed():
     shares = {"C": {"age": 0.1, "job": 0.7, "pay": 0.4}, "E": {"age": 0.2, "job": 0.5, "pay": 0}}
-    axis: Any = plots.changed_columns(shares, title="loans")
+    axis: Any = changed_columns(shares, title="loans")
     assert [label.get_text() for label in axis.get_yticklabels()] == ["job", "pay", "age"]
     widths = [bar.get_width() for bar in axis.patches]
     np.testing.assert_allclose(widths, [0.7, 0.4, 0.1, 0.5, 0.0, 0.2])
@@ -25,7 +26,7 @@ def test_every_setting_has_a_bar_per_column_from_most_to_least_changed():
 
 def test_categories_stand_in_their_order_at_their_numbers():
     orders = {"abdm": [("a", 0.0), ("b", 0.4), ("c", 1.0)], "mvdm": [("c", 0.0), ("a", 1.0)]}
-    axes: Any = plots.category_lines(orders).axes
+    axes: Any = category_lines(orders).axes
     assert [axis.get_title() for axis in axes] == ["abdm", "mvdm"]
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["a", "b", "c"]
     np.testing.assert_allclose(axes[0].lines[0].get_xdata(), [0.0, 0.4, 1.0])
@@ -34,15 +35,15 @@ def test_categories_stand_in_their_order_at_their_numbers():
 def test_nothing_to_draw_is_an_error():
     for shares in ({}, {"C": {}}):
         with pytest.raises(ValueError, match="nothing to draw"):
-            plots.changed_columns(shares)
+            changed_columns(shares)
     for orders in ({}, {"abdm": []}):
         with pytest.raises(ValueError, match="nothing to draw"):
-            plots.category_lines(orders)
+            category_lines(orders)
 
 
 def test_settings_with_other_columns_are_named():
     with pytest.raises(ValueError, match="'E' has the columns pay; the first one has age"):
-        plots.changed_columns({"C": {"age": 0.1}, "E": {"pay": 0.1}})
+        changed_columns({"C": {"age": 0.1}, "E": {"pay": 0.1}})
 
 
 def test_bars_are_parted_by_direction():
@@ -51,7 +52,7 @@ def test_bars_are_parted_by_direction():
         "age": Directions(rose=0.5, fell=0.25),
         "sex": Directions(),
     }
-    axes: Any = plots.column_directions(columns, title="loans")
+    axes: Any = column_directions(columns, title="loans")
     assert tick_labels(axes)[1] == ["age", "job", "sex"]
     assert texts(axes) == ["75 %", "30 %", "0 %"]
     bars = {bar.get_label(): bar for bar in axes.containers}
@@ -61,7 +62,7 @@ def test_bars_are_parted_by_direction():
     assert (first.get_x(), first.get_width()) == (0.5, 0.25)
     hatches = {bar.patches[0].get_hatch() for bar in bars.values()}
     assert len(hatches) == 3
-    short: Any = plots.column_directions(columns, num_columns=1)
+    short: Any = column_directions(columns, num_columns=1)
     assert tick_labels(short)[1] == ["age"]
     assert "(2 more: in 30 % at most)" in short.get_xlabel()
 
@@ -76,16 +77,16 @@ def test_features_are_counted_over_the_found_rows_alone():
         counterfactual=original + change,
         status=np.array([0, 0, 0, Status.NOT_FOUND]),
     )
-    axes: Any = explanations.plot_changes(feature_names=["a", "b", "c"])
+    axes: Any = explanations.plot.changes(feature_names=["a", "b", "c"])
     assert tick_labels(axes)[1] == ["a", "c", "b"]
     assert texts(axes) == ["100 %", "33 %", "0 %"]
     rose, fell = axes.containers
     np.testing.assert_allclose([bar.get_width() for bar in rose], [2 / 3, 1 / 3, 0])
     np.testing.assert_allclose([bar.get_width() for bar in fell], [1 / 3, 0, 0])
     assert axes.get_title() == "3 counterfactuals"
-    none: Any = explanations[explanations.status > 0].plot_changes()
+    none: Any = explanations[explanations.status > 0].plot.changes()
     assert texts(none) == ["0 %"] * 3
     with pytest.raises(ValueError, match=r"shape \(4, 4\) are no rows \[features\]"):
-        made_explanations((4, 4)).plot_changes()
+        made_explanations((4, 4)).plot.changes()
     with pytest.raises(ValueError, match="nothing to draw"):
-        plots.column_directions({})
+        column_directions({})

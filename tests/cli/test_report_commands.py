@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_explanations import details, images, made, table
+from made_explanations import images, made, table, traces
 
 from jaxcf.cli import main as cli
-from jaxcf.cli.run_folder import DETAILS_FILE, EXPLANATIONS_FILE, write_config
+from jaxcf.cli.run_folder import EXPLANATIONS_FILE, TRACES_FILE, write_config
 
 
 def write_run(folder, explanations, closer=None, **described):
     explanations.save(folder / EXPLANATIONS_FILE)
     if closer is not None:
-        closer.save(folder / DETAILS_FILE)
+        closer.save(folder / TRACES_FILE)
     config = {"command": {}, "data": {"name": "made"} | described, "models": "x", "settings": {}}
     write_config(folder, config)
     return str(folder)
@@ -35,7 +35,7 @@ def runs(tmp_path_factory):
     second = replace(first, steps=first.steps + 7)
     names = [f"class {label}" for label in range(10)]
     return {
-        "first": write_run(root / "first", first, details(first), classes=names),
+        "first": write_run(root / "first", first, traces(first), classes=names),
         "second": write_run(root / "second", second, classes=names),
         "table": write_run(root / "table", table(40)),
         "other": write_run(root / "other", images(30, (5, 5))),

@@ -31,7 +31,7 @@ def with_path(shape: tuple[int, ...], evaluations: int = 20, reached: int = 11) 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3)])
 def test_a_path_of_images_goes_from_the_original_to_the_counterfactual(shape):
     explanations = with_path(shape)
-    axes: Any = explanations.plot_path(2, num_points=4, class_names=["a", "b", "c"])
+    axes: Any = explanations.plot.path(2, num_points=4, class_names=["a", "b", "c"])
     assert tick_labels(axes)[0] == ["original", "3", "7", "10\ncounterfactual"]
     first, *_, last = (image.get_array() for image in axes.images)
     np.testing.assert_array_equal(first.ravel(), explanations.original[2].ravel())
@@ -42,7 +42,7 @@ def test_a_path_of_images_goes_from_the_original_to_the_counterfactual(shape):
 def test_a_counterfactual_off_the_path_is_shown_at_its_end():
     explanations = with_path((6, 5))
     mended = replace(explanations, counterfactual=explanations.counterfactual / 2)
-    axes: Any = mended.plot_path(-1, num_points=4)
+    axes: Any = mended.plot.path(-1, num_points=4)
     assert tick_labels(axes)[0] == ["original", "5", "10", "\ncounterfactual"]
     np.testing.assert_array_equal(axes.images[-1].get_array(), mended.counterfactual[-1])
 
@@ -50,7 +50,7 @@ def test_a_counterfactual_off_the_path_is_shown_at_its_end():
 def test_a_search_that_missed_ends_at_its_best_effort():
     explanations = with_path((6, 5))
     missed = replace(explanations, status=np.full(6, Status.NOT_FOUND))
-    axes: Any = missed.plot_path(0, num_points=2)
+    axes: Any = missed.plot.path(0, num_points=2)
     assert tick_labels(axes)[0] == ["original", "10\nbest effort"]
     assert axes.get_title() == "0, not found, after 10 updates"
 
@@ -59,7 +59,7 @@ def test_a_path_of_rows_has_a_curve_per_changed_feature():
     explanations = with_path((12,))
     moved = explanations.perturbation[1]
     names = [f"column {i}" for i in range(12)]
-    axes: Any = explanations.plot_path(1, feature_names=names)
+    axes: Any = explanations.plot.path(1, feature_names=names)
     *shown, rest, last = axes.get_legend_handles_labels()[1]
     assert (rest, last) == ("5 more", "counterfactual")
     assert set(shown) == {names[i] for i in np.argsort(-moved, kind="stable")[:7]}
@@ -73,13 +73,13 @@ def test_a_path_of_rows_has_a_curve_per_changed_feature():
 
 def test_losses_are_those_of_the_row_and_their_sum():
     explanations = with_path((4,))
-    axes: Any = explanations.plot_losses(3, log=False)
+    axes: Any = explanations.plot.losses(3, log=False)
     curves = {line.get_label(): line.get_ydata() for line in axes.lines}
     for name, values in explanations.history.items():
         np.testing.assert_array_equal(curves[name], values[3, :11])
     np.testing.assert_allclose(curves["sum"], 2)
     assert axes.get_yscale() == "linear"
-    curved: Any = explanations.plot_losses(3)
+    curved: Any = explanations.plot.losses(3)
     assert curved.get_yscale() == "log"
     shown = {line.get_label(): line.get_ydata() for line in curved.lines}["l1"]
     assert np.isnan(shown[0])
@@ -89,9 +89,9 @@ def test_losses_are_those_of_the_row_and_their_sum():
 def test_a_real_search_shows_its_own_way():
     options = search(record_path=True, record_history=True)
     explanations = mlp().fit(objective=objective("C"), search=options).explain(mlp().x[:2])
-    axes: Any = explanations.plot_path(0)
+    axes: Any = explanations.plot.path(0)
     assert len(axes.lines[0].get_xdata()) == explanations.steps[0] + 1
-    curves: Any = explanations.plot_losses(0, log=False).lines
+    curves: Any = explanations.plot.losses(0, log=False).lines
     last = {line.get_label(): line.get_ydata()[-1] for line in curves}
     for name, values in explanations.losses.items():
         assert last[name] == pytest.approx(values[0], rel=1e-3, abs=1e-4)
@@ -101,20 +101,20 @@ def test_a_real_search_shows_its_own_way():
 def test_what_was_not_recorded_says_how_to_record_it():
     bare, explanations = made_explanations((4,)), with_path((4,))
     with pytest.raises(ValueError, match=r"SearchOptions\(record_path=True\)"):
-        bare.plot_path(0)
+        bare.plot.path(0)
     with pytest.raises(ValueError, match=r"SearchOptions\(record_history=True\)"):
-        bare.plot_losses(0)
+        bare.plot.losses(0)
     unsearched = replace(
         explanations,
         path=np.full_like(explanations.path, np.nan),
         status=np.full(6, Status.OUT_OF_RANGE),
     )
     with pytest.raises(ValueError, match="row 5 was never searched: the row itself lies outside"):
-        unsearched.plot_path(5)
+        unsearched.plot.path(5)
     with pytest.raises(IndexError, match="row 6 does not exist"):
-        explanations.plot_path(6)
+        explanations.plot.path(6)
     several: Any = [1, 2]
     with pytest.raises(TypeError, match="row must be one row number, got list"):
-        explanations.plot_losses(several)
+        explanations.plot.losses(several)
     with pytest.raises(ValueError, match="num_points must be at least 2, got 1"):
-        explanations.plot_path(0, num_points=1)
+        explanations.plot.path(0, num_points=1)

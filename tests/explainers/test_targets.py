@@ -21,7 +21,7 @@ def test_one_class_is_meant_for_all_rows(one):
     assert read_targets(one, 2, 3).allowed.tolist() == [[False, True, False]] * 2
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.sets(st.integers(0, 4), min_size=1), min_size=1, max_size=6))
 def test_collections_and_the_mask_they_make_say_the_same(collections):
     n = len(collections)

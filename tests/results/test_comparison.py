@@ -91,7 +91,7 @@ def test_where_no_row_is_found_by_both_there_is_no_mean(first):
 def test_tables_are_compared_in_columns_and_distances_only_if_they_agree():
     people = table(40)
     assert {"l1", "changed"} <= set(compare(people, people).differences)
-    core = replace(people.explanations, original=people.explanations.original * 2)
+    core = replace(people.core, original=people.core.original * 2)
     other = replace(people, explanations=core)  # as if categories had been given other numbers
     names = compare(people, other).differences
     assert "changed" in names
@@ -118,7 +118,7 @@ def test_tables_of_other_columns_and_other_kinds_are_refused():
     with pytest.raises(ValueError, match="differ in their columns: age"):
         compare(people, table(10, other))
     with pytest.raises(TypeError, match="two of a kind"):
-        compare(people, people.explanations)
+        compare(people, people.core)
 
 
 def test_two_kinds_of_rows_with_nan_in_the_same_places_are_the_same():

@@ -73,7 +73,7 @@ def taken(monkeypatch):
         asked.append(options)
         return Outcome({})
 
-    monkeypatch.setattr("jaxcf.commands.explain", explain)
+    monkeypatch.setattr("jaxcf.cli.explain.explain", explain)
 
     def take(command, *arguments):
         write(command)

@@ -88,14 +88,14 @@ def test_a_table_run_writes_the_documented_files(run):
 
 def test_details_are_in_coordinates_that_have_values(run, folder):
     whole = read_run(run)
-    details, explanations = whole.details, load(run)
-    assert details is not None
-    assert len(details) == 24
-    part = explanations[details.rows]
+    traces, explanations = whole.traces, load(run)
+    assert traces is not None
+    assert len(traces) == 24
+    part = explanations[traces.rows]
     assert part.found.all()
-    values = part.values_at(details.path)
+    values = part.values_at(traces.path)
     np.testing.assert_array_equal(values[:, 0], part.original_values)
-    shown = details.evaluations >= 0
+    shown = traces.evaluations >= 0
     np.testing.assert_array_equal(np.isnan(values).all(axis=2), ~shown)
     schema = explanations.coding.schema
     age = schema.index("age")
@@ -103,10 +103,10 @@ def test_details_are_in_coordinates_that_have_values(run, folder):
     # Without an encoder the prototype is a training row.
     table = read_table(folder / "loans.csv")
     known = schema.read({name: table[name] for name in schema.names})
-    distances = np.abs(part.values_at(details.prototype)[:, None] - known).max(axis=2)
+    distances = np.abs(part.values_at(traces.prototype)[:, None] - known).max(axis=2)
     assert (distances.min(axis=1) < 1e-4).all()
     np.testing.assert_allclose(
-        part.values_at(details.nearest), known[details.nearest_row], atol=1e-4
+        part.values_at(traces.nearest), known[traces.nearest_row], atol=1e-4
     )
 
 
@@ -239,7 +239,7 @@ def test_a_pipeline_of_the_table_is_explained(model_files, capsys):
     assert cli.main([*arguments, *model, "--rule", "age:frozen", "--out", "run"]) == 0
     explanations = load("run")
     assert explanations.found.mean() >= 0.85  # age may not change
-    assert len(read_run("run").details or ()) == 24
+    assert len(read_run("run").traces or ()) == 24
     config = storage.read_json("run/config.json")
     assert config["model"]["takes"] == "table"
     assert config["model"]["accuracy"] > 0.9
@@ -323,7 +323,7 @@ def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):
     def interrupt(progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jaxcf.terminal.Terminal.progress_bar", lambda self: interrupt)
+    monkeypatch.setattr("jaxcf.cli.terminal.Terminal.progress_bar", lambda self: interrupt)
     arguments = ["explain", str(folder / "loans.csv"), "--label", "paid", "--lanes", "8", "-q"]
     assert cli.main([*arguments, "--out", "run"]) == cli.EXIT_INTERRUPTED
     explanations = load("run")

@@ -11,14 +11,14 @@ from jaxcf.prototypes.trust import Trust, trust_scores
 
 def by_hand(fitted, result) -> np.ndarray:
     """The score of each counterfactual, said with plain loops."""
-    encode = fitted.options.encode or (lambda x: x)
+    encode = fitted.models.encode or (lambda x: x)
     encodings = np.asarray(encode(jnp.asarray(result.counterfactual))).reshape(len(result), -1)
     scores = []
     for row, encoding in enumerate(encodings):
         ends = []
         for label in (result.original_class[row], result.counterfactual_class[row]):
             members = fitted.prototypes.members[label]
-            if fitted.options.encode is not None:
+            if fitted.models.encode is not None:
                 members = members.mean(axis=0, keepdims=True)
             ends.append(np.linalg.norm(members - encoding, axis=1).min())
         scores.append(ends[0] / (ends[1] + 1e-10))

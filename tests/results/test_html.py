@@ -15,7 +15,7 @@ from helpers import made_explanations, mlp
 from matplotlib.image import imread
 
 from jaxcf import Status
-from jaxcf.results.html import explanations_html
+from jaxcf.results.explanations import overview_html
 from jaxcf.tabular import TableExplainer
 
 
@@ -82,7 +82,7 @@ def test_without_found_rows_there_are_no_medians():
 
 def test_names_and_settings_are_escaped_and_colours_left_to_the_notebook():
     explanations = replace(made_explanations((2,)), settings={"note": "<script>alert(1)</script>"})
-    page = explanations_html(explanations, ["<b>cat</b>", "a & b", '"'])
+    page = overview_html(explanations, {}, class_names=["<b>cat</b>", "a & b", '"'])
     cells = Cells(page)
     assert {"<b>cat</b>", "a & b", '"'} <= set(cells.cells)
     ours = "div strong table thead tbody tr td th p details summary pre"

@@ -62,7 +62,7 @@ def test_explain_writes_the_documented_files(digits_run):
 
 def test_details_are_of_the_rows_of_the_run(digits_run):
     run = read_run(digits_run)
-    details, explanations = run.details, run.core
+    details, explanations = run.traces, run.core
     assert details is not None
     assert len(details) == 24
     last = (details.evaluations >= 0).sum(axis=1) - 1
@@ -80,7 +80,7 @@ def test_no_details_leave_none_of_an_earlier_run(digits_run):
     shutil.copy(digits_run / "details.npz", "run")
     arguments = ["explain", "digits", "--limit", "4", *NO_DETAILS, "--quiet", "--out", "run"]
     assert cli.main(arguments) == 0
-    assert read_run("run").details is None
+    assert read_run("run").traces is None
 
 
 def test_judges_say_what_they_read(digits_run, capsys):
@@ -192,7 +192,7 @@ def test_interrupting_keeps_what_was_finished(monkeypatch):
     def interrupt(progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jaxcf.terminal.Terminal.progress_bar", lambda self: interrupt)
+    monkeypatch.setattr("jaxcf.cli.terminal.Terminal.progress_bar", lambda self: interrupt)
     status = cli.main(["explain", "digits", "--limit", "40", "--lanes", "8", "--out", "run"])
     assert status == cli.EXIT_INTERRUPTED
     explanations = Explanations.load("run/explanations.npz")
@@ -200,7 +200,7 @@ def test_interrupting_keeps_what_was_finished(monkeypatch):
     assert 0 < explanations.found.sum() < 40
     assert set(explanations.status.tolist()) <= {Status.FOUND, Status.INTERRUPTED}
     assert storage.read_json("run/summary.json")["status"]["interrupted"] > 0
-    assert read_run("run").details is None
+    assert read_run("run").traces is None
 
 
 def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from helpers import KINDS, conv, mlp, objective, pixels, search, texts
 
-from jaxcf import plots
+from jaxcf.plots import encoded_rows
+from jaxcf.plots.latent import PROJECTIONS, project
 
 
 def test_principal_components_keep_the_distances_of_a_plane():
     rng = np.random.default_rng(0)
     corner = np.linalg.qr(rng.normal(size=(5, 2)))[0]
     flat = rng.normal(size=(30, 2)) * [3, 1]
-    plane = plots.project(flat @ corner.T, (flat[:4] + 1) @ corner.T)
+    plane = project(flat @ corner.T, (flat[:4] + 1) @ corner.T)
     first, second = plane.points
     expected = np.linalg.norm(flat[:, None] - flat[None], axis=2)
     np.testing.assert_allclose(
@@ -27,17 +28,17 @@ def test_principal_components_keep_the_distances_of_a_plane():
     assert shares[0] > shares[1]
 
 
-@pytest.mark.parametrize("method", plots.PROJECTIONS)
+@pytest.mark.parametrize("method", PROJECTIONS)
 def test_the_same_points_are_put_in_the_same_places(method):
     rows = np.random.default_rng(0).normal(size=(20, 4))
-    first, again = (plots.project(rows, rows[:3], method=method).points for _ in range(2))
+    first, again = (project(rows, rows[:3], method=method).points for _ in range(2))
     assert [len(part) for part in first] == [20, 3]
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_one_feature_is_a_line():
-    points = plots.project(np.arange(4.0)[:, None], np.empty((0, 1))).points
+    points = project(np.arange(4.0)[:, None], np.empty((0, 1))).points
     np.testing.assert_array_equal(points[0][:, 1], 0)
     assert points[1].shape == (0, 2)
 
@@ -46,7 +47,7 @@ def test_one_feature_is_a_line():
 def test_every_row_and_the_prototypes_that_rows_are_drawn_to_are_shown(kind):
     fitted = mlp().fit(encoder=kind != "kdtree", prototypes=KINDS[kind])
     x = mlp().x_train
-    axes: Any = fitted.plot_latent(x, class_names=["one", "two", "three"])
+    axes: Any = encoded_rows(fitted, x, class_names=["one", "two", "three"])
     assert set(texts(axes)) == {"one", "two", "three"}
     counts = [len(drawn.get_offsets()) for drawn in axes.collections]
     assert sum(counts[:3]) == len(x)
@@ -56,12 +57,14 @@ def test_every_row_and_the_prototypes_that_rows_are_drawn_to_are_shown(kind):
     assert len(np.unique(pixels(axes).reshape(-1, 3), axis=0)) > 10
 
 
-@pytest.mark.parametrize("projection", plots.PROJECTIONS)
+@pytest.mark.parametrize("projection", PROJECTIONS)
 def test_arrows_lead_from_originals_to_counterfactuals(projection):
     options = search(record_path=True)
     fitted = mlp().fit(objective=objective("C"), search=options)
     explanations = fitted.explain(mlp().x)
-    axes: Any = fitted.plot_latent(mlp().x_train, explanations=explanations, projection=projection)
+    axes: Any = encoded_rows(
+        fitted, mlp().x_train, explanations=explanations, projection=projection
+    )
     arrows = [text for text in axes.texts if text.arrow_patch is not None]
     assert len(arrows) == explanations.found.sum() > 0
     ways = [line for line in axes.lines if line.get_color() == "black"]
@@ -70,25 +73,25 @@ def test_arrows_lead_from_originals_to_counterfactuals(projection):
 
 
 def test_images_are_encoded_first():
-    axes: Any = conv().fit().plot_latent(conv().x_train)
+    axes: Any = encoded_rows(conv().fit(), conv().x_train)
     assert sum(len(drawn.get_offsets()) for drawn in axes.collections[:3]) == len(conv().x_train)
 
 
 def test_what_cannot_be_laid_out_is_named():
     fitted, x = mlp().fit(), mlp().x_train[:8].copy()
     with pytest.raises(ValueError, match="unknown projection 'umap'; there are pca, tsne"):
-        fitted.plot_latent(x, projection="umap")
+        encoded_rows(fitted, x, projection="umap")
     with pytest.raises(ValueError, match="two encodings at least, got 1"):
-        fitted.plot_latent(x[:1])
+        encoded_rows(fitted, x[:1])
     with pytest.raises(ValueError, match="no row to draw"):
-        fitted.plot_latent(x[:0])
+        encoded_rows(fitted, x[:0])
     with pytest.raises(ValueError, match="expected \\[n, 5\\]"):
-        fitted.plot_latent(x[:, :3])
+        encoded_rows(fitted, x[:, :3])
     with pytest.raises(ValueError, match="got 2 names for 3 classes"):
-        fitted.plot_latent(x, class_names=["a", "b"])
+        encoded_rows(fitted, x, class_names=["a", "b"])
     of_images = conv().fit().explain(conv().x[:1])
     with pytest.raises(ValueError, match=r"of rows of shape \(8, 8, 1\), but the explainer is of"):
-        fitted.plot_latent(x, explanations=of_images)
+        encoded_rows(fitted, x, explanations=of_images)
     x[3, 0] = np.nan
     with pytest.raises(ValueError, match=r"1 of 8 rows hold NaN or infinite values, .* row 3"):
-        fitted.plot_latent(x)
+        encoded_rows(fitted, x)

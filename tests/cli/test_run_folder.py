@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from helpers import mlp
 
-from jaxcf import Details
+from jaxcf import Traces
 from jaxcf.cli.run_folder import (
     CONFIG_FILE,
-    DETAILS_FILE,
     EXPLANATIONS_FILE,
+    TRACES_FILE,
     read_run,
     write_config,
 )
@@ -25,11 +25,11 @@ def folder(tmp_path):
 def test_a_run_with_and_without_details(folder):
     run = read_run(folder)
     assert run.core is run.explanations
-    assert run.details is None
+    assert run.traces is None
     x = np.zeros((1, 2, 3), np.float32)
     where = np.array([[0, 1]])
-    Details(np.array([1]), where, x, {}, x[:, 0], x, where).save(folder / DETAILS_FILE)
-    details = read_run(folder).details
+    Traces(np.array([1]), where, x, {}, x[:, 0], x, where).save(folder / TRACES_FILE)
+    details = read_run(folder).traces
     assert details is not None
     assert details.rows.tolist() == [1]
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from experiments.plots import KINDS
-from jaxcf import plots
+from experiments.plots import KINDS, curves_with_intervals, distributions, loss_curves
 from jaxcf.metrics import Interval, mean_interval
 
 
@@ -22,7 +21,7 @@ def groups(*names, n=40):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_panel_shows_every_group(kind):
     panels = {title: groups("A", "B", "C") for title in ("steps", "L1", "IM1", "IM2")}
-    figure = plots.distributions(panels, kind=kind, log=["steps"])
+    figure = distributions(panels, kind=kind, log=["steps"])
     drawn: Any = [axis for axis in figure.axes if axis.axison]
     assert [axis.get_title() for axis in drawn] == list(panels)
     scale = "get_xscale" if kind == "ecdf" else "get_yscale"
@@ -37,7 +36,7 @@ def test_every_panel_shows_every_group(kind):
 
 def test_a_box_is_the_middle_half_and_its_line_the_median():
     values = np.arange(101.0)
-    axis: Any = plots.distributions({"L1": {"A": values}}).axes[0]
+    axis: Any = distributions({"L1": {"A": values}}).axes[0]
     box = axis.patches[0].get_path().vertices[:, 1]
     assert (box.min(), box.max()) == (25.0, 75.0)
     ends = [line.get_ydata() for line in axis.lines]
@@ -49,16 +48,16 @@ def test_rows_without_a_value_are_left_out_and_empty_groups_keep_their_place():
     values = np.array([1.0, np.nan, 3.0, np.inf])
     for kind in ("box", "violin"):
         panels = {"L1": {"A": np.full(3, np.nan), "B": values, "C": np.full(5, 2.0)}}
-        axis: Any = plots.distributions(panels, kind=kind).axes[0]
+        axis: Any = distributions(panels, kind=kind).axes[0]
         assert [label.get_text() for label in axis.get_xticklabels()] == ["A", "B", "C"]
-    line: Any = plots.distributions({"L1": {"B": values}}, kind="ecdf").axes[0].lines[0]
+    line: Any = distributions({"L1": {"B": values}}, kind="ecdf").axes[0].lines[0]
     np.testing.assert_array_equal(line.get_xdata(), [1.0, 3.0])
     np.testing.assert_array_equal(line.get_ydata(), [0.5, 1.0])
 
 
 def test_a_group_keeps_its_look_whichever_panel_it_is_in():
     panels = {"L1": groups("A", "B"), "IM1": groups("B")}
-    axes: Any = plots.distributions(panels).axes
+    axes: Any = distributions(panels).axes
     first, second = axes[:2]
     assert first.patches[1].get_facecolor() == second.patches[0].get_facecolor()
     assert first.patches[1].get_hatch() == second.patches[0].get_hatch() != ""
@@ -75,7 +74,7 @@ def test_a_group_keeps_its_look_whichever_panel_it_is_in():
 )
 def test_what_cannot_be_distributed_is_named(panels, options, message):
     with pytest.raises(ValueError, match=message):
-        plots.distributions(panels, **options)
+        distributions(panels, **options)
 
 
 # --- curves with intervals -----------------------------------------------------------------
@@ -86,9 +85,7 @@ def test_curves_go_through_the_means_and_reach_to_the_ends():
         "D": [(0.5, 0.4, 0.7), (0.6, 0.5, 0.7)],
         "F": [mean_interval(np.arange(10.0)), Interval(np.nan, np.nan, np.nan, 0)],
     }
-    axis: Any = plots.curves_with_intervals(
-        [1, 10], series, x_label="K", y_label="share", log_x=True
-    )
+    axis: Any = curves_with_intervals([1, 10], series, x_label="K", y_label="share", log_x=True)
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_xscale()) == ("K", "share", "log")
     first, second = axis.containers
     np.testing.assert_allclose(first[0].get_ydata(), [0.5, 0.6])
@@ -102,9 +99,9 @@ def test_curves_go_through_the_means_and_reach_to_the_ends():
 
 def test_a_series_of_another_length_is_named():
     with pytest.raises(ValueError, match="the series 'D' has 1 values, but the grid 2"):
-        plots.curves_with_intervals([1, 2], {"D": [(0.5, 0.4, 0.6)]})
+        curves_with_intervals([1, 2], {"D": [(0.5, 0.4, 0.6)]})
     with pytest.raises(ValueError, match="no series"):
-        plots.curves_with_intervals([1, 2], {})
+        curves_with_intervals([1, 2], {})
 
 
 # --- loss curves ---------------------------------------------------------------------------
@@ -119,7 +116,7 @@ def history_of(n=8, evaluations=12, **terms):
 
 def test_the_curve_is_the_median_of_the_rows_still_searched():
     history = history_of(l1=0, prototype=10)
-    figure = plots.loss_curves({"D": history}, example=2, log=["prototype"])
+    figure = loss_curves({"D": history}, example=2, log=["prototype"])
     axes: Any = figure.axes
     first, second, left = axes
     assert [axis.get_title() for axis in figure.axes] == ["l1", "prototype", "still searched"]
@@ -134,20 +131,20 @@ def test_the_curve_is_the_median_of_the_rows_still_searched():
 
 def test_a_term_that_an_objective_lacks_says_so():
     histories = {"D": history_of(prediction=0, l1=0), "F": history_of(l1=0)}
-    axes: Any = np.array(plots.loss_curves(histories).axes).reshape(2, 3)
+    axes: Any = np.array(loss_curves(histories).axes).reshape(2, 3)
     assert [axis.get_ylabel() for axis in axes[:, 0]] == ["D", "F"]
     assert [text.get_text() for text in axes[1, 0].texts] == ["not in it"]
     assert len(axes[1, 1].lines) == 1
 
 
 def test_one_row_is_enough_to_draw():
-    axis: Any = plots.loss_curves({"D": history_of(n=1, l1=3)}, example=0).axes[0]
+    axis: Any = loss_curves({"D": history_of(n=1, l1=3)}, example=0).axes[0]
     np.testing.assert_allclose(axis.lines[0].get_ydata(), [3] * 4)
 
 
 def test_a_missing_history_or_row_is_an_error():
     for nothing in ({}, {"D": {}}):
         with pytest.raises(ValueError, match="record_history=True"):
-            plots.loss_curves(nothing)
+            loss_curves(nothing)
     with pytest.raises(ValueError, match="example=8, but the history of 'D' has 8 rows"):
-        plots.loss_curves({"D": history_of(l1=0)}, example=8)
+        loss_curves({"D": history_of(l1=0)}, example=8)

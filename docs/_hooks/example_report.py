@@ -25,7 +25,7 @@ def example() -> bytes:
         report.write(
             path,
             explanations,
-            details=fitted.details(explanations, digits.x_train),
+            traces=fitted.trace(explanations, digits.x_train),
             class_names=digits.class_names,
             title="Digits: what would make the classifier read another one?",
         )

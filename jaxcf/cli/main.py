@@ -128,21 +128,24 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _recorded(options: argparse.Namespace) -> dict[str, Any]:
     """The options that `--config FILE` holds, checked as those of the command line are."""
     path, command = options.config, dict(read_config(options.config)["command"])
-    parser = _parsers()[1][options.command]
-    known = asked(parser.parse_args([]))
-    actions = {action.dest: action for action in parser._actions}
+    parser, commands = _parsers()
+    known = asked(parser.parse_args([options.command]))
+    actions = {action.dest: action for action in commands[options.command]._actions}
     for name in sorted(command.keys() - known.keys()):
         raise ValueError(f"{path}: explain has no option {name!r}{did_you_mean(name, known)}")
     # A run is written elsewhere than the one it repeats, and a file never grants trust.
-    for name in ("out", "trust_model_file"):
-        command.pop(name, None)
-    return {name: _checked(path, actions[name], value) for name, value in command.items()}
+    not_taken = {"out", "trust_model_file"} | (known.keys() - actions.keys())
+    return {
+        name: _checked(path, actions[name], value)
+        for name, value in command.items()
+        if name not in not_taken
+    }
 
 
 def _checked(path: Any, action: argparse.Action, value: Any) -> Any:
     """A recorded value as the command line would have given it."""
-    if value is None or value == action.default:
-        return value
+    if value is None and action.default is None:
+        return None
     repeated = isinstance(action, argparse._AppendAction)
     values = value if repeated and isinstance(value, list) else [value]
     if action.nargs == 0:
@@ -160,7 +163,7 @@ def _checked(path: Any, action: argparse.Action, value: Any) -> Any:
         raise ValueError(f"{path}: {action.dest!r} is {value!r}; expected {expected}")
     convert: Any = action.type or str
     try:
-        converted = [one if one is True else convert(one) for one in values]
+        converted = [one if isinstance(one, bool) else convert(str(one)) for one in values]
     except (ValueError, argparse.ArgumentTypeError) as error:
         raise ValueError(f"{path}: {action.dest!r} is {value!r}: {error}") from None
     if action.choices is not None and value not in action.choices:

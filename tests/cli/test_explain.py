@@ -207,7 +207,7 @@ def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FittedExplainer, "details", interrupt)
+    monkeypatch.setattr(FittedExplainer, "trace", interrupt)
     arguments = ["explain", "digits", "--limit", "4", "--quiet", "--out", "run"]
     assert cli.main(arguments) == cli.EXIT_INTERRUPTED
     assert read_run("run").core.found.all()

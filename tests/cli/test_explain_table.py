@@ -105,9 +105,7 @@ def test_details_are_in_coordinates_that_have_values(run, folder):
     known = schema.read({name: table[name] for name in schema.names})
     distances = np.abs(part.values_at(traces.prototype)[:, None] - known).max(axis=2)
     assert (distances.min(axis=1) < 1e-4).all()
-    np.testing.assert_allclose(
-        part.values_at(traces.nearest), known[traces.nearest_row], atol=1e-4
-    )
+    np.testing.assert_allclose(part.values_at(traces.nearest), known[traces.nearest_row], atol=1e-4)
 
 
 def test_every_rule_holds_in_the_file(run, folder):

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxcf.data.splitting import random_numbers
 
@@ -44,6 +45,10 @@ _CIFAR_SHAPE = (3, 32, 32)
 _CALTECH_TRAIN_PER_CLASS = 30
 
 _CALTECH_SPLIT_SEED = 1234
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+_IDX_OF_BYTES = b"\0\0\x08"
 
 
 @dataclass(frozen=True)
@@ -121,12 +126,12 @@ def _read_mnist(files: Mapping[str, Path], checksums: Mapping[str, str]) -> Orig
         _check(content, file, files[file], checksums)
     train_images, train_labels, test_images, test_labels = arrays
     for images, labels in ((train_images, train_labels), (test_images, test_labels)):
-        fits = images.dtype == labels.dtype == np.uint8 and images.shape[1:] == (28, 28)
-        if not fits or labels.shape != images.shape[:1] or labels.max(initial=0) > 9:
+        fits = images.shape[1:] == (28, 28) and labels.shape == images.shape[:1]
+        if not fits or labels.max(initial=0) > 9:
             raise ValueError(
-                f"The MNIST files hold {images.dtype} images of shape {images.shape} and "
-                f"{labels.dtype} labels of shape {labels.shape} up to {labels.max(initial=0)}; "
-                "expected uint8 [rows, 28, 28] and uint8 [rows] up to 9. Fetch them again."
+                f"The MNIST files hold images of shape {images.shape} and labels of shape "
+                f"{labels.shape} up to {labels.max(initial=0)}; expected [rows, 28, 28] and [rows] "
+                "up to 9. Fetch them again."
             )
     return Originals(
         train=_mnist_records(train_images, train_labels),
@@ -246,18 +251,6 @@ def _png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-_GZIP_MAGIC = b"\x1f\x8b"
-
-_TYPES = {
-    0x08: np.dtype("u1"),
-    0x09: np.dtype("i1"),
-    0x0B: np.dtype(">i2"),
-    0x0C: np.dtype(">i4"),
-    0x0D: np.dtype(">f4"),
-    0x0E: np.dtype(">f8"),
-}
-
-
 def read_content(path: Path) -> bytes:
     """Return the content of a file, unzipped where it is gzipped.
 
@@ -265,8 +258,6 @@ def read_content(path: Path) -> bytes:
         FileNotFoundError: There is no such file.
         ValueError: It is gzipped and damaged.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; correct the path.")
     content = path.read_bytes()
     if not content.startswith(_GZIP_MAGIC):
         return content
@@ -278,26 +269,27 @@ def read_content(path: Path) -> bytes:
         ) from error
 
 
-def parse_idx(content: bytes, origin: str) -> np.ndarray:
-    """Return the array in the bytes of an IDX file, in the byte order of this machine.
+def parse_idx(content: bytes, origin: str) -> UInt8[np.ndarray, "..."]:
+    """Return the array in the bytes of an IDX file whose values are bytes, as MNIST's are.
 
     Args:
         content: Of the file, unzipped.
         origin: What to call it in errors.
 
     Raises:
-        ValueError: The content is no IDX: wrong magic number, or more or fewer values than stated.
+        ValueError: The content is no such IDX: wrong magic number, or more or fewer values than
+            stated.
 
     Examples:
         >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 6, 7]), "labels").tolist()
         [5, 6, 7]
     """
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
+    if len(content) < 4 or content[:3] != _IDX_OF_BYTES:
         raise ValueError(
             f"{origin} starts with the bytes {content[:4].hex(' ') or '(none)'}; expected an IDX "
-            "file: two zero bytes, a type (08, 09, 0b, 0c, 0d or 0e), the number of axes."
+            "file of bytes: 00 00 08 and the number of axes."
         )
-    dtype, axes = _TYPES[content[2]], content[3]
+    axes = content[3]
     start = 4 + 4 * axes
     if len(content) < start:
         raise ValueError(
@@ -305,11 +297,10 @@ def parse_idx(content: bytes, origin: str) -> np.ndarray:
             "axes. Fetch it again."
         )
     shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=axes, offset=4))
-    expected = start + math.prod(shape) * dtype.itemsize
+    expected = start + math.prod(shape)
     if len(content) != expected:
         raise ValueError(
-            f"{origin} holds {len(content)} bytes; expected {expected} for {dtype.name} values of "
-            f"shape {shape}. It is cut short or damaged: fetch it again."
+            f"{origin} holds {len(content)} bytes; expected {expected} for values of shape "
+            f"{shape}. It is cut short or damaged: fetch it again."
         )
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
-    return values.astype(dtype.newbyteorder("="))
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

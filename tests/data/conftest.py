@@ -35,10 +35,8 @@ def idx_bytes() -> Callable[[np.ndarray], bytes]:
 
 
 def to_idx(array: np.ndarray) -> bytes:
-    codes = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
-    code = codes[array.dtype.newbyteorder("=").str[1:]]
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
-    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 0x08, array.ndim, *array.shape)
+    return header + array.tobytes()
 
 
 @pytest.fixture(scope="session")

@@ -99,5 +99,5 @@ def test_where_adult_is_absent_the_error_says_where_to_get_it(tmp_path):
     write(tmp_path / "train.csv", HEADER)
     with pytest.raises(FileNotFoundError, match=r"train.csv and test.csv.*fetch_openml.*UCI"):
         find_adult(tmp_path)
-    with pytest.raises(ValueError, match="--data-dir"):
+    with pytest.raises(ValueError, match="'adult' needs data_dir="):
         find_adult(None)

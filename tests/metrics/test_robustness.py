@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxcf import metrics
-from jaxcf.metrics import accidents
+from jaxcf.metrics import robustness
 
 IMAGES = np.random.default_rng(0).uniform(size=(4, 12, 12, 3)).astype(np.float32)
 
@@ -22,29 +22,29 @@ def test_accidents_keep_shape_range_and_type_and_are_the_same_each_time(name):
 
 
 def test_the_blur_is_the_mean_of_nine_pixels_of_the_same_channel():
-    after = accidents.blur(IMAGES)
+    after = robustness.blur(IMAGES)
     np.testing.assert_allclose(after[1, 5, 7], IMAGES[1, 4:7, 6:9].mean(axis=(0, 1)), rtol=1e-5)
     corner = IMAGES[0, :2, :2] * np.array([[4, 2], [2, 1]], np.float32)[..., None]
     np.testing.assert_allclose(after[0, 0, 0], corner.sum(axis=(0, 1)) / 9, rtol=1e-5)
 
 
 def test_eight_bits_move_no_value_by_more_than_half_a_step():
-    assert np.abs(accidents.eight_bit(IMAGES) - IMAGES).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(robustness.eight_bit(IMAGES) - IMAGES).max() <= 0.5 / 255 + 1e-6
     np.testing.assert_array_equal(
-        accidents.eight_bit(accidents.eight_bit(IMAGES)), accidents.eight_bit(IMAGES)
+        robustness.eight_bit(robustness.eight_bit(IMAGES)), robustness.eight_bit(IMAGES)
     )
 
 
 def test_noise_has_the_size_it_says():
     grey = np.full((50, 10, 10, 1), 0.5, np.float32)
-    assert accidents.gaussian_noise(grey, sigma=0.1).std() == pytest.approx(0.1, rel=0.05)
+    assert robustness.gaussian_noise(grey, sigma=0.1).std() == pytest.approx(0.1, rel=0.05)
 
 
 def test_jpeg_keeps_flat_images_and_refuses_other_channels():
     flat = np.full((1, 8, 8, 1), 0.25, np.float32)
-    assert np.abs(accidents.jpeg(flat) - flat).max() < 0.01
+    assert np.abs(robustness.jpeg(flat) - flat).max() < 0.01
     with pytest.raises(ValueError, match=r"JPEG takes images \[n, h, w, 1 or 3\]"):
-        accidents.jpeg(np.zeros((1, 8, 8, 2), np.float32))
+        robustness.jpeg(np.zeros((1, 8, 8, 2), np.float32))
 
 
 def test_survival_asks_the_model_about_each_accident():

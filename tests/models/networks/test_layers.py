@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxcf.models import layers
+from jaxcf.models.networks import layers
 
 UP = ((2, 2, None, 5), (5,), (2, 2, 5, 4), (4,), (3, 3, 4, 2), (2,))
 WEIGHT_SHAPES = {

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcf.models import Augmentation, build, fitting, train_classifier
+from jaxcf.models import Augmentation, train_classifier, training_loop
+from jaxcf.models.networks.registry import build
 from jaxcf.models.networks.residual import ResidualClassifier
 from jaxcf.utils.batching import slow_in_a_loop
 
@@ -29,7 +30,7 @@ def test_single_updates_are_those_of_the_compiled_epoch(monkeypatch, augmentatio
     x, y = rows()
     trained = []
     for one_by_one in (True, False):
-        monkeypatch.setattr(fitting, "slow_in_a_loop", lambda *_, slow=one_by_one: slow)
+        monkeypatch.setattr(training_loop, "slow_in_a_loop", lambda *_, slow=one_by_one: slow)
         network, info = train_classifier(
             x,
             y,
@@ -66,9 +67,9 @@ def test_decay_shrinks_kernels_and_leaves_biases_alone():
     x, y = np.zeros((16, *SHAPE), np.float32), np.zeros(16, np.int32)
 
     def dense(decay):
-        settings = fitting.Settings(3, 16, 1e-2, weight_decay=decay)
+        settings = training_loop.Settings(3, 16, 1e-2, weight_decay=decay)
         network = ResidualClassifier(SHAPE, 2, widths=(4,), rngs=nnx.Rngs(0))
-        trained, _ = fitting.fit(
+        trained, _ = training_loop.fit(
             network,
             _no_loss,
             (jnp.asarray(x), jnp.asarray(y)),
@@ -97,7 +98,7 @@ def test_smoothing_spreads_probability_over_all_classes():
     log_probability = np.asarray(jax.nn.log_softmax(network(x)))
     target = 0.8 * np.eye(2)[y] + 0.2 / 2
     expected = -(target * log_probability).sum(1).mean()
-    smoothed = fitting.SmoothedCrossEntropy(0.2)(network, jnp.asarray(x), jnp.asarray(y))
+    smoothed = training_loop.SmoothedCrossEntropy(0.2)(network, jnp.asarray(x), jnp.asarray(y))
     assert float(smoothed) == pytest.approx(expected, rel=1e-5)
 
 

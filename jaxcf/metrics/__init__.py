@@ -9,7 +9,6 @@ from jaxcf.metrics.interpretability import Interpretability, interpretability
 from jaxcf.metrics.oracle import Verdicts, verdicts
 from jaxcf.metrics.plausibility import (
     distance_to_class,
-    frechet_distance,
     frechet_to_class,
     high_frequency_share,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "distance_to_class",
     "diversity",
     "elastic_net",
-    "frechet_distance",
     "frechet_to_class",
     "high_frequency_share",
     "interpretability",

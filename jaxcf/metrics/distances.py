@@ -96,7 +96,7 @@ def validity(
     """Whether each counterfactual is predicted as one of its target classes, asked anew.
 
     Args:
-        predict: from `[block, *shape]` to probabilities or logits `[block, classes]`.
+        predict: from `[batch, *shape]` to probabilities or logits `[batch, classes]`.
         counterfactual: `[n, *shape]`.
         targets: `[n, classes]`, which classes count.
 

@@ -47,7 +47,7 @@ def interpretability(
         counterfactual: `[n, *shape]`.
         original_class: `[n]`, t0.
         counterfactual_class: `[n]`, i.
-        reconstruct: the autoencoder of all classes, `[block, *shape]` to the same.
+        reconstruct: the autoencoder of all classes, `[batch, *shape]` to the same.
         class_reconstruct: one autoencoder per class, each trained on that class alone.
         eps: of the denominators. State it with the numbers: peers use 1e-8 to 1e-5.
 
@@ -90,7 +90,7 @@ def _by_class(
 ) -> np.ndarray:
     result = np.full_like(x, np.nan)
     present, counts = np.unique(classes[classes >= 0], return_counts=True)
-    # Blocks of one size for all classes, since each size is compiled anew, and no larger than the
+    # Batches of one size for all classes, since each size is compiled anew, and no larger than the
     # largest class fills: of a hundred classes most have few rows.
     size = batch_size(int(counts.max(initial=1)))
     for index in present:

@@ -43,7 +43,7 @@ def verdicts(
     Validity minus the mean oracle score is the transfer gap: what only the explained model sees.
 
     Args:
-        judges: name to a function from `[block, *shape]` to logits or probabilities; models of
+        judges: name to a function from `[batch, *shape]` to logits or probabilities; models of
             other architectures, trained apart from the explained one.
         counterfactual: `[n, *shape]`.
         original_class: `[n]`.

@@ -12,39 +12,6 @@ from jaxcf.metrics.distances import flat
 _HIGH = 0.5
 
 
-def frechet_distance(
-    features: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"]
-) -> float:
-    r"""The Fréchet distance between two sets of features taken for normal distributions.
-
-    $$|\mu_1 - \mu_2|_2^2 + tr(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})$$
-
-    Args:
-        features: `[n, d]`, n >= 2.
-        reference: `[m, d]`, m >= 2.
-
-    Returns:
-        At least 0. It is biased upwards in small sets: compare sets of equal size only.
-
-    Raises:
-        ValueError: if a set has fewer than two rows.
-
-    Examples:
-        >>> import numpy as np
-        >>> rows = np.random.default_rng(0).normal(size=(100, 3))
-        >>> round(frechet_distance(rows, rows + 2.0), 4)
-        12.0
-
-    Source: Heusel et al., arXiv 1706.08500, eq. 6, with a judge's features for Inception's.
-    """
-    if min(len(features), len(reference)) < 2:
-        raise ValueError(
-            f"a Fréchet distance needs two rows in each set, got {len(features)} and "
-            f"{len(reference)}"
-        )
-    return _frechet(_moments(features), _moments(reference))
-
-
 class _Moments(NamedTuple):
     mean: np.ndarray
     covariance: np.ndarray
@@ -55,7 +22,9 @@ def _moments(features: np.ndarray) -> _Moments:
     return _Moments(features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False)))
 
 
-def _frechet(one: _Moments, other: _Moments) -> float:
+def _frechet_distance(one: _Moments, other: _Moments) -> float:
+    # The product of the covariances isn't symmetric; root @ other @ root is, with the same
+    # eigenvalues, and rounding can make those of a singular one a little negative.
     values, vectors = np.linalg.eigh(one.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     product = np.linalg.eigvalsh(root @ other.covariance @ root)
@@ -74,9 +43,13 @@ def frechet_to_class(
     resamples: int = 100,
     seed: int = 0,
 ) -> Interval:
-    """The Fréchet distance to real rows of the same class, averaged over the rows' classes.
+    r"""The Fréchet distance to real rows of the same class, averaged over the rows' classes.
 
-    Stricter than the usual distance to all real rows, which says nothing about the class.
+    $$|\mu_1 - \mu_2|_2^2 + tr(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})$$
+
+    of the means and covariances of both sets of features, for each class. Stricter than the usual
+    distance to all real rows, which says nothing about the class. Biased upwards in small sets:
+    compare sets of equal size only.
 
     Args:
         features: `[n, d]`, of the rows judged.
@@ -100,24 +73,25 @@ def frechet_to_class(
         >>> near, far = (frechet_to_class(x, zeros, real, zeros) for x in (near, far))
         >>> near.upper < far.lower
         True
+
+    Source: Heusel et al., arXiv 1706.08500, eq. 6, with a judge's features for Inception's.
     """
     enough = features.shape[1] + 2
-    moments, groups = {}, []
+    groups = []
     for label in np.unique(classes):
         real = reference[reference_classes == label]
         mine = features[classes == label]
         if len(mine) >= enough and len(real) >= enough:
-            moments[label] = _moments(real)
-            groups.append((label, mine))
-    n = sum(len(mine) for _, mine in groups)
+            groups.append((mine, _moments(real)))
+    n = sum(len(mine) for mine, _ in groups)
     if not n:
         return Interval(np.nan, np.nan, np.nan, 0)
 
     def mean(draw: np.random.Generator | None) -> float:
         total = 0.0
-        for label, mine in groups:
+        for mine, real in groups:
             rows = mine if draw is None else mine[draw.integers(len(mine), size=len(mine))]
-            total += len(mine) * _frechet(_moments(rows), moments[label])
+            total += len(mine) * _frechet_distance(_moments(rows), real)
         return total / n
 
     value = mean(None)

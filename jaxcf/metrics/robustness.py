@@ -98,13 +98,13 @@ def survival(
     counterfactual: Float[np.ndarray, "n h w c"],
     counterfactual_class: Int[np.ndarray, " n"],
     *,
-    reconstruct: Callable[..., Any] | None = None,
+    reconstruct: Batched | None = None,
     accidents: Mapping[str, Accident] = ACCIDENTS,
 ) -> dict[str, Bool[np.ndarray, " n"]]:
     """Whether each counterfactual is still decided as its class after each accident.
 
     Args:
-        predict: the explained model, `[block, *shape]` to probabilities or logits.
+        predict: the explained model, `[batch, *shape]` to probabilities or logits.
         counterfactual: `[n, h, w, 1 or 3]`, images in [0, 1].
         counterfactual_class: `[n]`.
         reconstruct: an autoencoder; one pass through it is one more accident, "autoencoder".

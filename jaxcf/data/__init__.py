@@ -1,4 +1,4 @@
-"""Data sets by name, and your own from arrays, folders of images, CSV and IDX files."""
+"""Data sets by name, and your own from arrays, folders of images and CSV files."""
 
 from jaxcf.data.catalogue import available, load
 from jaxcf.data.dataset import Dataset, from_arrays

@@ -102,7 +102,7 @@ num_classes=2)
     return from_arrays(x_train, y_train, x_test, y_test, name=name, class_names=folder.class_names)
 
 
-def _check_name(name: Any) -> None:
+def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, got {type(name).__name__}.")
     if name not in available():

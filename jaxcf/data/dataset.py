@@ -1,13 +1,15 @@
 """One data set in memory: training and test rows, their labels, and what the numbers mean."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Array, Float32, Int32
 from numpy.typing import ArrayLike
 
 Kind = Literal["image", "table"]
+AnyArray = TypeVar("AnyArray", np.ndarray, Array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ num_classes=10)
             y_test=self.y_test[:test],
         )
 
-    def to_original(self, x: Any) -> Any:
+    def to_original(self, x: AnyArray) -> AnyArray:
         """Turn rows of a table back into the units of its columns: x * scale + offset.
 
         Args:
@@ -110,46 +112,19 @@ num_classes=10)
             >>> bool((table.to_original(table.x_train).max(axis=0) > 1).any())
             True
         """
-        offset, scale = self._units(x)
-        return x * scale + offset
-
-    def to_scaled(self, x: Any) -> Any:
-        """Turn rows in the original units into what the model sees: (x - offset) / scale.
-
-        Args:
-            x: Rows `[..., features]` in the original units, a numpy or JAX array.
-
-        Returns:
-            The same rows scaled, about [0, 1], of the same kind of array.
-
-        Raises:
-            ValueError: The data set is not a table, or `x` has another number of columns.
-
-        Examples:
-            >>> import numpy as np
-            >>> from jaxcf.data import load
-            >>> table = load("breast_cancer")
-            >>> rows = table.x_test[:5]
-            >>> bool(np.allclose(table.to_scaled(table.to_original(rows)), rows, atol=1e-5))
-            True
-        """
-        offset, scale = self._units(x)
-        return (x - offset) / scale
-
-    def _units(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         if self.offset is None or self.scale is None:
             raise ValueError(
                 f"{self.name!r} holds images, which have no per-column units; only tables carry "
                 "offset and scale. Multiply by 255 for grey levels."
             )
-        if np.ndim(x) == 0 or np.shape(x)[-1] != len(self.offset):
+        if x.ndim == 0 or x.shape[-1] != len(self.offset):
             raise ValueError(
-                f"x has shape {np.shape(x)}; expected {len(self.offset)} values on the last axis, "
+                f"x has shape {x.shape}; expected {len(self.offset)} values on the last axis, "
                 "one per column of the table."
             )
         # the axes are spelled out, because JAX can be told to refuse implicit ones
-        axes = (1,) * (np.ndim(x) - 1) + (-1,)
-        return self.offset.reshape(axes), self.scale.reshape(axes)
+        axes = (1,) * (x.ndim - 1) + (-1,)
+        return x * self.scale.reshape(axes) + self.offset.reshape(axes)
 
 
 def from_arrays(
@@ -159,8 +134,8 @@ def from_arrays(
     y_test: ArrayLike,
     *,
     name: str,
-    class_names: tuple[str, ...] | list[str] | None = None,
-    feature_names: tuple[str, ...] | list[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    feature_names: Sequence[str] | None = None,
     offset: ArrayLike | None = None,
     scale: ArrayLike | None = None,
 ) -> Dataset:
@@ -251,7 +226,7 @@ def from_arrays(
     )
 
 
-def _rows(values: Any, argument: str) -> np.ndarray:
+def _rows(values: ArrayLike, argument: str) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "fiub":
         raise TypeError(
@@ -270,7 +245,7 @@ def _rows(values: Any, argument: str) -> np.ndarray:
     return array.astype(np.float64) if array.ndim == 2 else array
 
 
-def _labels(values: Any, argument: str, *, rows: int) -> np.ndarray:
+def _labels(values: ArrayLike, argument: str, *, rows: int) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "iub":
         raise TypeError(
@@ -287,7 +262,7 @@ def _labels(values: Any, argument: str, *, rows: int) -> np.ndarray:
 
 
 def _class_names(
-    class_names: tuple[str, ...] | list[str] | None, train: np.ndarray, test: np.ndarray
+    class_names: Sequence[str] | None, train: np.ndarray, test: np.ndarray
 ) -> tuple[str, ...]:
     largest = int(max(train.max(), test.max()))
     if class_names is None:
@@ -301,9 +276,7 @@ def _class_names(
     return names
 
 
-def _feature_names(
-    feature_names: tuple[str, ...] | list[str] | None, columns: int
-) -> tuple[str, ...]:
+def _feature_names(feature_names: Sequence[str] | None, columns: int) -> tuple[str, ...]:
     if feature_names is None:
         return tuple(f"feature_{column}" for column in range(columns))
     names = _names(feature_names, "feature_names")
@@ -314,14 +287,14 @@ def _feature_names(
     return names
 
 
-def _names(names: Any, argument: str) -> tuple[str, ...]:
+def _names(names: Sequence[str], argument: str) -> tuple[str, ...]:
     if isinstance(names, str):
         raise TypeError(f"{argument} is one string, {names!r}; expected a sequence of names.")
-    names = tuple(str(name) for name in names)
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    distinct = tuple(str(name) for name in names)
+    repeated = sorted({name for name in distinct if distinct.count(name) > 1})
     if repeated:
         raise ValueError(f"{argument} repeats {', '.join(repeated)}; expected each name once.")
-    return names
+    return distinct
 
 
 def _image_values(array: np.ndarray, argument: str) -> np.ndarray:
@@ -355,7 +328,7 @@ def _training_range(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, np.where(width > 0, width, 1.0)
 
 
-def _per_column(values: Any, argument: str, columns: int) -> np.ndarray:
+def _per_column(values: ArrayLike, argument: str, columns: int) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.shape not in ((), (columns,)):
         raise ValueError(

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from jaxcf.data.readers import read_lines
 
@@ -57,7 +56,9 @@ class LabelledTable:
             )
         return np.array([numbers[name] for name in self.labels.tolist()], np.int64)
 
-    def take(self, rows: Any) -> "LabelledTable":
+    def take(
+        self, rows: slice | Sequence[int] | Int[np.ndarray, " k"] | Bool[np.ndarray, " rows"]
+    ) -> "LabelledTable":
         """Some rows: a slice, a mask or row numbers."""
         columns = {name: column[rows] for name, column in self.columns.items()}
         return LabelledTable(columns, self.labels[rows])

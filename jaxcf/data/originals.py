@@ -10,14 +10,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from jaxcf.data.splitting import random_numbers
 
-Record = tuple[int | str, dict[str, Any]]
+Record = tuple[int | str, dict[str, bytes | int | str]]
 
 ORIGINAL_FILES = {
     "mnist": (

@@ -142,11 +142,11 @@ def read_prepared(
     return images, labels
 
 
-def decode_image(source: Any, shape: tuple[int, int, int]) -> np.ndarray:
+def decode_image(source: Path | io.BytesIO, shape: tuple[int, int, int]) -> np.ndarray:
     """Decode one image file and bring it to `shape`.
 
     Args:
-        source: A path or a binary file object.
+        source: The file, or its content.
         shape: `(height, width, channels)`; one channel means grey levels, three mean RGB.
 
     Returns:
@@ -166,7 +166,7 @@ def decode_image(source: Any, shape: tuple[int, int, int]) -> np.ndarray:
         return np.asarray(image, dtype=np.uint8).reshape(shape)
 
 
-def check_image_size(image_size: Any) -> int:
+def check_image_size(image_size: object) -> int:
     """Return `image_size`, or raise where it is not a positive integer."""
     if isinstance(image_size, bool) or not isinstance(image_size, int):
         raise TypeError(f"image_size must be an integer, got {type(image_size).__name__}.")

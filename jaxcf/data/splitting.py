@@ -1,7 +1,7 @@
 """Rows split in two: stratified into training and test, or into halves at random."""
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int, Shaped, UInt64
 
 
 def check_split_options(test_fraction: float, seed: int) -> None:
@@ -79,7 +79,7 @@ def halves(
     return np.sort(order[: num_rows // 2]), np.sort(order[num_rows // 2 :])
 
 
-def random_numbers(count: int, *, seed: int) -> np.ndarray:
+def random_numbers(count: int, *, seed: int) -> UInt64[np.ndarray, " count"]:
     """Return `count` random uint64 that no numpy release may change.
 
     numpy promises the raw stream of a bit generator for ever, and that of `Generator.permutation`

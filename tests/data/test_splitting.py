@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxcf.data import stratified_split
+from jaxcf.data.splitting import halves
 
 
 @given(
@@ -75,3 +76,10 @@ def test_wrong_options(options, error, message):
 def test_labels_must_be_one_dimensional():
     with pytest.raises(ValueError, match=r"shape \(2, 2\); expected one label per row"):
         stratified_split(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("rows", [2, 7, 100])
+def test_the_halves_are_disjoint_and_everything(rows):
+    first, second = halves(rows, seed=3)
+    assert abs(len(first) - len(second)) <= 1
+    np.testing.assert_array_equal(np.sort(np.concatenate([first, second])), np.arange(rows))

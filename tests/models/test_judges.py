@@ -3,7 +3,6 @@ import pytest
 
 from jaxcf.data import from_arrays, load
 from jaxcf.models import kept_judges, load_judges, save_judges, train_judges
-from jaxcf.models.judges import halves
 from jaxcf.utils.storage import read_arrays, write_arrays
 
 
@@ -58,13 +57,6 @@ def test_digits_are_never_mirrored_or_moved(judges):
     for judge in judges:
         varied = judge.training["augmentation"]
         assert varied is None or (not varied["flip"] and varied["shift"] == 0)
-
-
-@pytest.mark.parametrize("rows", [2, 7, 100])
-def test_the_halves_are_disjoint_and_everything(rows):
-    first, second = halves(rows, seed=3)
-    assert abs(len(first) - len(second)) <= 1
-    np.testing.assert_array_equal(np.sort(np.concatenate([first, second])), np.arange(rows))
 
 
 def test_what_is_loaded_is_what_was_saved(judges, saved, digits):

@@ -235,7 +235,3 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="nothing but errors (and the document, with --json)",
     )
-
-
-if __name__ == "__main__":
-    script()

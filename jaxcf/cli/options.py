@@ -76,7 +76,7 @@ files written to --out:
   explanations.npz     one row per instance (jaxcf.Explanations.load)
   summary.json         counts, means over the found rows, seconds
   config.json          everything that was asked for
-  details.npz          a closer look at some rows (jaxcf.Details.load)
+  details.npz          a closer look at some rows (jaxcf.Traces.load)
   grid.png             originals, counterfactuals and differences
 and for a table, instead of grid.png:
   counterfactuals.csv  one line per row, in its units, with status and classes

@@ -180,7 +180,7 @@ class TableExplanations:
     def values_at(
         self, coordinates: Float[np.ndarray, "n *more columns"]
     ) -> Float[np.ndarray, "n *more columns"]:
-        """The values that coordinates of these rows stand for, such as those of `Details`.
+        """The values that coordinates of these rows stand for, such as those of `Traces`.
 
         Args:
             coordinates: `[n, ..., columns]`, any number of points per row.

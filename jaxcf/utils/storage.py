@@ -209,6 +209,7 @@ def check_arrays(
     missing = [name for name in required if name not in arrays]
     if missing:
         raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}")
+    check_lengths(path, arrays)
     named = {**required, **(optional or {})}
     for name, array in arrays.items():
         table, slash, _ = name.partition("/")
@@ -223,7 +224,6 @@ def check_arrays(
             raise ValueError(
                 f"{path} is damaged: {name} holds {array.min()}; expected {rule.lowest} or more"
             )
-    check_lengths(path, arrays)
 
 
 def check_lengths(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:

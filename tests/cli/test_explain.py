@@ -222,7 +222,7 @@ def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):
         (["explain", "mnist", "--data-dir", "nowhere"], "nowhere"),
         (["explain", "digits", "--models", "nowhere.npz"], "nowhere.npz"),
         (["evaluate", "nowhere"], "jaxcf explain"),
-        (["explain", "digits", "--k", "100000", "--limit", "4"], "k=100000"),
+        (["explain", "digits", "--k", "100000", "--limit", "4"], "--k 100000 neighbours"),
         (["explain", "digits", "--learning-rate", "-1", "--limit", "4"], "learning_rate"),
     ],
 )

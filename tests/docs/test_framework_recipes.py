@@ -99,7 +99,7 @@ def test_a_recipe_runs_and_its_model_agrees(recipe, tmp_path):
         "KERAS_HOME": str(tmp_path),
     }
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(Path(__file__).with_name("recipe_runner.py"))],
+        [sys.executable, "-W", "error", str(ROOT / "tests" / "recipe_runner.py")],
         input=recipe.code,
         text=True,
         capture_output=True,

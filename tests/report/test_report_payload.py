@@ -249,8 +249,8 @@ def test_an_empty_run_has_a_report_too(tmp_path):
         ({"class_names": ["one"]}, "1 class names; the model has 10"),
         ({"feature_names": ["one"]}, "1 feature names; the rows have 3"),
         ({"feature_units": (np.zeros(3), np.ones(2))}, "each of 3 features"),
-        ({"details": traces(made(np.zeros((9, 3))), (0, 8))}, "rows up to 8"),
-        ({"details": traces(made(np.zeros((2, 4))), (0, 1))}, r"shape \(4,\)"),
+        ({"traces": traces(made(np.zeros((9, 3))), (0, 8))}, "rows up to 8"),
+        ({"traces": traces(made(np.zeros((2, 4))), (0, 1))}, r"shape \(4,\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, options, message):

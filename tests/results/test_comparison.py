@@ -92,7 +92,7 @@ def test_tables_are_compared_in_columns_and_distances_only_if_they_agree():
     people = table(40)
     assert {"l1", "changed"} <= set(compare(people, people).differences)
     core = replace(people.core, original=people.core.original * 2)
-    other = replace(people, explanations=core)  # as if categories had been given other numbers
+    other = replace(people, core=core)  # as if categories had been given other numbers
     names = compare(people, other).differences
     assert "changed" in names
     assert not {"l1", "l2", "elastic_net"} & set(names)

@@ -84,7 +84,7 @@ class FittedExplainer(FittedState):
             >>> import jax, numpy as np
             >>> from jaxcf import Explainer
             >>> x = np.array([[0.2], [0.4], [-0.3], [-0.5]], np.float32)
-            >>> fitted = Explainer(lambda x: jax.nn.softmax(x * np.array([4.0, -4.0]))).fit(x)
+            >>> fitted = Explainer(lambda x: jax.nn.softmax(x @ np.array([[4.0, -4.0]]))).fit(x)
             >>> fitted.with_options(search=SearchOptions(stop="budget")).explain(x).found.all()
             np.True_
         """

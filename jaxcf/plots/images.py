@@ -41,7 +41,7 @@ def place_image(
         The image's lower right corner.
 
     Examples:
-        >>> from jaxcf.plots import new_figure
+        >>> from jaxcf.plots.style import new_figure
         >>> place_image(new_figure(1, 1).subplots(), np.zeros((8, 4)), 0, 1, (0, 1))
         (2.06, 2.0)
     """

@@ -200,8 +200,8 @@ def save(picture: "Artist", path: str | os.PathLike[str]) -> None:
 
     Examples:
         >>> import tempfile
-                >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save(changed_columns({"C": {"age": 0.1}}), f"{folder}/columns.png")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(new_figure(4, 3), f"{folder}/empty.png")
     """
     figure = picture.get_figure(root=True)
     assert figure is not None

@@ -134,6 +134,7 @@ def fit(
 
     Examples:
         >>> import numpy as np
+        >>> from jaxcf.prototypes.kinds import NearestMean
         >>> encodings = np.array([[0.0], [1.0], [10.0], [11.0]])
         >>> fitted = fit(NearestMean(k=2), encodings, np.array([0, 0, 1, 1]), 2)
         >>> chosen = fitted.select(np.array([[0.2]]), np.array([[False, True]]))

@@ -195,8 +195,9 @@ class FittedTableExplainer:
 
         Examples:
             >>> import jax
-            >>> fitted = TableExplainer(lambda x: jax.nn.softmax(9 * (x - 0.5) * np.array([1, -1])))
-            >>> fitted = fitted.fit({"age": [20, 30, 50, 60]})
+            >>> weights = np.array([[9.0, -9.0]])
+            >>> explainer = TableExplainer(lambda x: jax.nn.softmax((x - 0.5) @ weights))
+            >>> fitted = explainer.fit({"age": [20, 30, 50, 60]})
             >>> fitted.with_options(objective="E").of_coordinates.objective.terms
             ('l1', 'l2', 'prototype')
         """

@@ -53,6 +53,7 @@ class Schema:
             mean and deviation it needs, or the layout doesn't give every position once.
 
     Examples:
+        >>> from jaxcf.tabular import Categorical, Numeric
         >>> schema = Schema((Numeric("age", 20, 60, 1.0), Categorical("job", ("clerk", "sailor"))))
         >>> values = schema.read({"age": [30, 60], "job": ["sailor", "clerk"]})
         >>> schema.width
@@ -330,6 +331,7 @@ class Schema:
             A message per bad row, by row number; rows without a problem aren't in it.
 
         Examples:
+            >>> from jaxcf.tabular import Categorical, Numeric
             >>> schema = Schema((Numeric("age", 20, 60), Categorical("job", ("clerk", "sailor"))))
             >>> table = {"age": [30, 40], "job": ["clerk", "pilot"]}
             >>> schema.problems(schema.read(table), table)
@@ -371,6 +373,7 @@ class Schema:
             ValueError: If the values don't fit the schema or each other.
 
         Examples:
+            >>> from jaxcf.tabular import Categorical, Numeric
             >>> schema = Schema((Numeric("age", 20, 60), Categorical("job", ("clerk", "sailor"))))
             >>> schema.changed(np.array([[30.0, 1]]), np.array([[31.0, 1]])).tolist()
             [[True, False]]

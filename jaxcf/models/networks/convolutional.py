@@ -57,7 +57,7 @@ class ConvolutionalClassifier(nnx.Module):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        return describe(self, image_shape=self.image_shape, num_classes=self.num_classes)
+        return describe(self, "image_shape", "num_classes")
 
     def feature_map(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n h4 w4 filters"]:
         """What the dense layer sees of a batch of images, still laid out as images."""
@@ -114,7 +114,7 @@ class ConvolutionalAutoencoder(nnx.Module):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        return describe(self, image_shape=self.image_shape, code_channels=self.code_channels)
+        return describe(self, "image_shape", "code_channels")
 
     @property
     def output_layer(self) -> Weights:

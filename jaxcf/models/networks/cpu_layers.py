@@ -46,16 +46,6 @@ def conv(x: Array, kernel: Array, bias: Array) -> Array:
     return add_bias(reduce(jnp.add, shifted), bias)
 
 
-def conv_pool(x: Array, kernel: Array, bias: Array) -> Array:
-    """`layers.conv3x3_pool_relu`."""
-    n, height, width, channels = x.shape
-    rows, columns = height // 2, width // 2
-    edges = (1, 2 * rows + 1 - height), (1, 2 * columns + 1 - width)
-    blocks = jnp.pad(x, ((0, 0), *edges, (0, 0))).reshape(n, rows + 1, 2, columns + 1, 2, channels)
-    blocks = _keep(blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, rows + 1, columns + 1, -1))
-    return _conv_pool_blocks(blocks, kernel, bias)
-
-
 def conv_pool_twice(
     x: Array, first_kernel: Array, first_bias: Array, second_kernel: Array, second_bias: Array
 ) -> Array:
@@ -91,7 +81,9 @@ def decode(x: Array, *weights: Array) -> Array:
 
 
 def _conv_pool_blocks(blocks: Array, kernel: Array, bias: Array) -> Array:
-    """`conv3x3_pool_relu` of blocks `[n, rows + 1, columns + 1, 2 * 2 * channels]`.
+    """`relu(max_pool_2x2(conv3x3))` of blocks of 2x2 pixels.
+
+    The blocks are `[n, rows + 1, columns + 1, 2 * 2 * channels]` and begin one pixel early.
 
     Along the columns this is Winograd's F(2, 3): two neighbouring outputs of a filter of three
     taps from four products instead of the eight that a matrix of all windows takes. Along the

@@ -55,8 +55,7 @@ class DenseClassifier(nnx.Module):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        sizes = {"num_features": self.num_features, "num_classes": self.num_classes}
-        return describe(self, **sizes, hidden=self.hidden)
+        return describe(self, "num_features", "num_classes", "hidden")
 
     def __call__(self, x: Float[ArrayLike, "n features"]) -> Float[Array, "n classes"]:
         """Logits of a batch of rows."""
@@ -98,8 +97,7 @@ class DenseAutoencoder(nnx.Module):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        sizes = {"num_features": self.num_features, "code_size": self.code_size}
-        return describe(self, **sizes, hidden=self.hidden)
+        return describe(self, "num_features", "code_size", "hidden")
 
     @property
     def output_layer(self) -> Weights:

@@ -16,23 +16,17 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxcf.models.networks import layers
-from jaxcf.models.networks.cpu_layers import add_bias
 from jaxcf.models.networks.parts import (
     LayerNorm,
     Weights,
-    average_pool,
-    checked_halvings,
     checked_image_shape,
     checked_size,
-    checked_sizes,
-    convolve,
+    checked_widths,
     describe,
 )
 
 NUM_FEATURES = 64
 """Numbers in the last layer but one: few, so that some hundred rows tell their covariance."""
-
-_KERNEL = 5
 
 
 class _FeatureClassifier(nnx.Module):
@@ -53,7 +47,46 @@ class _FeatureClassifier(nnx.Module):
         return self.head(self.features(x))
 
 
-class StridedClassifier(_FeatureClassifier):
+class _HalvingClassifier(_FeatureClassifier):
+    """Convolutions, each of which halves the image, then the two dense layers.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image.
+        num_classes: How many logits to return.
+        widths: Channels after each convolution.
+        kernel_size: Height and width of the kernels.
+        rounds_up: Whether the larger half of an odd number of pixels is left, or the smaller.
+        rngs: Where the initial weights are drawn from.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        widths: Sequence[int],
+        *,
+        kernel_size: int,
+        rounds_up: bool,
+        rngs: nnx.Rngs,
+    ):
+        height, width, channels = self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.widths = checked_widths(widths, self.image_shape)
+        for number, (inputs, outputs) in enumerate(itertools.pairwise((channels, *self.widths)), 1):
+            shape = (kernel_size, kernel_size, inputs, outputs)
+            layer = Weights(shape, inputs=kernel_size**2 * inputs, bias=0, rngs=rngs)
+            setattr(self, f"conv{number}", layer)
+            height, width = ((size + rounds_up) // 2 for size in (height, width))
+        self.dense = _linear(height * width * self.widths[-1], NUM_FEATURES, rngs)
+        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        return describe(self, "image_shape", "num_classes", "widths")
+
+
+class StridedClassifier(_HalvingClassifier):
     """Large kernels with stride 2 and GELUs, then two dense layers.
 
     `features = gelu(dense(flatten(gelu(conv(... gelu(conv(2 x - 1)))))))`, `logits =
@@ -84,29 +117,13 @@ class StridedClassifier(_FeatureClassifier):
         widths: Sequence[int] = (24, 48, 96),
         rngs: nnx.Rngs,
     ):
-        height, width, channels = self.image_shape = checked_image_shape(image_shape)
-        self.num_classes = checked_size("num_classes", num_classes)
-        self.widths = checked_sizes("widths", widths)
-        checked_halvings(self.image_shape, self.widths)
-        for number, (inputs, outputs) in enumerate(itertools.pairwise((channels, *self.widths)), 1):
-            shape = (_KERNEL, _KERNEL, inputs, outputs)
-            layer = Weights(shape, inputs=_KERNEL**2 * inputs, bias=0, rngs=rngs)
-            setattr(self, f"conv{number}", layer)
-            height, width = -(-height // 2), -(-width // 2)
-        self.dense = _linear(height * width * self.widths[-1], NUM_FEATURES, rngs)
-        self.last = _linear(NUM_FEATURES, num_classes, rngs)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What `build` needs to make this network with other weights."""
-        sizes = {"image_shape": self.image_shape, "num_classes": self.num_classes}
-        return describe(self, **sizes, widths=self.widths)
+        super().__init__(image_shape, num_classes, widths, kernel_size=5, rounds_up=True, rngs=rngs)
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""
         x = 2 * jnp.asarray(x) - 1
         for number in range(1, len(self.widths) + 1):
-            x = jax.nn.gelu(convolve(x, *getattr(self, f"conv{number}"), stride=2))
+            x = jax.nn.gelu(layers.convolve(x, *getattr(self, f"conv{number}"), stride=2))
         return jax.nn.gelu(_dense(x.reshape(x.shape[0], -1), self.dense))
 
 
@@ -169,8 +186,7 @@ class MixerClassifier(_FeatureClassifier):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        sizes = {"image_shape": self.image_shape, "num_classes": self.num_classes}
-        return describe(self, **sizes, patch=self.patch, width=self.width, depth=self.depth)
+        return describe(self, "image_shape", "num_classes", "patch", "width", "depth")
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""
@@ -203,7 +219,7 @@ class MixerClassifier(_FeatureClassifier):
         return x.swapaxes(1, 2) if transposed else x
 
 
-class AveragingClassifier(_FeatureClassifier):
+class AveragingClassifier(_HalvingClassifier):
     """Convolutions with ELUs and average pooling, then two dense layers.
 
     `features = tanh(dense(flatten(pool(elu(conv(... pool(elu(conv(2 x - 1)))))))))`, `logits =
@@ -234,22 +250,9 @@ class AveragingClassifier(_FeatureClassifier):
         widths: Sequence[int] = (32, 64, 96),
         rngs: nnx.Rngs,
     ):
-        height, width, channels = self.image_shape = checked_image_shape(image_shape)
-        self.num_classes = checked_size("num_classes", num_classes)
-        self.widths = checked_sizes("widths", widths)
-        checked_halvings(self.image_shape, self.widths)
-        for number, (inputs, outputs) in enumerate(itertools.pairwise((channels, *self.widths)), 1):
-            layer = Weights((3, 3, inputs, outputs), inputs=9 * inputs, bias=0, rngs=rngs)
-            setattr(self, f"conv{number}", layer)
-            height, width = height // 2, width // 2
-        self.dense = _linear(height * width * self.widths[-1], NUM_FEATURES, rngs)
-        self.last = _linear(NUM_FEATURES, num_classes, rngs)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What `build` needs to make this network with other weights."""
-        sizes = {"image_shape": self.image_shape, "num_classes": self.num_classes}
-        return describe(self, **sizes, widths=self.widths)
+        super().__init__(
+            image_shape, num_classes, widths, kernel_size=3, rounds_up=False, rngs=rngs
+        )
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""
@@ -257,8 +260,8 @@ class AveragingClassifier(_FeatureClassifier):
         x = 2 * jnp.asarray(x) - 1
         for number in range(1, len(self.widths) + 1):
             weights = getattr(self, f"conv{number}")
-            x = layers.conv3x3(x, *weights) if number == 1 else convolve(x, *weights)
-            x = average_pool(jax.nn.elu(x))
+            x = layers.conv3x3(x, *weights) if number == 1 else layers.convolve(x, *weights)
+            x = layers.average_pool(jax.nn.elu(x))
         return jnp.tanh(_dense(x.reshape(x.shape[0], -1), self.dense))
 
 
@@ -270,5 +273,5 @@ def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Weights:
 def _dense(x: Array, weights: Weights) -> Array:
     kernel, bias = weights
     # As a product of two matrices: half the time of one with more axes, on a CPU.
-    flat = add_bias(x.reshape(-1, x.shape[-1]) @ kernel, bias)
+    flat = layers.add_bias(x.reshape(-1, x.shape[-1]) @ kernel, bias)
     return flat.reshape(*x.shape[:-1], -1)

@@ -1,8 +1,9 @@
-"""Convolution layers that are fast on a CPU, inside and outside of compiled loops.
+"""Layers for images: convolutions that are fast on a CPU, in compiled loops too, and stock ones.
 
 Arrays are `[n, height, width, channels]` in float32, kernels `[3, 3, in, out]` or
-`[2, 2, in, out]`. On a GPU or TPU every function is the stock `lax.conv_general_dilated`; on a CPU
-each is written as matrix products (see `cpu_layers`).
+`[2, 2, in, out]`. The `conv...` functions are the stock `lax.conv_general_dilated` on a GPU or TPU;
+on a CPU each is written as matrix products (see `cpu_layers`). `convolve` is the stock one
+everywhere.
 
 Measured on one core of an AMD EPYC with jax 0.10.2, batches of 32: processor time per image for
 the gradient of prediction + reconstruction + encoding loss with respect to a 28x28 image is
@@ -40,33 +41,7 @@ def conv3x3(
         >>> conv3x3(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), jnp.zeros(1))[0, 0, :, 0]
         Array([4., 6., 6., 4.], dtype=float32)
     """
-    return _choose(cpu_layers.conv, _stock_conv, x, kernel, bias)
-
-
-def conv3x3_pool_relu(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], bias: Float[Array, " o"]
-) -> Float[Array, "n h2 w2 o"]:
-    """Convolve, take the maximum over 2x2 windows, and rectify.
-
-    `out = relu(max_pool_2x2(conv3x3(x, kernel, bias)))`
-
-    An odd last row or column is dropped by the pooling, and of equal maxima the first in scan order
-    gets the gradient (as in PyTorch).
-
-    Args:
-        x: Images `[n, h, w, i]`.
-        kernel: Kernel `[3, 3, i, o]`.
-        bias: Bias `[o]`.
-
-    Returns:
-        Images `[n, h // 2, w // 2, o]`.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> conv3x3_pool_relu(jnp.ones((1, 4, 6, 1)), jnp.ones((3, 3, 1, 8)), jnp.zeros(8)).shape
-        (1, 2, 3, 8)
-    """
-    return _choose(cpu_layers.conv_pool, _stock_conv_pool, x, kernel, bias)
+    return _choose(cpu_layers.conv, convolve, x, kernel, bias)
 
 
 def conv3x3_pool_relu_twice(
@@ -76,9 +51,12 @@ def conv3x3_pool_relu_twice(
     second_kernel: Float[Array, "3 3 m o"],
     second_bias: Float[Array, " o"],
 ) -> Float[Array, "n h4 w4 o"]:
-    """Apply `conv3x3_pool_relu` twice, faster than two separate calls.
+    """Convolve, take the maximum over 2x2 windows, and rectify: twice, faster than one by one.
 
-    `out = conv3x3_pool_relu(conv3x3_pool_relu(x, *first), *second)`
+    `out = layer(layer(x, *first), *second)` with `layer = relu(max_pool_2x2(conv3x3))`
+
+    An odd last row or column is dropped by the pooling, and of equal maxima the first in scan order
+    gets the gradient (as in PyTorch).
 
     Args:
         x: Images `[n, h, w, i]`, with `h` and `w` at least 4.
@@ -98,6 +76,60 @@ def conv3x3_pool_relu_twice(
     """
     weights = (first_kernel, first_bias, second_kernel, second_bias)
     return _choose(cpu_layers.conv_pool_twice, _stock_conv_pool_twice, x, *weights)
+
+
+def convolve(
+    x: Float[Array, "n h w i"],
+    kernel: Float[Array, "a b i o"],
+    bias: Float[Array, " o"],
+    *,
+    stride: int = 1,
+) -> Float[Array, "n h2 w2 o"]:
+    """Convolve with zero padding by the stock formulation, on every platform.
+
+    It is the fastest one for many channels, except in a compiled loop on a CPU, see
+    `jaxcf.utils.batching.slow_in_a_loop`.
+
+    Args:
+        x: Images `[n, h, w, i]`.
+        kernel: Kernel `[a, b, i, o]`.
+        bias: Bias `[o]`.
+        stride: Every so-many-th row and column is kept.
+
+    Returns:
+        Images `[n, ceil(h / stride), ceil(w / stride), o]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> convolve(jnp.ones((1, 5, 5, 2)), jnp.ones((3, 3, 2, 4)), jnp.zeros(4), stride=2).shape
+        (1, 3, 3, 4)
+    """
+    layout = ("NHWC", "HWIO", "NHWC")
+    strides = (stride, stride)
+    return add_bias(
+        lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=layout), bias
+    )
+
+
+def average_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Mean of 2x2 windows; an odd last row or column is dropped.
+
+    `out[y, x] = mean_{a, b in {0, 1}} in[2 y + a, 2 x + b]`
+
+    Args:
+        x: Images `[n, h, w, c]`.
+
+    Returns:
+        Images `[n, h // 2, w // 2, c]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> average_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
+        1.5
+    """
+    n, height, width, channels = x.shape
+    even = x[:, : height // 2 * 2, : width // 2 * 2]
+    return even.reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
 
 def conv_transpose2x2(
@@ -164,7 +196,7 @@ def conv_transpose2x2_relu_twice_conv3x3(
     return _choose(cpu_layers.decode, _stock_decode, x, *weights)
 
 
-def _choose(cpu: Callable, other: Callable, *arguments: Array) -> Array:
+def _choose(cpu: Callable[..., Array], other: Callable[..., Array], *arguments: Array) -> Array:
     """Take the formulation for the platform that the program is compiled for."""
     if jax.default_backend() == "cpu":
         # There is nothing else it could be compiled for: tracing one of the two is enough.
@@ -175,15 +207,9 @@ def _choose(cpu: Callable, other: Callable, *arguments: Array) -> Array:
 # ---- the stock formulation, for GPU and TPU ----
 
 
-def _stock_conv(x: Array, kernel: Array, bias: Array) -> Array:
-    layout = ("NHWC", "HWIO", "NHWC")
-    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout)
-    return add_bias(y, bias)
-
-
 def _stock_conv_pool(x: Array, kernel: Array, bias: Array) -> Array:
     n, height, width, _ = x.shape
-    y = _stock_conv(x, kernel, bias)[:, : height // 2 * 2, : width // 2 * 2]
+    y = convolve(x, kernel, bias)[:, : height // 2 * 2, : width // 2 * 2]
     y = y.reshape(n, height // 2, 2, width // 2, 2, -1)
     first, *others = (y[:, :, a, :, b] for a, b in QUADRANTS)
     for other in others:
@@ -201,4 +227,4 @@ def _stock_conv_pool_twice(
 def _stock_decode(x: Array, *weights: Array) -> Array:
     hidden = jax.nn.relu(conv_transpose2x2(x, *weights[:2]))
     hidden = jax.nn.relu(conv_transpose2x2(hidden, *weights[2:4]))
-    return _stock_conv(hidden, *weights[4:])
+    return convolve(hidden, *weights[4:])

@@ -1,4 +1,4 @@
-"""What networks are put together from: weights, stock convolutions, poolings, checks of sizes."""
+"""What networks are put together from: weights, normalization, checks of sizes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -108,62 +108,10 @@ class LayerNorm(nnx.Module):
         return add_bias(gain * centred * lax.rsqrt(variance + _NORM_EPSILON), self.bias[...])
 
 
-def convolve(
-    x: Float[Array, "n h w i"],
-    kernel: Float[Array, "a b i o"],
-    bias: Float[Array, " o"],
-    *,
-    stride: int = 1,
-) -> Float[Array, "n h2 w2 o"]:
-    """Convolve with zero padding by the stock formulation.
-
-    It is the fastest one for many channels, except in a compiled loop on a CPU, see `jaxcf.loops`.
-
-    Args:
-        x: Images `[n, h, w, i]`.
-        kernel: Kernel `[a, b, i, o]`.
-        bias: Bias `[o]`.
-        stride: Every so-many-th row and column is kept.
-
-    Returns:
-        Images `[n, ceil(h / stride), ceil(w / stride), o]`.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> convolve(jnp.ones((1, 5, 5, 2)), jnp.ones((3, 3, 2, 4)), jnp.zeros(4), stride=2).shape
-        (1, 3, 3, 4)
-    """
-    layout = ("NHWC", "HWIO", "NHWC")
-    strides = (stride, stride)
-    return add_bias(
-        lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=layout), bias
-    )
-
-
-def average_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
-    """Mean of 2x2 windows; an odd last row or column is dropped.
-
-    `out[y, x] = mean_{a, b in {0, 1}} in[2 y + a, 2 x + b]`
-
-    Args:
-        x: Images `[n, h, w, c]`.
-
-    Returns:
-        Images `[n, h // 2, w // 2, c]`.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> average_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
-        1.5
-    """
-    n, height, width, channels = x.shape
-    even = x[:, : height // 2 * 2, : width // 2 * 2]
-    return even.reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4))
-
-
-def describe(network: nnx.Module, **arguments: int | tuple[int, ...]) -> dict[str, Any]:
-    """A network's architecture, JSON-able: its kind and the arguments it was made from."""
-    as_json = {name: list(v) if isinstance(v, tuple) else v for name, v in arguments.items()}
+def describe(network: nnx.Module, *arguments: str) -> dict[str, Any]:
+    """A network's architecture, JSON-able: its kind and the arguments it was made from, by name."""
+    values = {name: getattr(network, name) for name in arguments}
+    as_json = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
     return {"kind": type(network).__name__} | as_json
 
 
@@ -172,13 +120,6 @@ def checked_size(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} holds {value!r}: expected positive integers")
     return value
-
-
-def checked_sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    """The values if there are some and all are positive integers; else a ValueError."""
-    if not len(values):
-        raise ValueError(f"{name} is empty: expected at least one positive integer")
-    return tuple(checked_size(name, value) for value in values)
 
 
 def checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -192,10 +133,14 @@ def checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     return shape
 
 
-def checked_halvings(image_shape: tuple[int, int, int], widths: tuple[int, ...]) -> None:
-    """Raise a ValueError if the image has no pixel left after one halving for each width."""
-    if min(image_shape[:2]) >> len(widths) < 1:
+def checked_widths(widths: Sequence[int], image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """The channels after each halving of an image if some pixel is left; else a ValueError."""
+    if not len(widths):
+        raise ValueError("widths is empty: expected at least one positive integer")
+    checked = tuple(checked_size("widths", width) for width in widths)
+    if min(image_shape[:2]) >> len(checked) < 1:
         raise ValueError(
-            f"widths is {widths}: each halves the image, of which nothing would be left of "
+            f"widths is {checked}: each halves the image, of which nothing would be left of "
             f"{image_shape}; give at most {min(image_shape[:2]).bit_length() - 1}"
         )
+    return checked

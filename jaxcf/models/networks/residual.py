@@ -13,12 +13,9 @@ from jaxcf.models.networks import layers
 from jaxcf.models.networks.parts import (
     StandardizedWeights,
     Weights,
-    average_pool,
-    checked_halvings,
     checked_image_shape,
     checked_size,
-    checked_sizes,
-    convolve,
+    checked_widths,
     describe,
 )
 
@@ -64,8 +61,7 @@ class ResidualClassifier(nnx.Module):
     ):
         *_, channels = self.image_shape = checked_image_shape(image_shape)
         self.num_classes = checked_size("num_classes", num_classes)
-        self.widths = checked_sizes("widths", widths)
-        checked_halvings(self.image_shape, self.widths)
+        self.widths = checked_widths(widths, self.image_shape)
         self.stem = StandardizedWeights(channels, self.widths[0], rngs=rngs)
         for number, (narrow, wide) in enumerate(itertools.pairwise(self.widths), 1):
             for name, inputs in (("widen", narrow), ("first", wide), ("second", wide)):
@@ -78,19 +74,18 @@ class ResidualClassifier(nnx.Module):
     @property
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
-        sizes = {"image_shape": self.image_shape, "num_classes": self.num_classes}
-        return describe(self, **sizes, widths=self.widths)
+        return describe(self, "image_shape", "num_classes", "widths")
 
     def feature_map(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n h2 w2 features"]:
         """What the dense layer sees the mean of, for a batch of images; nowhere negative."""
         # With so few input channels the formulation as a matrix product is the faster one.
-        x = average_pool(jax.nn.relu(layers.conv3x3(2 * jnp.asarray(x) - 1, *self.stem)))
+        x = layers.average_pool(jax.nn.relu(layers.conv3x3(2 * jnp.asarray(x) - 1, *self.stem)))
         for number in range(1, len(self.widths)):
             widen, first, second = (
                 getattr(self, f"stage{number}_{name}") for name in ("widen", "first", "second")
             )
-            x = average_pool(jax.nn.relu(convolve(x, *widen)))
-            x = x + jax.nn.relu(convolve(jax.nn.relu(convolve(x, *first)), *second))
+            x = layers.average_pool(jax.nn.relu(layers.convolve(x, *widen)))
+            x = x + jax.nn.relu(layers.convolve(jax.nn.relu(layers.convolve(x, *first)), *second))
         return x
 
     def head(self, features: Float[ArrayLike, "n h2 w2 features"]) -> Float[Array, "n classes"]:

@@ -6,7 +6,6 @@ from jaxcf.models.judges import Judge, kept_judges, load_judges, save_judges, tr
 from jaxcf.models.model_set import ModelSet
 from jaxcf.models.networks.convolutional import ConvolutionalAutoencoder, ConvolutionalClassifier
 from jaxcf.models.networks.dense import DenseAutoencoder, DenseClassifier
-from jaxcf.models.networks.registry import build
 from jaxcf.models.networks.residual import ResidualClassifier
 from jaxcf.models.recipes import train_models
 from jaxcf.models.training import (
@@ -16,7 +15,6 @@ from jaxcf.models.training import (
     train_class_autoencoders,
     train_classifier,
 )
-from jaxcf.models.training_loop import apply_in_batches
 from jaxcf.models.weights import (
     load_models,
     load_torch_models,
@@ -37,8 +35,6 @@ __all__ = [
     "ModelSet",
     "ResidualClassifier",
     "TrainingInfo",
-    "apply_in_batches",
-    "build",
     "kept_judges",
     "load_judges",
     "load_models",

@@ -18,8 +18,9 @@ from jaxcf.models.augmentation import is_photograph, usual_augmentation
 from jaxcf.models.functions import call
 from jaxcf.models.network_files import read_networks, restore, write_networks
 from jaxcf.models.networks.registry import JudgeNetwork
-from jaxcf.models.training import OnProgress, check_labels, train_classifier
+from jaxcf.models.training import OnProgress, train_classifier
 from jaxcf.models.training_loop import apply_in_batches
+from jaxcf.utils.validation import check_labels
 
 # Of the range of pixels: digits and photographs are still easy to tell apart for a human.
 _NOISE = 0.25
@@ -208,7 +209,7 @@ def kept_judges(
     return load_judges(path)
 
 
-def _check_known(path: str | os.PathLike[str], name: str, known: Any) -> None:
+def _check_known(path: str | os.PathLike[str], name: str, known: object) -> None:
     known = known if isinstance(known, Mapping) else {}
     accuracy, training = known.get("accuracy"), known.get("training")
     if not (isinstance(accuracy, float) and 0 <= accuracy <= 1 and isinstance(training, dict)):

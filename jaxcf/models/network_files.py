@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from types import UnionType
 from typing import Any
 
 import jax
@@ -79,7 +80,7 @@ def restore(
     names: Iterable[str],
     architectures: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
-    kind_of: Callable[[str], Any],
+    kind_of: Callable[[str], type | UnionType],
 ) -> list[Any]:
     """Build networks and give them their weights, once every array has been checked.
 
@@ -114,7 +115,7 @@ def _flat_weights(network: Network) -> dict[str, Any]:
 
 
 def _abstract_network(
-    path: str | os.PathLike[str], name: str, architecture: Any, kind: Any
+    path: str | os.PathLike[str], name: str, architecture: Any, kind: type | UnionType
 ) -> Network:
     """The network with shapes and types in place of its weights."""
     try:

@@ -1,7 +1,7 @@
 """One call from a data set to a trained model set."""
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from jaxcf.models.model_set import ModelSet
 from jaxcf.models.networks.registry import Autoencoder
 from jaxcf.models.training import (
     OnProgress,
-    check_labels,
     train_autoencoder,
     train_class_autoencoders,
     train_classifier,
 )
 from jaxcf.models.training_loop import apply_in_batches
+from jaxcf.utils.validation import check_labels
 
 # From this side on, one code channel for every 4x4 pixels is enough to recognise a digit.
 _LARGE_IMAGE = 16
@@ -45,25 +45,21 @@ class _Recipe:
         class_autoencoder: Updates of the autoencoder of each class.
         most_passes: Over the rows of a class, so that many small classes don't take hours; None
             for no limit.
-        options: How else the classifier is trained.
+        weight_decay: Of the classifier.
+        label_smoothing: Likewise.
     """
 
     classifier: int
     autoencoder: int
     class_autoencoder: int
     most_passes: int | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
 
 
 _RECIPES = {
     "image": _Recipe(2400, 4700, 1100),
-    "photograph": _Recipe(
-        7800,
-        3500,
-        800,
-        most_passes=25,
-        options={"learning_rate": 4e-3, "weight_decay": 0.05, "label_smoothing": 0.1},
-    ),
+    "photograph": _Recipe(7800, 3500, 800, most_passes=25, weight_decay=0.05, label_smoothing=0.1),
     "table": _Recipe(600, 3000, 1500),
 }
 
@@ -110,7 +106,7 @@ def train_models(
         >>> models.metadata["test_accuracy"] > 0.9
         True
     """
-    shape, num_classes = dataset.x_train.shape[1:], len(dataset.class_names)
+    shape, num_classes = dataset.shape, dataset.num_classes
     check_labels(dataset.y_test, len(dataset.x_test), num_classes)
     classifier_kind, autoencoder_kind = _architectures(dataset.kind, shape, num_classes, code_size)
     rows = len(dataset.x_train)
@@ -123,7 +119,8 @@ def train_models(
         seed=seed,
         epochs=classifier_epochs or _epochs(recipe.classifier, rows, batch_size),
         batch_size=batch_size,
-        **recipe.options,
+        weight_decay=recipe.weight_decay,
+        label_smoothing=recipe.label_smoothing,
         augmentation=usual_augmentation(shape),
         on_progress=on_progress,
     )

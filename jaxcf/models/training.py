@@ -21,12 +21,10 @@ from jaxcf.models.training_loop import (
     fit,
     squared_error,
 )
+from jaxcf.utils.validation import check_finite, check_labels
 
 OnProgress = Callable[[str, int, int, float], None]
 """Called after each epoch with the stage, the epoch (from 1), the number of epochs, the loss."""
-
-CLASSIFIER_STAGE = "classifier"
-AUTOENCODER_STAGE = "autoencoder"
 
 # An autoencoder that explains less than this share of the variance of its rows has collapsed.
 _LEAST_EXPLAINED = 0.05
@@ -96,7 +94,7 @@ def train_classifier(
     Args:
         x: Rows `[n, *shape]`, values in [0, 1].
         y: Labels `[n]`, integers from 0.
-        architecture: What to build, see `build`.
+        architecture: What to build, `{"kind": class name, **arguments of that class}`.
         seed: Seed of the initial weights and the order of the rows.
         epochs: Passes over the rows.
         batch_size: Rows per update.
@@ -129,16 +127,16 @@ def train_classifier(
     network = build(architecture, nnx.Rngs(jax.random.key(seed)))
     if not isinstance(network, Classifier):
         raise ValueError(f"{architecture['kind']} is no classifier: expected one with num_classes")
-    check_labels(y, len(x), network.num_classes)
+    labels = check_labels(y, len(x), network.num_classes)
     trained, loss = fit(
         network,
         SmoothedCrossEntropy(label_smoothing) if label_smoothing else cross_entropy,
-        (jnp.asarray(x), jnp.asarray(y, jnp.int32)),
+        (jnp.asarray(x), jnp.asarray(labels, jnp.int32)),
         np.arange(len(x)),
         settings,
         np.random.default_rng(seed),
         settings.updates_per_epoch(len(x)),
-        _report_to(on_progress, CLASSIFIER_STAGE, epochs),
+        _report_to(on_progress, "classifier", epochs),
     )
     return trained, _info(len(x), settings, seed, loss, 0, start)
 
@@ -160,7 +158,7 @@ def train_autoencoder(
 
     Args:
         x: Rows `[n, *shape]`, values in [0, 1].
-        architecture: What to build, see `build`.
+        architecture: What to build, `{"kind": class name, **arguments of that class}`.
         seed: Seed of the initial weights and the order of the rows.
         epochs: Passes over the rows.
         batch_size: Rows per update.
@@ -187,7 +185,7 @@ def train_autoencoder(
     rows = np.arange(len(x))
     settings = Settings(epochs, batch_size, learning_rate)
     updates = settings.updates_per_epoch(len(x))
-    report = _report_to(on_progress, AUTOENCODER_STAGE, epochs)
+    report = _report_to(on_progress, "autoencoder", epochs)
     return _train_until_alive(
         jnp.asarray(x), rows, architecture, settings, seed, max_tries, updates, report, "all rows"
     )
@@ -216,7 +214,7 @@ def train_class_autoencoders(
     Args:
         x: Rows `[n, *shape]`, values in [0, 1].
         labels: Labels `[n]`, given or predicted, integers from 0.
-        architecture: What to build for each class, see `build`.
+        architecture: What to build for each class, `{"kind": class name, **its arguments}`.
         num_classes: How many classes there are.
         seed: Seed of the initial weights and the order of the rows.
         epochs: Passes over the rows of the largest class.
@@ -244,7 +242,7 @@ def train_class_autoencoders(
         [32, 32]
     """
     _check_rows(x)
-    check_labels(labels, len(x), num_classes)
+    labels = check_labels(labels, len(x), num_classes)
     counts = np.bincount(labels, minlength=num_classes)
     if not counts.all():
         raise ValueError(
@@ -260,7 +258,7 @@ def train_class_autoencoders(
         trained.append(
             _train_until_alive(
                 on_device,
-                np.flatnonzero(np.asarray(labels) == label),
+                np.flatnonzero(labels == label),
                 architecture,
                 settings,
                 seed + label,
@@ -275,29 +273,13 @@ def train_class_autoencoders(
     return networks, infos
 
 
-def check_labels(labels: Any, rows: int, num_classes: int) -> None:
-    """Raise a ValueError unless there is one label from 0 to `num_classes - 1` per row."""
-    labels = np.asarray(labels)
-    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"labels have shape {labels.shape} and type {labels.dtype}: expected one integer for "
-            f"each of the {rows} rows"
-        )
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"labels range from {labels.min()} to {labels.max()}: expected 0 to {num_classes - 1}; "
-            "number the classes from 0"
-        )
-
-
 def _check_rows(x: np.ndarray) -> None:
     if x.ndim < 2 or not len(x) or x.dtype != np.float32:
         raise ValueError(
             f"rows have shape {x.shape} and type {x.dtype}: expected at least one float32 row "
             "[n, *shape]; convert with x.astype('float32')"
         )
-    if not np.isfinite(x).all():
-        raise ValueError("some rows hold NaN or infinity: remove or fill them before training")
+    check_finite("training rows", x)
 
 
 def _train_until_alive(

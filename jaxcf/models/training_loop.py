@@ -54,13 +54,17 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _Static:
     """What is static about an update: other values are another program."""
 
     graphdef: nnx.GraphDef
     loss_function: Callable[..., Array]
     weight_decay: float
     augmentation: Augmentation | None
+
+
+_State = tuple[PyTree, optax.OptState]
+"""The weights and what the optimizer remembers."""
 
 
 def fit(
@@ -93,13 +97,15 @@ def fit(
         The trained network and the mean loss of the last epoch.
     """
     graphdef, params = nnx.split(network)
-    rule = _Rule(graphdef, loss_function, settings.weight_decay, settings.augmentation)
+    static = _Static(graphdef, loss_function, settings.weight_decay, settings.augmentation)
     # Drawn only where it is needed, so that the orders are the same ones as without.
     seed = np.uint32(generator.integers(2**31) if settings.augmentation else 0)
-    optimizer_state = optax.scale_by_adam().init(params)
+    state = params, _optimizer(settings.learning_rate, settings.weight_decay).init(params)
+    # Worked out beforehand, not by the optimizer: so all schedules share a program, and the weights
+    # don't depend on how XLA fuses the schedule, which gives a third of the rates other last bits.
     schedule = optax.cosine_onecycle_schedule(settings.epochs * updates, settings.learning_rate)
     rates = np.asarray(jax.vmap(schedule)(np.arange(settings.epochs * updates)), np.float32)
-    one_by_one = slow_in_a_loop(_loss, (rule,), params, *(array[:1] for array in data))
+    one_by_one = slow_in_a_loop(_loss, (static,), params, *(array[:1] for array in data))
     train_epoch = _train_epoch_one_by_one if one_by_one else _train_epoch
     loss = np.inf
     for epoch in range(settings.epochs):
@@ -109,80 +115,68 @@ def fit(
         batches = np.concatenate(orders)[:size].reshape(updates, settings.batch_size)
         numbers = np.arange(epoch * updates, (epoch + 1) * updates)
         steps = (batches, rates[numbers], numbers.astype(np.uint32))
-        params, optimizer_state, losses = train_epoch(
-            rule, params, optimizer_state, data, seed, steps
-        )
+        state, losses = train_epoch(static, data, seed, state, steps)
         loss = float(losses.mean())
         report(epoch + 1, loss)
-    trained: Trained = nnx.merge(graphdef, params)
+    trained: Trained = nnx.merge(graphdef, state[0])
     return trained, loss
 
 
-def _loss(rule: _Rule, params: PyTree, *batch: Array) -> Array:
-    return rule.loss_function(nnx.merge(rule.graphdef, params), *batch)
+def _loss(static: _Static, params: PyTree, *batch: Array) -> Array:
+    return static.loss_function(nnx.merge(static.graphdef, params), *batch)
+
+
+def _optimizer(learning_rate: float | Array, weight_decay: float) -> optax.GradientTransformation:
+    def kernels(params: PyTree) -> PyTree:
+        # Biases and gains are no size that decay could keep in bounds.
+        return jax.tree.map(lambda weight: weight.ndim > 1, params)
+
+    return optax.adamw(learning_rate, weight_decay=weight_decay, mask=kernels)
 
 
 def _update(
-    rule: _Rule,
-    params: PyTree,
-    optimizer_state: optax.OptState,
+    static: _Static,
     data: tuple[Array, ...],
     seed: ArrayLike,
-    step: tuple[ArrayLike, ArrayLike, ArrayLike],
-) -> tuple[PyTree, optax.OptState, Array]:
+    state: _State,
+    step: tuple[Array, Array, Array],
+) -> tuple[_State, Array]:
     """One step of Adam; `step` holds the rows of the batch, the rate, and how many came before."""
-    batch, rate, number = step
+    (params, memory), (batch, rate, number) = state, step
     first, *others = (array[batch] for array in data)
-    if rule.augmentation is not None:
-        first = rule.augmentation(jax.random.fold_in(jax.random.key(seed), number), first)
-    loss, gradient = jax.value_and_grad(partial(_loss, rule))(params, first, *others)
-    changes, optimizer_state = optax.scale_by_adam().update(gradient, optimizer_state)
-
-    def moved(weight: Array, change: Array) -> Array:
-        # Biases and gains are no size that decay could keep in bounds.
-        if rule.weight_decay and weight.ndim > 1:
-            change = change + rule.weight_decay * weight
-        return weight - rate * change
-
-    return jax.tree.map(moved, params, changes), optimizer_state, loss
+    if static.augmentation is not None:
+        first = static.augmentation(jax.random.fold_in(jax.random.key(seed), number), first)
+    loss, gradient = jax.value_and_grad(partial(_loss, static))(params, first, *others)
+    changes, memory = _optimizer(rate, static.weight_decay).update(gradient, memory, params)
+    return (optax.apply_updates(params, changes), memory), loss
 
 
-_update_jitted = partial(jax.jit, static_argnames="rule")(_update)
+_update_jitted = partial(jax.jit, static_argnames="static")(_update)
 
 
 def _train_epoch_one_by_one(
-    rule: _Rule,
-    params: PyTree,
-    optimizer_state: optax.OptState,
+    static: _Static,
     data: tuple[Array, ...],
     seed: ArrayLike,
+    state: _State,
     steps: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> tuple[PyTree, optax.OptState, Array]:
+) -> tuple[_State, Array]:
     losses = []
     for step in zip(*steps, strict=True):
-        params, optimizer_state, loss = _update_jitted(
-            rule, params, optimizer_state, data, seed, step
-        )
+        state, loss = _update_jitted(static, data, seed, state, step)
         losses.append(loss)
-    return params, optimizer_state, jnp.stack(losses)
+    return state, jnp.stack(losses)
 
 
-@partial(jax.jit, static_argnames="rule")
+@partial(jax.jit, static_argnames="static")
 def _train_epoch(
-    rule: _Rule,
-    params: PyTree,
-    optimizer_state: optax.OptState,
+    static: _Static,
     data: tuple[Array, ...],
     seed: ArrayLike,
+    state: _State,
     steps: tuple[Array, Array, Array],
-) -> tuple[PyTree, optax.OptState, Array]:
-    def update(carry, step):
-        params, optimizer_state = carry
-        params, optimizer_state, loss = _update(rule, params, optimizer_state, data, seed, step)
-        return (params, optimizer_state), loss
-
-    (params, optimizer_state), losses = jax.lax.scan(update, (params, optimizer_state), steps)
-    return params, optimizer_state, losses
+) -> tuple[_State, Array]:
+    return jax.lax.scan(partial(_update, static, data, seed), state, steps)
 
 
 @dataclass(frozen=True)
@@ -215,7 +209,7 @@ def squared_error(network: Autoencoder, x: Array) -> Array:
 def apply_in_batches(
     network: Network, x: Float[np.ndarray, "n *shape"]
 ) -> Float[np.ndarray, "n *out"]:
-    """Call a network on many rows, a block at a time.
+    """Call a network on many rows, a batch at a time.
 
     `result_n = network(x)_n`
 

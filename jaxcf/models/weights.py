@@ -4,6 +4,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def pretrained_names() -> tuple[str, ...]:
     return tuple(sorted(_shipped()))
 
 
-def _shipped() -> dict[str, Any]:
+def _shipped() -> dict[str, Traversable]:
     folder = resources.files("jaxcf.models") / "weights"
     return {file.name.removesuffix(".npz"): file for file in folder.iterdir()}
 

@@ -3,20 +3,18 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcf.models import ConvolutionalAutoencoder, ConvolutionalClassifier, ModelFunction, ModelSet
-
-SHAPE = (8, 8, 1)
+from jaxcf.models import DenseAutoencoder, DenseClassifier, ModelFunction, ModelSet
 
 
 @pytest.fixture(scope="module")
 def models():
-    autoencoders = [ConvolutionalAutoencoder(SHAPE, rngs=nnx.Rngs(seed)) for seed in range(4)]
-    classifier = ConvolutionalClassifier(SHAPE, 3, rngs=nnx.Rngs(9))
+    autoencoders = [DenseAutoencoder(6, code_size=2, rngs=nnx.Rngs(seed)) for seed in range(4)]
+    classifier = DenseClassifier(6, 3, rngs=nnx.Rngs(9))
     return ModelSet(classifier, autoencoders[0], tuple(autoencoders[1:]))
 
 
 def rows(count=2):
-    return jnp.asarray(np.random.default_rng(0).uniform(size=(count, *SHAPE)), jnp.float32)
+    return jnp.asarray(np.random.default_rng(0).uniform(size=(count, 6)), jnp.float32)
 
 
 def test_functions_compute_what_the_networks_compute(models):

@@ -1,8 +1,12 @@
+import inspect
+
 import numpy as np
 import pytest
+from flax import nnx
 
 from jaxcf.data import from_arrays
-from jaxcf.models import train_models
+from jaxcf.models import Augmentation, TrainingInfo, recipes, train_models
+from jaxcf.models.networks.registry import build
 
 
 def two_kinds_of_rows(shape, count=60):
@@ -48,31 +52,45 @@ def test_images_and_tables_only():
         train_models(dataset)
 
 
-def test_photographs_get_a_residual_network_that_sees_them_varied():
+@pytest.fixture
+def asked(monkeypatch):
+    """What each trainer is asked for; their networks have no weights and are never called."""
+    arguments = {}
+
+    def untrained(name, train):
+        def call(*given, **options):
+            bound = inspect.signature(train).bind(*given, **options).arguments
+            arguments[name] = bound
+            network = nnx.eval_shape(lambda: build(bound["architecture"], nnx.Rngs(0)))
+            info = TrainingInfo(len(bound["x"]), 1, 1, 1.0, 0, 0.0, 0, 0.0)
+            classes = bound.get("num_classes")
+            return ((network,) * classes, (info,) * classes) if classes else (network, info)
+
+        return call
+
+    for name in ("train_classifier", "train_autoencoder", "train_class_autoencoders"):
+        monkeypatch.setattr(recipes, name, untrained(name, getattr(recipes, name)))
+    monkeypatch.setattr(
+        recipes,
+        "apply_in_batches",
+        lambda network, x: x if hasattr(network, "decode") else np.zeros((len(x), 2)),
+    )
+    return arguments
+
+
+def test_photographs_get_a_residual_network_that_sees_them_varied(asked):
     x, y = two_kinds_of_rows((16, 16, 3), count=24)
-    models = train_models(
-        from_arrays(x, y, x[:6], y[:6], name="two"),
-        classifier_epochs=1,
-        autoencoder_epochs=60,
-        class_autoencoder_epochs=60,
-    )
-    assert models.classifier.architecture["kind"] == "ResidualClassifier"
-    assert models.autoencoder.architecture["code_channels"] == 8
-    training = models.metadata["training"]
-    assert training["classifier"]["augmentation"] == {"flip": True, "shift": 1, "noise": 0.0}
-    assert training["autoencoder"]["augmentation"] is None
+    models = train_models(from_arrays(x, y, x[:6], y[:6], name="two"))
+    assert asked["train_classifier"]["architecture"]["kind"] == "ResidualClassifier"
+    assert asked["train_classifier"]["augmentation"] == Augmentation(flip=True, shift=1)
+    assert asked["train_autoencoder"]["architecture"]["code_channels"] == 8
     # Of so few photographs no class autoencoder learns from the beginning.
-    assert all(info["started_trained"] for info in training["class_autoencoders"])
-    assert not training["autoencoder"]["started_trained"]
+    assert asked["train_class_autoencoders"]["start"] is models.autoencoder
 
 
-def test_digits_get_neither_flips_nor_shifts():
+def test_digits_get_neither_flips_nor_shifts(asked):
     x, y = two_kinds_of_rows((8, 8, 1))
-    models = train_models(
-        from_arrays(x, y, x[:6], y[:6], name="two"),
-        classifier_epochs=1,
-        autoencoder_epochs=120,
-        class_autoencoder_epochs=120,
-    )
-    assert models.classifier.architecture["kind"] == "ConvolutionalClassifier"
-    assert models.metadata["training"]["classifier"]["augmentation"] is None
+    train_models(from_arrays(x, y, x[:6], y[:6], name="two"))
+    assert asked["train_classifier"]["architecture"]["kind"] == "ConvolutionalClassifier"
+    assert asked["train_classifier"]["augmentation"] is None
+    assert asked["train_class_autoencoders"]["start"] is None

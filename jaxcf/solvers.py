@@ -8,11 +8,11 @@ handled here: by a proximal step, or, for the report's variant, by a subgradient
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxcf.objective import Instance, Scalar
 
@@ -28,7 +28,7 @@ class SolverState(NamedTuple):
 
     iterate: Array
     query: Array
-    memory: Any
+    memory: PyTree
 
 
 @runtime_checkable
@@ -84,10 +84,12 @@ def clip_perturbation(
 ) -> Float[Array, "*shape"]:
     """The point x0 + d within the instance's range; exactly x0 wherever d is 0."""
     moved = jnp.clip(instance.original + perturbation, instance.lower, instance.upper)
+    # Adding 0 isn't enough: -0.0 + 0.0 is 0.0, and an unmoved feature keeps every bit.
     return jnp.where(perturbation == 0, instance.original, moved)
 
 
-StepSize = Callable[[Any], Scalar]
+StepSize = Callable[..., Scalar]
+"""From the state of an optax transformation to its step size."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,6 @@ class GradientSolver:
         return SolverState(point, point, memory)
 
 
-class _FistaMemory(NamedTuple):
-    count: Array
-
-
 @dataclass(frozen=True)
 class Fista:
     r"""FISTA as in the paper: a gradient step with decaying rate, shrinkage, momentum k/(k+3).
@@ -185,7 +183,7 @@ class Fista:
     def init(self, instance: Instance) -> SolverState:
         """The state before the first step, at the original."""
         original = instance.original
-        return SolverState(original, original, _FistaMemory(jnp.zeros((), jnp.int32)))
+        return SolverState(original, original, jnp.zeros((), jnp.int32))
 
     def update(
         self,
@@ -200,14 +198,14 @@ class Fista:
         threshold = l1_weight if self.threshold == "reference" else rate * l1_weight
         moved = state.query - rate * gradient - instance.original
         iterate = clip_perturbation(soft_threshold(moved, threshold), instance)
-        count = state.memory.count + 1
+        count = state.memory + 1
         if self.restart:
             uphill = jnp.sum((state.query - iterate) * (iterate - state.iterate)) > 0
             count = jnp.where(uphill, 0, count)
         momentum = count / (count + 3)
         ahead = iterate + momentum * (iterate - state.iterate)
         query = clip_perturbation(ahead - instance.original, instance)
-        return SolverState(iterate, query, _FistaMemory(count))
+        return SolverState(iterate, query, count)
 
 
 def _check_rate(rate: float, what: str = "learning_rate") -> None:
@@ -240,7 +238,7 @@ def adam(learning_rate: float = 3e-2, momentum: float = 0.5) -> GradientSolver:
     """
     _check_rate(learning_rate)
 
-    def step_size(state: Any) -> Array:
+    def step_size(state: PyTree) -> Array:
         moments = state[0]
         second = moments.nu / (1 - _ADAM_DECAY ** moments.count.astype(jnp.float32))
         return learning_rate / (jnp.sqrt(second) + _ADAM_EPSILON)
@@ -292,11 +290,14 @@ def gradient_descent(learning_rate: float = 1e-3, momentum: float = 0.0) -> Grad
 def _divide_by_norm() -> optax.GradientTransformation:
     """Divide the gradient by its Euclidean length, which is kept as the state."""
 
-    def update(updates: Array, norm: Array, params: Any = None) -> tuple[Array, Array]:
+    def update(
+        updates: PyTree, state: PyTree, params: PyTree | None = None
+    ) -> tuple[PyTree, PyTree]:
+        del state, params
         norm = jnp.maximum(jnp.linalg.norm(updates.ravel()), jnp.finfo(jnp.float32).tiny)
         return updates / norm, norm
 
-    return optax.GradientTransformation(lambda params: jnp.ones(()), cast(Any, update))
+    return optax.GradientTransformation(lambda params: jnp.ones(()), update)
 
 
 @lru_cache(maxsize=64)
@@ -320,7 +321,7 @@ def normalized(step_length: float = 0.2, momentum: float = 0.7) -> GradientSolve
     _check_rate(step_length, "step_length")
     transformation = optax.chain(_divide_by_norm(), optax.sgd(step_length, momentum or None))
 
-    def step_size(state: Any) -> Array:
+    def step_size(state: PyTree) -> Array:
         return step_length / (1.0 - momentum) / state[0]
 
     return GradientSolver("normalized", transformation, step_size)
@@ -374,7 +375,7 @@ def from_optax(
     return GradientSolver(name, transformation, lambda state: step_size, proximal=proximal)
 
 
-NAMED_SOLVERS: dict[str, Callable[[float], GradientSolver | Fista]] = {
+NAMED_SOLVERS: dict[str, Callable[..., GradientSolver | Fista]] = {
     "adam": adam,
     "subgradient_adam": subgradient_adam,
     "gradient_descent": gradient_descent,
@@ -397,4 +398,4 @@ def named(name: str, learning_rate: float | None = None) -> GradientSolver | Fis
     if name not in NAMED_SOLVERS:
         raise ValueError(f"unknown solver {name!r}; the named ones are {', '.join(NAMED_SOLVERS)}")
     recipe = NAMED_SOLVERS[name]
-    return recipe() if learning_rate is None else recipe(learning_rate)  # type: ignore[call-arg]
+    return recipe() if learning_rate is None else recipe(learning_rate)

@@ -19,7 +19,7 @@ from jaxcf.solvers import clip_perturbation, soft_threshold
 floats = st.floats(-4, 4, width=32, allow_subnormal=False)
 vectors = arrays(np.float32, 5, elements=floats)
 thresholds = st.floats(0, 2, width=32, allow_subnormal=False)
-few = settings(deadline=None, max_examples=20)
+few = settings(max_examples=20)
 
 
 def shrunk(values: np.ndarray, threshold: float) -> np.ndarray:

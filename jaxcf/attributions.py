@@ -5,25 +5,24 @@ shape of the rows for all others (gray images `[n, h, w]`, tables `[n, features]
 feature counts as a pixel. All are of the score that `predict` returns for a class, be it a logit or
 a probability; logits say more, since a sure probability hardly has a gradient.
 
-The models are called on blocks of rows and the gradient is taken of the sum of their scores, so a
+The models are called on batches of rows and the gradient is taken of the sum of their scores, so a
 model must treat each row by itself: batch normalisation has to be in its evaluation mode.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num, Shaped
+from jaxtyping import Array, Float, Int, Num, PyTree, Shaped
 
 from jaxcf.predictors.functions import Model, ModelFunctions, abstract_call, check_models
-from jaxcf.utils.batching import batch_size, map_batches
+from jaxcf.utils import batching
 from jaxcf.utils.validation import as_rows
 
 Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]
-# Rows per block: on a CPU as many as its caches hold, which takes half the time of hundreds.
+# Rows per batch: on a CPU as many as its caches hold, which takes half the time of hundreds.
 _ON_CPU, _ELSEWHERE = 64, 512
 
 Rows = Num[np.ndarray, "n *shape"] | Num[Array, "n *shape"]
@@ -34,8 +33,8 @@ def saliency(
     x: Rows,
     classes: Classes,
     *,
-    params: Any = None,
-    rows_at_once: int | None = None,
+    params: PyTree = None,
+    batch_size: int | None = None,
 ) -> Float[np.ndarray, "n *pixels"]:
     r"""How steeply the class score changes with each pixel.
 
@@ -47,7 +46,8 @@ def saliency(
         x: `[n, *shape]`, any n.
         classes: whose score, one for all rows or `[n]`.
         params: a pytree passed through, traced.
-        rows_at_once: rows per block, at least 1; None chooses 64 on a CPU, else 512, or fewer.
+        batch_size: rows per call of the model, at least 1; None chooses 64 on a CPU, else 512, or
+            fewer.
 
     Returns:
         `[n, *pixels]`, at least 0.
@@ -55,7 +55,7 @@ def saliency(
     Raises:
         TypeError: if `predict` can't be called on the rows or can't be hashed, or an array isn't
             of numbers.
-        ValueError: if a shape, a class or `rows_at_once` is wrong.
+        ValueError: if a shape, a class or `batch_size` is wrong.
 
     Examples:
         >>> import jax.numpy as jnp, numpy as np
@@ -67,10 +67,10 @@ def saliency(
     """
     models, x, classes = _checked(predict, x, classes, params)
 
-    def of_block(x: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def of_batch(x: np.ndarray, classes: np.ndarray) -> np.ndarray:
         return _over_channels(np.max, np.abs(_score_gradient(models, params, x, classes)))
 
-    return _in_blocks(of_block, rows_at_once, x, classes)
+    return _in_batches(of_batch, batch_size, x, classes)
 
 
 def integrated_gradients(
@@ -80,8 +80,8 @@ def integrated_gradients(
     *,
     baseline: float | Num[np.ndarray, "..."] = 0.0,
     steps: int = 32,
-    params: Any = None,
-    rows_at_once: int | None = None,
+    params: PyTree = None,
+    batch_size: int | None = None,
 ) -> Float[np.ndarray, "n *pixels"]:
     r"""What each pixel adds to the class score on the way from a baseline to the row.
 
@@ -100,7 +100,8 @@ def integrated_gradients(
         baseline: where the way begins: a number, or an array `[*shape]` or `[n, *shape]`.
         steps: gradients along the way, at least 1. Compiles nothing anew.
         params: a pytree passed through, traced.
-        rows_at_once: rows per block, at least 1; None chooses 64 on a CPU, else 512, or fewer.
+        batch_size: rows per call of the model, at least 1; None chooses 64 on a CPU, else 512, or
+            fewer.
 
     Returns:
         `[n, *pixels]`.
@@ -108,7 +109,7 @@ def integrated_gradients(
     Raises:
         TypeError: if `predict` can't be called on the rows or can't be hashed, or an array isn't
             of numbers.
-        ValueError: if a shape, a class, `steps` or `rows_at_once` is wrong.
+        ValueError: if a shape, a class, `steps` or `batch_size` is wrong.
 
     Examples:
         >>> import jax.numpy as jnp, numpy as np
@@ -129,7 +130,7 @@ def integrated_gradients(
             f"{x.shape} like the rows"
         )
 
-    def of_block(x: np.ndarray, start: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def of_batch(x: np.ndarray, start: np.ndarray, classes: np.ndarray) -> np.ndarray:
         way = x - start
         total = np.zeros_like(x)
         # Not in one program: XLA's convolutions are many times slower inside a compiled loop.
@@ -137,7 +138,7 @@ def integrated_gradients(
             total += np.asarray(_score_gradient(models, params, start + fraction * way, classes))
         return _over_channels(np.sum, way * total / np.float32(steps))
 
-    return _in_blocks(of_block, rows_at_once, x, np.broadcast_to(start, x.shape), classes)
+    return _in_batches(of_batch, batch_size, x, np.broadcast_to(start, x.shape), classes)
 
 
 def grad_cam(
@@ -146,8 +147,8 @@ def grad_cam(
     x: Rows,
     classes: Classes,
     *,
-    params: Any = None,
-    rows_at_once: int | None = None,
+    params: PyTree = None,
+    batch_size: int | None = None,
 ) -> Float[np.ndarray, "n h w"]:
     r"""Where a network sees what speaks for the class, as coarse as its feature map.
 
@@ -163,7 +164,8 @@ def grad_cam(
         x: images, any n.
         classes: whose score, one for all rows or `[n]`.
         params: a pytree passed through to both, traced.
-        rows_at_once: rows per block, at least 1; None chooses 64 on a CPU, else 512, or fewer.
+        batch_size: rows per call of the model, at least 1; None chooses 64 on a CPU, else 512, or
+            fewer.
 
     Returns:
         `[n, h, w]`, at least 0; all 0 for a row where nothing speaks for the class.
@@ -171,7 +173,7 @@ def grad_cam(
     Raises:
         TypeError: if a function can't be called on its batch or can't be hashed, or an array
             isn't of numbers.
-        ValueError: if a shape, a class or `rows_at_once` is wrong.
+        ValueError: if a shape, a class or `batch_size` is wrong.
 
     Examples:
         >>> import jax.numpy as jnp, numpy as np
@@ -206,10 +208,10 @@ def grad_cam(
         )
     classes = _class_rows(classes, len(x), scores.shape[1])
 
-    def of_block(x: np.ndarray, classes: np.ndarray) -> Array:
+    def of_batch(x: np.ndarray, classes: np.ndarray) -> Array:
         return _rectified_weighted_sum(models, params, x, classes)
 
-    return _in_blocks(of_block, rows_at_once, x, classes)
+    return _in_batches(of_batch, batch_size, x, classes)
 
 
 def mask_pixels(
@@ -291,7 +293,7 @@ def _check_functions(**named: Model) -> None:
 
 
 def _checked(
-    predict: Model, x: Any, classes: Any, params: Any
+    predict: Model, x: Rows, classes: Classes, params: PyTree
 ) -> tuple[ModelFunctions, np.ndarray, np.ndarray]:
     x = as_rows("x", x)
     if x.ndim < 2:
@@ -303,7 +305,7 @@ def _checked(
     return models, x, _class_rows(classes, len(x), num_classes)
 
 
-def _class_rows(classes: Any, num_rows: int, num_classes: int) -> np.ndarray:
+def _class_rows(classes: Classes, num_rows: int, num_classes: int) -> np.ndarray:
     given = np.asarray(classes)
     if given.shape not in ((), (num_rows,)) or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(
@@ -317,15 +319,19 @@ def _class_rows(classes: Any, num_rows: int, num_classes: int) -> np.ndarray:
     return np.broadcast_to(given, num_rows).astype(np.int32)
 
 
-def _in_blocks(
-    function: Callable[..., Any], rows_at_once: int | None, x: np.ndarray, *others: np.ndarray
+def _in_batches(
+    function: Callable[..., np.ndarray | Array],
+    batch_size: int | None,
+    x: np.ndarray,
+    *others: np.ndarray,
 ) -> np.ndarray:
-    if rows_at_once is not None and rows_at_once < 1:
-        raise ValueError(f"rows_at_once must be at least 1, got {rows_at_once}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if not len(x):
         return np.zeros(_pixel_shape(x.shape), np.float32)
     most = _ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE
-    return map_batches(function, x, *others, size=rows_at_once or batch_size(len(x), most))
+    size = batch_size or batching.batch_size(len(x), most)
+    return batching.map_batches(function, x, *others, size=size)
 
 
 # The two programs stand at module level and take the models as static arguments: a jax.jit made
@@ -333,20 +339,22 @@ def _in_blocks(
 
 
 def _total_score(
-    models: ModelFunctions, params: Any, classes: Array, x: Float[Array, "n *shape"]
+    models: ModelFunctions, params: PyTree, classes: Array, x: Float[Array, "n *shape"]
 ) -> Array:
     scores = models.probabilities(params, x)
     return jnp.take_along_axis(scores, classes[:, None], axis=1).sum()
 
 
 @partial(jax.jit, static_argnames="models")
-def _score_gradient(models: ModelFunctions, params: Any, x: Array, classes: Array) -> Array:
+def _score_gradient(models: ModelFunctions, params: PyTree, x: Array, classes: Array) -> Array:
     # Each row's score depends on that row alone, so the gradient of their sum is each row's own.
     return jax.grad(partial(_total_score, models, params, classes))(x)
 
 
 @partial(jax.jit, static_argnames="models")
-def _rectified_weighted_sum(models: ModelFunctions, params: Any, x: Array, classes: Array) -> Array:
+def _rectified_weighted_sum(
+    models: ModelFunctions, params: PyTree, x: Array, classes: Array
+) -> Array:
     features = models.encoding(params, x)
     gradient = jax.grad(partial(_total_score, models, params, classes))(features)
     weights = gradient.mean(axis=(1, 2), keepdims=True)

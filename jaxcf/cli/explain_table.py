@@ -88,7 +88,8 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     models_seconds = time.perf_counter() - models_began
     objective = _objective(options)
     explainer = TableExplainer(**model.arguments, **_settings(options, objective))
-    _check_target(options.target, explainer.class_names or ())
+    class_names: tuple[str, ...] = model.arguments["class_names"]
+    _check_target(options.target, class_names)
 
     in_frames = model.arguments.get("takes") == "table"
     prepare = as_frame if in_frames else dict
@@ -116,7 +117,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "kind": KIND,
         "train_rows": len(train),
         "test_rows": len(asked_for),
-        "classes": list(explainer.class_names or ()),
+        "classes": list(class_names),
         "columns": {column.name: type(column).__name__.lower() for column in schema.columns},
     }
     config = {

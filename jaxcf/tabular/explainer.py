@@ -1,11 +1,10 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
 from typing import Any, Literal
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -23,7 +22,9 @@ from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular.category_values import Method, fit_category_values
+from jaxcf.tabular.class_names import ClassNames, check_count, numbers_of, read_class_names
 from jaxcf.tabular.coding import TableCoding
+from jaxcf.tabular.columns import Category
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.predictors import Takes, of_coordinates, predicted_classes
 from jaxcf.tabular.rules import ReadRules, Rules, read_rules
@@ -48,7 +49,7 @@ class TableExplainer:
         output: "probabilities" or "logits", what `predict` returns.
         takes: "input", the encoded table, or "table", for a `BlackBox` that takes the table as it
             was given to `fit`, such as a scikit-learn pipeline of a DataFrame.
-        class_names: one per class, so that targets may be given by name.
+        class_names: one per class, such as a model's `classes_`; targets are then given by name.
         objective: "A", "C" or "E" or an `Objective` without a reconstruction term; None is "C".
         prototypes: None takes "kdtree", the nearest training row of the class.
         categories: how the numbers of categories are learnt: "abdm" (from the other columns),
@@ -60,8 +61,10 @@ class TableExplainer:
         engine: how the work is laid out.
 
     Raises:
-        TypeError: if `predict` isn't a function.
-        ValueError: if an option is unknown or doesn't go with another.
+        TypeError: if `predict` isn't a function, or a class is named by anything but strings and
+            numbers.
+        ValueError: if an option is unknown or doesn't go with another, or two classes have one
+            name.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -83,7 +86,7 @@ class TableExplainer:
     params: Any = None
     output: str = "probabilities"
     takes: Takes = "input"
-    class_names: tuple[str, ...] | None = None
+    class_names: Sequence[Category] | np.ndarray | None = None
     objective: str | Objective | None = None
     prototypes: str | PrototypeKind | None = None
     categories: Method = "abdm"
@@ -102,6 +105,7 @@ class TableExplainer:
                 "take the encoded table"
             )
         _table_objective(self.objective or "C")
+        read_class_names(self.class_names)
 
     def fit(self, table: Table) -> "FittedTableExplainer":
         """Learn the numbers of the categories and build the class prototypes.
@@ -115,8 +119,12 @@ class TableExplainer:
 
         Raises:
             TypeError: if the table is of another kind, or the model can't be called.
-            ValueError: if rows can't be read or the prototypes can't be built.
+            ValueError: if rows can't be read, the prototypes can't be built, or there are more or
+                fewer class names than classes.
         """
+        names = read_class_names(self.class_names)
+        if isinstance(self.predict, BlackBox):
+            check_count(names, self.predict.num_classes)
         schema = self.schema or Schema.infer(table)
         values = schema.read_training(table)
         like = table if self.takes == "table" else None
@@ -139,7 +147,8 @@ class TableExplainer:
             engine=self.engine,
         )
         fitted = explainer.fit(coding.coordinates(values))
-        return FittedTableExplainer(coding, fitted, self.class_names)
+        check_count(names, fitted.num_classes)
+        return FittedTableExplainer(coding, fitted, names)
 
 
 @dataclass(frozen=True)
@@ -150,12 +159,17 @@ class FittedTableExplainer:
         coding: between the table and the coordinates; `coding.category_values.order(column)`
             gives the learnt order of a column's categories.
         of_coordinates: the explainer of the coordinates, with all options.
-        class_names: one per class, if known.
+        names: of the classes, if they have any, as targets name them.
     """
 
     coding: TableCoding
     of_coordinates: FittedExplainer
-    class_names: tuple[str, ...] | None = None
+    names: ClassNames | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes as they are shown, if they have any."""
+        return None if self.names is None else tuple(map(str, self.names))
 
     def __repr__(self) -> str:
         return f"FittedTableExplainer({', '.join(self.coding.schema.names)})"
@@ -214,7 +228,7 @@ class FittedTableExplainer:
         self,
         table: Table,
         *,
-        target: Target | str | Literal["each"] = None,
+        target: Target | Category | Literal["each"] = None,
         rules: Rules | None = None,
         num_alternatives: int = 1,
         on_progress: OnProgress | None = None,
@@ -223,8 +237,8 @@ class FittedTableExplainer:
 
         Args:
             table: of the columns of the training rows; others are ignored.
-            target: as for `FittedExplainer.explain`, with the names of classes wherever it takes
-                their numbers; a row that names an unknown class has a status that says so.
+            target: as for `FittedExplainer.explain`; where classes have names, these (looked up by
+                value) and no numbers. A row that names an unknown class has a status that says so.
             rules: what columns may become, by name, in original units. Other rules compile
                 nothing anew.
             num_alternatives: counterfactuals per row and target.
@@ -253,7 +267,7 @@ class FittedTableExplainer:
 
         explanations = self.of_coordinates.explain(
             coordinates,
-            target=self._target(target),
+            target=numbers_of(target, self.names),
             constraints=read.constraints,
             num_alternatives=num_alternatives,
             on_progress=on_progress,
@@ -270,7 +284,7 @@ class FittedTableExplainer:
         num_rows: int = 24,
         num_points: int = 12,
         num_neighbours: int = 3,
-        target: Target | str | Literal["each"] = None,
+        target: Target | Category | Literal["each"] = None,
         rules: Rules | None = None,
     ) -> Traces:
         """Search some rows once more and look closely: the way, the prototype, its neighbours.
@@ -304,7 +318,7 @@ class FittedTableExplainer:
             self.of_coordinates,
             part.core,
             coordinates,
-            allowed_classes(part.core, self._target(target)),
+            allowed_classes(part.core, numbers_of(target, self.names)),
             read.constraints,
             num_points=num_points,
             num_neighbours=num_neighbours,
@@ -349,15 +363,6 @@ class FittedTableExplainer:
             class_names=self.class_names,
         )
 
-    def _target(self, target: Any) -> Any:
-        names = self.class_names
-        if isinstance(target, str):
-            if target == "each":
-                return target
-            if target not in (names or ()):
-                raise ValueError(f"there is no class named {target!r}; {_known(names)}")
-        return _numbers_for(target, names)
-
 
 def _table_objective(given: str | Objective) -> Objective:
     """An objective that tables can have, where its name may stand for it."""
@@ -368,19 +373,3 @@ def _table_objective(given: str | Objective) -> Objective:
             "autoencoder for; use A, C or E"
         )
     return objective
-
-
-def _known(names: tuple[str, ...] | None) -> str:
-    return f"class_names: {'none are given' if names is None else ', '.join(map(repr, names))}"
-
-
-def _numbers_for(target: Any, names: tuple[str, ...] | None) -> Any:
-    """A target with the numbers of classes in place of their names; -1 for an unknown one."""
-    if isinstance(target, str):
-        if names is None:
-            raise ValueError(f"the target names the class {target!r}; {_known(names)}")
-        return names.index(target) if target in names else -1
-    numbers = isinstance(target, np.ndarray) and target.dtype.kind in "biu"
-    if numbers or not isinstance(target, Iterable) or isinstance(target, jax.Array):
-        return target
-    return [_numbers_for(one, names) for one in target]

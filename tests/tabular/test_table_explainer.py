@@ -18,6 +18,7 @@ from jaxcf import (
     Refinement,
     SearchOptions,
     Status,
+    report,
     solvers,
 )
 from jaxcf.tabular import (
@@ -28,6 +29,7 @@ from jaxcf.tabular import (
     Rule,
     Schema,
     TableExplainer,
+    TableExplanations,
 )
 
 JOBS = ("clerk", "pilot", "sailor", "smith")
@@ -249,7 +251,8 @@ def test_targets_by_name_and_per_class():
 def test_targets_by_name_row_by_row():
     some = frame().head(30)
     numbers = np.arange(30) % 2
-    expected = fitted().explain(some, target=numbers)
+    nameless = TableExplainer(predict, schema()).fit(frame())
+    expected = nameless.explain(some, target=numbers)
     names = np.array(CLASSES)[numbers]
     for target in (names, names.tolist(), pd.Series(names), [{name} for name in names]):
         result = fitted().explain(some, target=target)
@@ -262,7 +265,86 @@ def test_targets_by_name_row_by_row():
     mask = np.ones((30, 2), bool)
     assert (fitted().explain(some, target=mask).core.status == 3).all()
     with pytest.raises(ValueError, match="names the class 'granted'; class_names: none are given"):
-        TableExplainer(predict, schema()).fit(frame()).explain(some, target=["granted"] * 30)
+        nameless.explain(some, target=["granted"] * 30)
+
+
+@pytest.mark.parametrize("names", [(1, 2), np.array([1, 2]), np.array([1.0, 2.0])], ids=repr)
+def test_a_class_called_by_a_number_is_looked_up_by_that_name(names):
+    some = frame().head(20)
+    called = TableExplainer(predict, schema(), class_names=names).fit(frame())
+    first = fitted().explain(some, target="declined")
+    mixed = fitted().explain(some, target=["granted", "declined"] * 10)
+    for target, expected in (
+        (1, first),
+        (np.int64(1), first),
+        (jnp.array(1), first),
+        ([1] * 20, first),
+        ([[1]] * 20, first),
+        ([{1, 7}] * 20, None),
+        ([2, 1] * 10, mixed),
+        (np.array([2, 1] * 10), mixed),
+        (jnp.array([2, 1] * 10), mixed),
+        (pd.Series([2, 1] * 10), mixed),
+    ):
+        result = called.explain(some, target=target)
+        if expected is None:
+            assert (result.status == Status.UNKNOWN_TARGET).all()
+        else:
+            np.testing.assert_array_equal(result.values, expected.values)
+    assert result.class_names == tuple(str(one) for one in np.asarray(names).tolist())
+    with pytest.raises(ValueError, match="there is no class named 0; class_names: 1"):
+        called.explain(some, target=0)
+    with pytest.raises(ValueError, match="there is no class named True; class_names: 1"):
+        called.explain(some, target=True)
+
+
+def test_positions_are_for_classes_without_names():
+    with pytest.raises(ValueError, match="there is no class named 1; class_names: 'declined', "):
+        fitted().explain(frame().head(2), target=1)
+    status = fitted().explain(frame().head(2), target=[0, 1]).status
+    assert (status == Status.UNKNOWN_TARGET).all()
+
+
+def test_classes_called_true_and_false_are_no_mask():
+    some = frame().head(20)
+    called = TableExplainer(predict, schema(), class_names=np.array([False, True])).fit(frame())
+    expected = fitted().explain(some, target="granted")
+    for target in (True, [True] * 20, np.ones(20, bool)):
+        np.testing.assert_array_equal(called.explain(some, target=target).values, expected.values)
+    mask = np.tile([False, True], (20, 1))
+    np.testing.assert_array_equal(called.explain(some, target=mask).values, expected.values)
+
+
+def test_an_array_of_names_serves_everywhere(tmp_path):
+    called = TableExplainer(predict, schema(), class_names=np.array(CLASSES)).fit(frame())
+    result = called.explain(frame().head(10), target="granted")
+    assert set(result.to_pandas()["target_class"]) <= set(CLASSES)
+    result.save(tmp_path / "table.npz")
+    assert TableExplanations.load(tmp_path / "table.npz").class_names == CLASSES
+    report.write(tmp_path / "report.html", result)
+    assert result.plot.transitions() is not None
+    assert "granted" in result._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "message"),
+    [
+        (("a",), ValueError, r"class_names holds 1 names \('a'\), but the model has 2 classes"),
+        ((1, 2, 3), ValueError, r"class_names holds 3 names \(1, 2, 3\), but the model has 2"),
+        (("a", "a"), ValueError, "class_names holds 'a' more than once"),
+        ((1, "1"), ValueError, "class_names holds 1 more than once"),
+        ((1, True), ValueError, "class_names holds 1 more than once"),
+        ("ab", TypeError, "class_names is 'ab'; expected a sequence of names"),
+        ((None, "a"), TypeError, "class_names holds None, a NoneType"),
+        ((float("nan"), 1.0), TypeError, "class_names holds nan, a float"),
+    ],
+    ids=repr,
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_names_that_are_not_one_for_each_class_are_refused_at_fit(names, error, message):
+    for model in (predict, BlackBox(predict_numpy, num_classes=2)):
+        with pytest.raises(error, match=message):
+            TableExplainer(model, schema(), class_names=names).fit(frame())
 
 
 def test_alternatives_are_distinct_rows_under_the_same_rules():

@@ -14,12 +14,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxcf.predictors.jacobians import CentralDifferences, Gradient
 
 TOLERANCE = 1e-3
 """How far probabilities may lie outside [0, 1], and their sum from 1."""
+
+# What the softmax of half-precision numbers may be off by, in units of their precision.
+_ROUNDINGS = 2
 
 
 class Failures:
@@ -68,8 +71,38 @@ def read_probabilities(answered: Any, num_rows: int, num_classes: int) -> np.nda
         raise BadAnswer(
             f"predict returned shape {probabilities.shape} for {num_rows} rows; expected "
             f"{expected}, one row of class probabilities for each"
+            f"{how_to_stack(probabilities.shape, num_rows, 'np')}"
         )
     return probabilities
+
+
+def how_to_stack(
+    shape: tuple[int, ...], num_rows: int, module: str, output: str = "probabilities"
+) -> str:
+    """What to do about an answer of one number per row, to end an error with; else nothing.
+
+    Args:
+        shape: of the answer.
+        num_rows: that were asked for.
+        module: whose `stack` is at hand, "np" or "jnp".
+        output: what is returned, "probabilities" or "logits".
+
+    Returns:
+        A clause, or an empty string where the answer has another shape.
+
+    Examples:
+        >>> how_to_stack((5, 1), 5, "np")
+        '; of one probability p = answer[:, 0] make two: np.stack([1 - p, p], axis=1)'
+        >>> how_to_stack((5, 3), 5, "np")
+        ''
+    """
+    if shape not in ((num_rows,), (num_rows, 1)):
+        return ""
+    name, what, other = "p", "probability", "1 - p"
+    if output == "logits":
+        name, what, other = "s", "score", f"{module}.zeros_like(s)"
+    column = f"{name} = answer[:, 0]" if len(shape) == 2 else name
+    return f"; of one {what} {column} make two: {module}.stack([{other}, {name}], axis=1)"
 
 
 def call_with_bisection(
@@ -97,21 +130,51 @@ def call_with_bisection(
         for half in (slice(None, len(x) // 2), slice(len(x) // 2, None)):
             call_with_bisection(ask, x[half], tuple(array[half] for array in into), failures)
         return
-    fine = _are_probabilities(answers[0], failures)
+    fine = are_probabilities(answers[0], failures, "take the softmax of logits")
     for array, values in zip(into, answers, strict=True):
         array[fine] = values[fine]
 
 
-def _are_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:
+def are_probabilities(
+    answered: Shaped[np.ndarray, "n classes"], failures: Failures, for_logits: str
+) -> Bool[np.ndarray, " n"]:
+    """Which rows of an answer are probabilities: the one rule for models of every kind.
+
+    Args:
+        answered: in the model's own precision.
+        failures: told of the first row that isn't.
+        for_logits: what to do where logits were returned.
+
+    Returns:
+        A mask; rows that hold NaN are none.
+
+    Examples:
+        >>> failures = Failures(warn=False)
+        >>> are_probabilities(np.array([[0.5, 0.5], [0.5, 0.48]]), failures, "").tolist()
+        [True, False]
+        >>> failures.first.split(";")[0]
+        'predict returned [0.5  0.48] for a row, which are no probabilities'
+    """
+    precision = float(jnp.finfo(answered.dtype).eps)
+    tolerance = max(TOLERANCE, _ROUNDINGS * precision)
+    answered = answered.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        fine = ((answered >= -TOLERANCE) & (answered <= 1 + TOLERANCE)).all(axis=1)
-        fine &= np.abs(answered.sum(axis=1) - 1) <= TOLERANCE
+        inside = (answered >= -tolerance) & (answered <= 1 + tolerance)
+        within = np.asarray(inside.all(axis=1))
+        fine = within & (np.abs(answered.sum(axis=1) - 1) <= tolerance)
     if not fine.all():
-        row = np.array2string(answered[np.argmin(fine)], precision=3, threshold=8)
+        first = np.argmin(fine)
+        row = np.array2string(answered[first], precision=3, threshold=8)
+        hint = for_logits
+        if within[first]:
+            hint = (
+                "divide by the sum, or, where classes don't exclude each other, explain one of "
+                "them: of its probability p make two, [1 - p, p]"
+            )
         failures.report(
             "probabilities",
-            f"predict returned {row} for a row, which are no probabilities: they must lie in "
-            "[0, 1] and sum to 1 (take the softmax of logits)",
+            f"predict returned {row} for a row, which are no probabilities: expected numbers in "
+            f"[0, 1] that sum to 1 ({hint})",
         )
     return fine
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcf.objective import Outputs
-from jaxcf.predictors.blackbox import BlackBox
+from jaxcf.predictors.blackbox import BlackBox, how_to_stack
 
 Model = Callable[..., Array]
 
@@ -128,6 +128,7 @@ def check_models(
             f"predict returned shape {predicted.shape} for a batch of shape {batch.shape}; "
             f"expected ({rows}, classes) with at least 2 classes: a batch [n, *shape] must give "
             "one row of class probabilities (or logits, with output='logits') per instance"
+            f"{how_to_stack(predicted.shape, rows, 'jnp', models.output)}"
         )
     if models.black_box is not None:
         models.black_box.check(shape)

@@ -7,9 +7,11 @@ import jax
 import numpy as np
 
 from jaxcf.objective import Instance, Objective, Outputs, loss_terms
-from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.blackbox import Failures, are_probabilities
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.utils.batching import map_batches
+
+_FOR_LOGITS = "pass output='logits' if they are logits"
 
 
 @partial(jax.jit, static_argnames="models")
@@ -32,7 +34,26 @@ def predict_and_encode(
         # These rows and no others: a batch is filled up with copies, which would be asked, too.
         probabilities = models.black_box.ask(x, failures).astype(np.float32)
         return probabilities, encode_all(models, params, x, size)
+    probabilities, encodings = _predict_and_encode(models, params, x, size)
+    return _only_probabilities(probabilities, failures), encodings
+
+
+def _predict_and_encode(
+    models: ModelFunctions, params: Any, x: np.ndarray, size: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a model in JAX returns, whatever that is."""
     return map_batches(partial(predict_and_encode_batch, models, params), x, size=size)
+
+
+def _only_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:
+    """A JAX model's answers with NaN in place of rows that are no probabilities."""
+    # Inside a search numbers that aren't finite speak for themselves.
+    finite = np.asarray(np.isfinite(answered).all(axis=1))
+    fine = finite.copy()
+    fine[finite] = are_probabilities(answered[finite], failures, _FOR_LOGITS)
+    if not fine.all():
+        answered = np.where(fine[:, None], answered, np.nan)
+    return answered.astype(np.float32, copy=False)
 
 
 def predict_and_encode_training(
@@ -46,24 +67,21 @@ def predict_and_encode_training(
     failures = Failures(warn=False)
     if models.black_box is not None:
         models.black_box.check_answer(x_train[:2])
-    probabilities, encodings = predict_and_encode(models, params, x_train, failures)
+        probabilities, encodings = predict_and_encode(models, params, x_train, failures)
+    else:
+        probabilities, encodings = _predict_and_encode(models, params, x_train)
+        infinite = ~np.isfinite(probabilities).all(axis=1)
+        if infinite.any():
+            raise ValueError(
+                f"predict returned NaN or infinite values for {int(infinite.sum())} of "
+                f"{len(x_train)} training rows; check the model and the scale of its input"
+            )
+        probabilities = _only_probabilities(probabilities, failures)
     if failures.first is not None:
         raise ValueError(
             f"{int(np.isnan(probabilities).any(axis=1).sum())} of {len(x_train)} training "
             f"rows got no probabilities; the first error: {failures.first}; mend the model or "
             "leave these rows out"
-        )
-    if not np.isfinite(probabilities).all():
-        raise ValueError(
-            "predict returned NaN or infinite values for "
-            f"{int((~np.isfinite(probabilities).all(axis=1)).sum())} of {len(x_train)} "
-            "training rows; check the model and the scale of its input"
-        )
-    lowest, highest = probabilities.min(), probabilities.max()
-    if lowest < -1e-3 or highest > 1 + 1e-3:
-        raise ValueError(
-            f"predict returned values from {lowest:.3g} to {highest:.3g}, which are no "
-            "probabilities; pass output='logits' if they are logits"
         )
     return probabilities, encodings
 
@@ -106,7 +124,10 @@ def predict_and_measure(
         probabilities = rest[len(leaves) :]
         return _measure(models, params, objective, batch, x, weight, *probabilities)
 
-    return map_batches(measure, counterfactual, prediction_weight, *leaves, *known)
+    probabilities, terms = map_batches(measure, counterfactual, prediction_weight, *leaves, *known)
+    if models.black_box is None:
+        probabilities = _only_probabilities(probabilities, failures)
+    return probabilities, terms
 
 
 def _measure(

@@ -38,8 +38,8 @@ _MESSAGES = {
     Status.OUT_OF_RANGE: "the row itself lies outside its range, or has a value that "
     "its rules don't allow",
     Status.NO_PROTOTYPE: "no requested class has a prototype",
-    Status.MODEL_NOT_FINITE: "a model returned NaN or infinite values for this row "
-    "(a black box: or raised, or returned the wrong shape or no probabilities)",
+    Status.MODEL_NOT_FINITE: "a model returned NaN or infinite values, or no probabilities, for "
+    "this row (a black box: or raised, or returned the wrong shape)",
     Status.NOT_CONFIRMED: "the decision changed during the search, but not when the "
     "counterfactual was predicted again",
     Status.INTERRUPTED: "the search was interrupted before this row was finished",

@@ -365,7 +365,7 @@ def test_logits_passed_as_probabilities_are_noticed_and_welcome_when_declared():
         return 10 * jnp.log(mlp().predict(x))
 
     explainer = replace(mlp().explainer(), predict=logits)
-    with pytest.raises(ValueError, match="are no probabilities; pass output='logits' if they are"):
+    with pytest.raises(ValueError, match=r"sum to 1 \(pass output='logits' if they are logits"):
         explainer.fit(mlp().x_train)
     result = replace(explainer, output="logits").fit(mlp().x_train).explain(mlp().x)
     assert_close(result.original_probabilities.sum(axis=1), np.ones(6, np.float32))

@@ -285,7 +285,8 @@ class Schema:
 
         Returns:
             The table, with the schema's columns only. Integer columns come as integers where every
-            entry is whole; NaN becomes NaN in numeric columns and None in others.
+            entry is whole; NaN becomes NaN in numeric columns and None in others. A pandas
+            categorical column that lacks one of the categories gets it.
 
         Raises:
             ValueError: If the values don't fit the schema.
@@ -300,7 +301,10 @@ class Schema:
             column.name: entries_of(column, values[:, place])
             for place, column in enumerate(self.columns)
         }
-        return write_columns(written, like)
+        categories = {
+            one.name: one.categories for one in self.columns if not isinstance(one, Numeric)
+        }
+        return write_columns(written, like, categories)
 
     def encode(self, values: Float[np.ndarray, "n columns"]) -> Float32[np.ndarray, "n width"]:
         """The model input of some values.

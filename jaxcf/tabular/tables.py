@@ -186,13 +186,19 @@ def _look_up(index: dict[Any, float], entry: Any) -> float:
         return np.nan
 
 
-def write_columns(columns: Mapping[str, np.ndarray], like: Table) -> Table:
+def write_columns(
+    columns: Mapping[str, np.ndarray],
+    like: Table,
+    categories: Mapping[str, tuple[Category, ...]] | None = None,
+) -> Table:
     """A table of the same kind as another.
 
     Args:
         columns: Numbers, or objects with None where there is no category.
         like: A DataFrame or a mapping, whose column types are kept where the entries allow it; None
             for a mapping.
+        categories: Of the columns that have some, in order where they have one: a categorical type
+            of pandas that lacks one that is written is widened by it.
 
     Returns:
         A DataFrame (with the index of `like` where that has as many rows) or a dictionary.
@@ -208,7 +214,9 @@ def write_columns(columns: Mapping[str, np.ndarray], like: Table) -> Table:
         names = {str(name): name for name in like.columns}
         return pandas.DataFrame(
             {
-                names.get(name, name): _to_series(pandas, column, types.get(name), index)
+                names.get(name, name): _to_series(
+                    pandas, column, types.get(name), index, (categories or {}).get(name)
+                )
                 for name, column in columns.items()
             },
             index=index,
@@ -229,15 +237,41 @@ def write_columns(columns: Mapping[str, np.ndarray], like: Table) -> Table:
     }
 
 
-def _to_series(pandas: Any, column: np.ndarray, wanted: Any, index: Any) -> Any:
+def _to_series(
+    pandas: Any,
+    column: np.ndarray,
+    wanted: Any,
+    index: Any,
+    categories: tuple[Category, ...] | None,
+) -> Any:
     if wanted is None or isinstance(wanted, np.dtype):
         return pandas.Series(_to_array(column, wanted), index=index)
+    if isinstance(wanted, pandas.CategoricalDtype):
+        wanted = _widened(pandas, wanted, column, categories)
     # pandas' own types hold missing entries; what doesn't fit one, such as half an integer, is
     # written as it is
     try:
         return pandas.Series(column, index=index).astype(wanted)
     except (TypeError, ValueError):
         return pandas.Series(column, index=index)
+
+
+def _widened(
+    pandas: Any, wanted: Any, column: np.ndarray, known: tuple[Category, ...] | None
+) -> Any:
+    """A categorical type that holds the entries, for pandas makes others NaN without a word."""
+    declared = wanted.categories.tolist()
+    written = {one for one in column.tolist() if not is_missing(one)}
+    lacking = written.difference(declared)
+    if not lacking:
+        return wanted
+    if known is None:  # numbers, of which a type that lists some can't list all
+        return column.dtype
+    # Where the order of both is one, the new ones have their places in it; else there is no order.
+    joined = [one for one in known if one in lacking or one in declared]
+    if wanted.ordered and [one for one in joined if one in declared] == declared:
+        return pandas.CategoricalDtype(joined, ordered=True)
+    return pandas.CategoricalDtype([*declared, *(one for one in known if one in lacking)])
 
 
 def _to_array(column: np.ndarray, wanted: np.dtype | None) -> np.ndarray:

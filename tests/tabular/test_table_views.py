@@ -10,8 +10,15 @@ import pandas as pd
 import pytest
 from helpers import pixels, texts, tick_labels
 
-from jaxcf import SearchOptions, plots
-from jaxcf.tabular import FittedTableExplainer, Rule, TableExplainer, TableExplanations
+from jaxcf import BlackBox, SearchOptions, plots
+from jaxcf.tabular import (
+    FittedTableExplainer,
+    Numeric,
+    Rule,
+    Schema,
+    TableExplainer,
+    TableExplanations,
+)
 
 JOBS = ("clerk", "pilot", "sailor at the very end of the world")
 CLASSES = ("declined", "granted")
@@ -154,3 +161,48 @@ def test_rows_of_a_table_lie_in_the_plane():
     unread = frame().assign(income=frame()["income"].where(frame().index > 0))
     with pytest.raises(ValueError, match="1 of 200 rows hold NaN"):
         plots.encoded_rows(fitted(), unread)
+
+
+# --- categories that the rows' own type doesn't know -----------------------------------------
+
+
+def by_job(table: Any) -> np.ndarray:
+    share = np.where(table["job"] == "b", 0.9, 0.1)
+    return np.stack([1 - share, share], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("declared", "ordered", "expected", "still_ordered"),
+    [
+        (["a"], False, ["a", "b"], False),
+        (["c", "a"], False, ["c", "a", "b"], False),
+        (["a"], True, ["a", "b"], True),
+        (["a", "c"], True, ["a", "b", "c"], True),
+        (["c", "a"], True, ["c", "a", "b"], False),
+        (["a", "stranger"], True, ["a", "stranger", "b"], False),
+    ],
+)
+def test_a_new_category_widens_the_type_that_lacks_it(declared, ordered, expected, still_ordered):
+    rng = np.random.default_rng(0)
+    kind = pd.CategoricalDtype(["a", "b", "c"], ordered=ordered)
+    train = pd.DataFrame({"x": rng.uniform(0, 1, 200), "job": rng.choice(["a", "b", "c"], 200)})
+    train["job"] = train["job"].astype(kind)
+    ready = TableExplainer(BlackBox(by_job, 2), takes="table").fit(train)
+    rows: Any = train[train["job"] == "a"].head(5).copy()
+    rows["job"] = rows["job"].astype(object).astype(pd.CategoricalDtype(declared, ordered))
+    result = ready.explain(rows, target=1)
+    assert result.found.all()
+    assert result.counterfactual["job"].tolist() == ["b"] * 5
+    assert result.to_pandas()["job"].tolist() == ["b"] * 5
+    assert [str(result.changes(row)[-1]) for row in range(5)] == ["job: a -> b"] * 5
+    assert (by_job(result.counterfactual).argmax(axis=1) == result.counterfactual_class).all()
+    given = result.counterfactual["job"].dtype
+    assert (given.categories.tolist(), given.ordered) == (expected, still_ordered)
+    assert result.original["job"].dtype == rows["job"].dtype
+
+
+def test_a_type_that_lists_numbers_becomes_one_of_numbers():
+    schema = Schema((Numeric("age", 20, 60, step=1.0),))
+    listed = pd.DataFrame({"age": pd.Categorical([30, 40])})
+    assert schema.write(np.array([[30.0], [45.0]]), like=listed)["age"].tolist() == [30, 45]
+    assert schema.write(np.array([[40.0], [30.0]]), like=listed)["age"].dtype == listed["age"].dtype

@@ -8,7 +8,7 @@ Each ends with a dense layer of few features (`features`) and one of logits (`he
 import itertools
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -48,35 +48,30 @@ class _FeatureClassifier(nnx.Module):
 
 
 class _HalvingClassifier(_FeatureClassifier):
-    """Convolutions, each of which halves the image, then the two dense layers.
+    """Convolutions, each of which halves the image, then the two dense layers."""
 
-    Args:
-        image_shape: `(height, width, channels)` of one image.
-        num_classes: How many logits to return.
-        widths: Channels after each convolution.
-        kernel_size: Height and width of the kernels.
-        rounds_up: Whether the larger half of an odd number of pixels is left, or the smaller.
-        rngs: Where the initial weights are drawn from.
-    """
+    kernel_size: ClassVar[int]
+    rounds_up: ClassVar[bool]
+    """Whether the larger half of an odd number of pixels is left."""
 
     def __init__(
         self,
         image_shape: Sequence[int],
         num_classes: int,
-        widths: Sequence[int],
         *,
-        kernel_size: int,
-        rounds_up: bool,
+        widths: Sequence[int],
         rngs: nnx.Rngs,
     ):
         height, width, channels = self.image_shape = checked_image_shape(image_shape)
         self.num_classes = checked_size("num_classes", num_classes)
         self.widths = checked_widths(widths, self.image_shape)
+        side = self.kernel_size
         for number, (inputs, outputs) in enumerate(itertools.pairwise((channels, *self.widths)), 1):
-            shape = (kernel_size, kernel_size, inputs, outputs)
-            layer = Weights(shape, inputs=kernel_size**2 * inputs, bias=0, rngs=rngs)
+            layer = Weights(
+                (side, side, inputs, outputs), inputs=side**2 * inputs, bias=0, rngs=rngs
+            )
             setattr(self, f"conv{number}", layer)
-            height, width = ((size + rounds_up) // 2 for size in (height, width))
+            height, width = ((size + self.rounds_up) // 2 for size in (height, width))
         self.dense = _linear(height * width * self.widths[-1], NUM_FEATURES, rngs)
         self.last = _linear(NUM_FEATURES, num_classes, rngs)
 
@@ -109,15 +104,8 @@ class StridedClassifier(_HalvingClassifier):
         ((2, 64), (2, 10))
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        num_classes: int,
-        *,
-        widths: Sequence[int] = (24, 48, 96),
-        rngs: nnx.Rngs,
-    ):
-        super().__init__(image_shape, num_classes, widths, kernel_size=5, rounds_up=True, rngs=rngs)
+    kernel_size = 5
+    rounds_up = True
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""
@@ -242,17 +230,8 @@ class AveragingClassifier(_HalvingClassifier):
         ((2, 64), (2, 10))
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        num_classes: int,
-        *,
-        widths: Sequence[int] = (32, 64, 96),
-        rngs: nnx.Rngs,
-    ):
-        super().__init__(
-            image_shape, num_classes, widths, kernel_size=3, rounds_up=False, rngs=rngs
-        )
+    kernel_size = 3
+    rounds_up = False
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""

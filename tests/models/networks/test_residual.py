@@ -14,7 +14,7 @@ from jaxcf.models import (
 from jaxcf.models.networks.parts import StandardizedWeights
 
 
-def network(shape=(16, 18, 3), widths=(4, 6, 8)):
+def network(shape=(9, 13, 1), widths=(4, 6, 8)):
     return ResidualClassifier(shape, 5, widths=widths, rngs=nnx.Rngs(0))
 
 
@@ -22,7 +22,7 @@ def images(shape, count=3):
     return jnp.asarray(np.random.default_rng(0).uniform(size=(count, *shape)), jnp.float32)
 
 
-@pytest.mark.parametrize("shape", [(16, 18, 3), (9, 13, 1), (8, 8, 3)])
+@pytest.mark.parametrize("shape", [(9, 13, 1), (8, 8, 3)])
 def test_the_head_of_the_feature_map_is_the_prediction(shape):
     model, x = network(shape), images(shape)
     features = jax.jit(model.feature_map)(x)
@@ -32,7 +32,7 @@ def test_the_head_of_the_feature_map_is_the_prediction(shape):
 
 
 def test_rows_do_not_see_each_other():
-    model, x = network(), images((16, 18, 3))
+    model, x = network(), images((9, 13, 1))
     predict = jax.jit(model.__call__)
     alone = jnp.concatenate([predict(x[i : i + 1]) for i in range(3)])
     np.testing.assert_allclose(predict(x), alone, atol=1e-5)

@@ -412,6 +412,20 @@ def in_float32(objective: Objective) -> Objective:
     return jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), objective)
 
 
+def narrowed(values: Array) -> Array:
+    """Values of the caller's functions as the search takes them in: float64 becomes float32.
+
+    Models may work in double precision (jax_enable_x64), the search never does. Half precision
+    stays as it is until it meets something wider.
+
+    Examples:
+        >>> narrowed(np.array([0.1])).dtype
+        dtype('float32')
+    """
+    double = getattr(values, "dtype", None) == np.float64
+    return jnp.asarray(values, jnp.float32) if double else values
+
+
 def loss_terms(
     objective: Objective,
     prediction_weight: Scalar,
@@ -437,6 +451,6 @@ def loss_terms(
         instance, point, perturbation, outputs, objective.margin, objective.confidence
     )
     return {
-        name: weight * function(candidate)
+        name: weight * narrowed(function(candidate))
         for name, function, weight in objective.weighted_terms(prediction_weight)
     }

@@ -202,7 +202,7 @@ class Fista:
         if self.restart:
             uphill = jnp.sum((state.query - iterate) * (iterate - state.iterate)) > 0
             count = jnp.where(uphill, 0, count)
-        momentum = count / (count + 3)
+        momentum = count.astype(jnp.float32) / (count + 3).astype(jnp.float32)
         ahead = iterate + momentum * (iterate - state.iterate)
         query = clip_perturbation(ahead - instance.original, instance)
         return SolverState(iterate, query, count)
@@ -297,7 +297,7 @@ def _divide_by_norm() -> optax.GradientTransformation:
         norm = jnp.maximum(jnp.linalg.norm(updates.ravel()), jnp.finfo(jnp.float32).tiny)
         return updates / norm, norm
 
-    return optax.GradientTransformation(lambda params: jnp.ones(()), update)
+    return optax.GradientTransformation(lambda params: jnp.ones((), jnp.float32), update)
 
 
 @lru_cache(maxsize=64)

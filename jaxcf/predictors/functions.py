@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcf.objective import Outputs
+from jaxcf.objective import Outputs, narrowed
 from jaxcf.predictors.blackbox import BlackBox, how_to_stack
 
 Model = Callable[..., Array]
@@ -57,8 +57,10 @@ class ModelFunctions:
 
     def _call(self, function: Model, params: Any, x: Array) -> Array:
         if isinstance(function, BlackBox) or not self.takes_params:
-            return function(x)
-        return function(params, x)
+            answered = function(x)
+        else:
+            answered = function(params, x)
+        return narrowed(answered)
 
     def probabilities(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n classes"]:
         """Class probabilities of a batch."""

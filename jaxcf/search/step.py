@@ -165,7 +165,7 @@ def step(
         over = over | (judged.stalled >= traced.patience)
     ended = over & last_round | ~finite
 
-    progress = judged.step / traced.max_steps
+    progress = judged.step.astype(jnp.float32) / traced.max_steps.astype(jnp.float32)
     moved = judged._replace(
         solver=static.solver.update(
             judged.solver, gradient, instance, objective.l1_weight, progress

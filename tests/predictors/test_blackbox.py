@@ -29,6 +29,7 @@ from jaxcf import (
     KDTree,
     Objective,
     RandomDirections,
+    Refinement,
     SearchOptions,
 )
 
@@ -169,6 +170,20 @@ def test_calls_keep_to_the_most_rows():
     bounded, model = boxed(mlp(), max_rows_per_call=7)
     assert_same_answers(bounded.explain(mlp().x), fitted.explain(mlp().x))
     assert max(model.calls) == 7
+
+
+@pytest.mark.parametrize("most", [1, 2, 7])
+def test_no_call_is_larger_than_that_from_fit_on(most):
+    calls = []
+
+    def predict(x):
+        calls.append(len(x))
+        return mlp().predict(x)
+
+    box = BlackBox(predict, 3, max_rows_per_call=most)
+    options = {"search": search(max_steps=3), "refinement": Refinement(sparsify=True)}
+    replace(mlp().explainer(**options), predict=box).fit(mlp().x_train).explain(mlp().x)
+    assert max(calls) == most
 
 
 def test_the_default_number_of_lanes_fits_into_memory():

@@ -39,6 +39,7 @@ from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
+from jaxcf.tabular.columns import is_missing
 from jaxcf.utils import storage
 
 KIND = "table file"
@@ -110,6 +111,8 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     seconds["total"] = time.perf_counter() - began
     core = replace(explanations.core, seconds=seconds)
     explanations = replace(explanations, core=core)
+    if asked_for.ids is not None:
+        explanations = explanations.with_labels(asked_for.ids)
     name = Path(options.data).stem
     out = options.out or free_folder(f"{name}-{objective}", new=options.config is not None)
     described = {
@@ -128,7 +131,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "rules": list(options.rule),
         "settings": dict(core.settings),
     }
-    _write_run(out, explanations, config)
+    _write_run(out, explanations, config, options.id)
     trace = partial(fitted.trace, explanations, training_table, target=options.target, rules=rules)
     write_traces(out, 0 if status else options.details, trace, terminal)
     shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
@@ -205,12 +208,16 @@ def _load(options: argparse.Namespace) -> tuple[Rows, Rows | None]:
         tables = data.read_adult(options.data_dir)
         train, test = (Rows(dict(one.columns), one.labels) for one in tables)
     else:
-        columns = data.read_table(options.data)
+        # an identifier such as 007 is no number
+        text = {} if options.id is None else {options.id: np.empty(0, object)}
+        columns = data.read_table(options.data, like=text)
         train, test = _split(columns, options.label, options.data), None
         if options.test is not None:
-            other = data.read_table(options.test, like=columns)
+            other = data.read_table(options.test, like=columns | text)
             label = options.label if options.label in other else None
             test = _split(other, label, str(options.test))
+    if options.id is not None:
+        train, test = _without_ids(options.id, train, test)
     for name in options.drop:
         if train.columns.pop(name, None) is None:
             raise ValueError(
@@ -219,6 +226,25 @@ def _load(options: argparse.Namespace) -> tuple[Rows, Rows | None]:
     if not train.columns:
         raise ValueError("--drop leaves no column; keep one at least")
     return train, test
+
+
+def _without_ids(name: str, train: Rows, test: Rows | None) -> tuple[Rows, Rows | None]:
+    """The rows with what they are called beside them, where no model sees it."""
+    asked_for = train if test is None else test
+    if name not in asked_for.columns:
+        raise ValueError(
+            f"--id {name!r} names no column of the rows to be explained; there are "
+            f"{', '.join(asked_for.columns)}"
+        )
+    return _with_ids(train, name), None if test is None else _with_ids(test, name)
+
+
+def _with_ids(rows: Rows, name: str) -> Rows:
+    column = rows.columns.pop(name, None)
+    if column is None:
+        return rows
+    shown = ["" if is_missing(one) else str(one) for one in column.tolist()]
+    return replace(rows, ids=np.array(shown, object))
 
 
 def _split(columns: dict[str, np.ndarray], label: str | None, origin: str) -> Rows:
@@ -255,12 +281,14 @@ def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 # --- results -------------------------------------------------------------------------------
 
 
-def _write_run(out: Path, explanations: TableExplanations, config: Mapping[str, Any]) -> None:
+def _write_run(
+    out: Path, explanations: TableExplanations, config: Mapping[str, Any], id_name: str | None
+) -> None:
     from jaxcf import plots
 
     summary = explanations.summary()
     explanations.save(out / EXPLANATIONS_FILE)
-    write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations)
+    write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations, id_name)
     write_config(out, config)
     storage.write_json(out / SUMMARY_FILE, summary)
     axes = plots.changes(explanations, num_features=len(summary["changed_share"]))

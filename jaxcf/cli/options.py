@@ -14,6 +14,7 @@ from jaxcf.solvers import NAMED_SOLVERS
 
 TABLE_DEFAULTS: Mapping[str, Any] = {
     "label": None,
+    "id": None,
     "test": None,
     "drop": [],
     "ordinal": [],
@@ -175,6 +176,12 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         "--label",
         metavar="COLUMN",
         help="of the CSV file; without --model, a small model is trained to predict it",
+    )
+    group.add_argument(
+        "--id",
+        metavar="COLUMN",
+        help="what the rows are called: kept beside each in counterfactuals.csv and the report, "
+        "not given to the model",
     )
     add_path(group, "--test", metavar="FILE", help="explain the rows of this CSV file instead")
     group.add_argument(

@@ -13,21 +13,26 @@ from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.utils import storage
 
 
-def write_counterfactuals(path: str | os.PathLike[str], explanations: TableExplanations) -> None:
+def write_counterfactuals(
+    path: str | os.PathLike[str], explanations: TableExplanations, id_name: str | None = None
+) -> None:
     """Write one line per row: the counterfactual's columns, then what became of the row.
 
-    The columns of the table come first, after "row" (counted from 0); then "status",
-    "original_class", "counterfactual_class", "target_class", "original_probability",
-    "counterfactual_probability", "changed" (how many columns) and "changes" (in words). Where the
-    table has a column of such a name, ours starts with "jaxcf_". A cell that can't be read is
-    empty, and "message" says why. Where the status isn't "found", the columns are the best effort
-    or the row itself.
+    The columns of the table come first, after "row" (counted from 0) and what the rows are called,
+    where that was asked for; then "status", "original_class", "counterfactual_class",
+    "target_class", "original_probability", "counterfactual_probability", "changed" (how many
+    columns) and "changes" (in words). Where the table has a column of such a name, ours starts with
+    "jaxcf_". A cell that can't be read is empty, and "message" says why. Where the status isn't
+    "found", the columns are the best effort or the row itself.
 
     Args:
         path: of the file; written at once or not at all.
         explanations: of the table.
+        id_name: the column for the labels of the explanations; None leaves them out.
     """
     columns = _written(explanations, explanations.values)
+    if id_name is not None and explanations.labels is not None:
+        columns = {id_name: explanations.labels.tolist()} | columns
     facts = _facts(explanations)
     heads = [*_renamed(("row",), columns), *columns, *_renamed(tuple(facts), columns)]
     rows = explanations.core.source_row.tolist()

@@ -22,15 +22,17 @@ _MOST_CLASSES = 50
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Columns, and the label of each row where there is one."""
+    """Columns, and the label and the identifier of each row where there is one."""
 
     columns: dict[str, np.ndarray]
     labels: np.ndarray | None
+    ids: np.ndarray | None = None
 
     def first(self, count: int | None) -> "Rows":
         """Only the first rows; None for all."""
         columns = {name: column[:count] for name, column in self.columns.items()}
-        return Rows(columns, None if self.labels is None else self.labels[:count])
+        labels, ids = (None if one is None else one[:count] for one in (self.labels, self.ids))
+        return Rows(columns, labels, ids)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

@@ -98,6 +98,22 @@ def own_messages(explanations: Results) -> dict[str, str]:
     }
 
 
+def labels(explanations: Results) -> list[str] | None:
+    """What the caller calls the rows; None where that is nothing, or no more than their number.
+
+    Args:
+        explanations: of n rows.
+
+    Returns:
+        n texts, the same for all counterfactuals of one row.
+    """
+    if not isinstance(explanations, TableExplanations) or explanations.labels is None:
+        return None
+    shown = [str(one) for one in explanations.labels.tolist()]
+    numbered = [str(one) for one in explanations.source_row.tolist()]
+    return None if shown == numbered else shown
+
+
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
     """Nested settings as pairs of a dotted name and a text.
 

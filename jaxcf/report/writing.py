@@ -11,7 +11,15 @@ from jaxtyping import ArrayLike
 from jaxcf.report.contents import contents
 from jaxcf.report.packing import PackedArray, pack
 from jaxcf.report.page import page
-from jaxcf.report.rows import columns, flattened, measures, numbers, own_messages, statuses
+from jaxcf.report.rows import (
+    columns,
+    flattened,
+    labels,
+    measures,
+    numbers,
+    own_messages,
+    statuses,
+)
 from jaxcf.report.searches import searches
 from jaxcf.report.wording import measure_words
 from jaxcf.results.comparison import Comparison, Results
@@ -82,6 +90,7 @@ def write(
         "classes": _class_names(explanations, class_names),
         "statuses": statuses(explanations),
         "columns": columns(explanations),
+        "labels": labels(explanations),
         "measures": measures(explanations),
         "messages": own_messages(explanations),
         "kind": shown.kind,

@@ -29,7 +29,7 @@ from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.predictors import Takes, of_coordinates, predicted_classes
 from jaxcf.tabular.rules import ReadRules, Rules, read_rules
 from jaxcf.tabular.schema import Schema
-from jaxcf.tabular.tables import Table
+from jaxcf.tabular.tables import Table, labels_of
 from jaxcf.utils.batching import batch_size
 
 
@@ -353,6 +353,7 @@ class FittedTableExplainer:
         exact = self.coding.values(
             explanations.counterfactual, originals, starts, *read.limits(rows)
         )
+        labels = labels_of(table)
         return TableExplanations(
             core=explanations,
             coding=self.coding,
@@ -361,6 +362,7 @@ class FittedTableExplainer:
             like=table,
             problems=self.coding.schema.problems(values, table),
             class_names=self.class_names,
+            labels=None if labels is None else labels[rows],
         )
 
 

@@ -23,7 +23,7 @@ from jaxcf.results.explanations import (
 )
 from jaxcf.tabular.coding import TableCoding, coding_from_json, coding_to_json
 from jaxcf.tabular.columns import Numeric
-from jaxcf.tabular.tables import Table, read_columns
+from jaxcf.tabular.tables import Labels, Table, plain_labels, read_columns, read_labels
 from jaxcf.utils import storage
 from jaxcf.utils.selection import chosen_rows
 from jaxcf.utils.storage import ArrayRule
@@ -35,6 +35,10 @@ FORMAT = "jaxcf.table_explanations"
 SCHEMA_VERSION = 1
 
 _ARRAYS = {"original_values": ArrayRule("f", 2), "values": ArrayRule("f", 2)}
+
+_LABELS = "labels"
+
+_OPTIONAL = {_LABELS: ArrayRule("iuU", 1)}
 
 
 class Change(NamedTuple):
@@ -67,6 +71,9 @@ class TableExplanations:
             where loaded from a file, which makes them mappings from names to columns.
         problems: why rows couldn't be read, by row of the table.
         class_names: one per class, if known.
+        labels: `[n]`, what the caller calls the rows: the index of the DataFrame that was given, or
+            what `with_labels` was; None where they have no names. They go along wherever rows are
+            chosen, repeated or put in another order.
     """
 
     core: Explanations
@@ -76,6 +83,7 @@ class TableExplanations:
     like: Table
     problems: Mapping[int, str] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
+    labels: Labels | None = None
 
     def __len__(self) -> int:
         return len(self.core)
@@ -91,7 +99,29 @@ class TableExplanations:
             core=self.core[chosen],
             original_values=self.original_values[chosen],
             values=self.values[chosen],
+            labels=None if self.labels is None else self.labels[chosen],
         )
+
+    def with_labels(self, labels: Labels) -> "TableExplanations":
+        """The same explanations with names of the rows, such as the identifiers of customers.
+
+        Args:
+            labels: one per row of the table that was explained; several counterfactuals of one row
+                have the same.
+
+        Returns:
+            The explanations with `labels`, which `to_pandas`, files and reports show.
+
+        Raises:
+            ValueError: if there are fewer labels than rows, or not one per row.
+        """
+        given, rows = read_labels(labels), self.source_row
+        if len(self) and len(given) <= int(rows.max()):
+            raise ValueError(
+                f"there are {len(given)} labels, and a row {int(rows.max())}; pass one per row of "
+                "the table that was explained"
+            )
+        return replace(self, labels=given[rows])
 
     @property
     def found(self) -> Bool[np.ndarray, " n"]:
@@ -170,12 +200,12 @@ class TableExplanations:
     @cached_property
     def original(self) -> Table:
         """The rows as they were read, in original units and category names."""
-        return self.coding.schema.write(self.original_values, like=self.like)
+        return self.coding.schema.write(self.original_values, self.like, self.labels)
 
     @cached_property
     def counterfactual(self) -> Table:
         """The counterfactuals, in original units and category names; else the best effort."""
-        return self.coding.schema.write(self.values, like=self.like)
+        return self.coding.schema.write(self.values, self.like, self.labels)
 
     def values_at(
         self, coordinates: Float[np.ndarray, "n *more columns"]
@@ -253,7 +283,8 @@ class TableExplanations:
     def to_pandas(self, *, probabilities: bool = False) -> "DataFrame":
         """The counterfactuals with their status and classes beside them (needs pandas).
 
-        The columns are "row", those of the table, and those of docs/summary.md.
+        The columns are "row", those of the table, and those of docs/summary.md; the index is that
+        of the DataFrame that was explained, or the labels of the rows, where there are some.
 
         Args:
             probabilities: whether to add one column per class, "probability_NAME".
@@ -266,7 +297,7 @@ class TableExplanations:
         columns = self.coding.schema.write(self.values, like={})
         for place, (name, entries) in enumerate(read_columns(columns).items()):
             facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
-        return facts
+        return facts if self.labels is None else facts.set_axis(self.labels, axis=0)
 
     plot = Accessor("plot")
     """Pictures: `plot()`, `plot.path(row)`, ...; see `jaxcf.plots.accessor.PlotAccessor`."""
@@ -310,10 +341,14 @@ class TableExplanations:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one npz file, at once or not at all, without pickle.
 
-        All but the kind of table that was given (`like`).
+        All but the kind of table that was given (`like`), and labels that are neither strings nor
+        whole numbers.
         """
         arrays = pack(self.core)
         arrays |= {name: getattr(self, name) for name in _ARRAYS}
+        labels = plain_labels(self.labels)
+        if labels is not None:
+            arrays[_LABELS] = labels
         metadata = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
@@ -334,13 +369,16 @@ class TableExplanations:
         """
         arrays, metadata = storage.read_arrays(path)
         storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
-        own = {name: array for name, array in arrays.items() if name in _ARRAYS}
-        storage.check_arrays(path, own, _ARRAYS)
+        own = {name: array for name, array in arrays.items() if name in {**_ARRAYS, **_OPTIONAL}}
+        storage.check_arrays(path, own, _ARRAYS, _OPTIONAL)
         storage.check_lengths(path, arrays)
+        labels = own.pop(_LABELS, None)
         described = metadata.get("explanations")
         if not isinstance(described, dict):
             raise ValueError(f"{path} is damaged: it doesn't describe its explanations")
-        others = {name: array for name, array in arrays.items() if name not in _ARRAYS}
+        others = {
+            name: array for name, array in arrays.items() if name not in {**_ARRAYS, **_OPTIONAL}
+        }
         core = unpack(path, others, described)
         try:
             coding = coding_from_json(metadata["coding"])
@@ -364,4 +402,5 @@ class TableExplanations:
             like={},
             problems=problems,
             class_names=None if names is None else tuple(map(str, names)),
+            labels=labels,
         )

@@ -24,7 +24,14 @@ from jaxcf.tabular.columns import (
     is_constant,
 )
 from jaxcf.tabular.inference import Categories, Positions, describe_encoded, infer_columns
-from jaxcf.tabular.tables import Table, as_indices, as_numbers, read_columns, write_columns
+from jaxcf.tabular.tables import (
+    Labels,
+    Table,
+    as_indices,
+    as_numbers,
+    read_columns,
+    write_columns,
+)
 from jaxcf.tabular.values import (
     check_values,
     decode_input,
@@ -275,13 +282,20 @@ class Schema:
             )
         return values
 
-    def write(self, values: Float[np.ndarray, "n columns"], like: Table | None = None) -> Table:
+    def write(
+        self,
+        values: Float[np.ndarray, "n columns"],
+        like: Table | None = None,
+        labels: Labels | None = None,
+    ) -> Table:
         """The table of some values, in original units and with category names.
 
         Args:
             values: `[n, columns]`.
-            like: What kind of table, with what column types: a DataFrame (whose index is kept if it
-                has as many rows), a mapping or an array of model input; None for a dictionary.
+            like: What kind of table, with what column types: a DataFrame, a mapping or an array of
+                model input; None for a dictionary.
+            labels: What the rows are called, the index of a DataFrame; None takes that of `like` if
+                it has as many rows.
 
         Returns:
             The table, with the schema's columns only. Integer columns come as integers where every
@@ -304,7 +318,7 @@ class Schema:
         categories = {
             one.name: one.categories for one in self.columns if not isinstance(one, Numeric)
         }
-        return write_columns(written, like, categories)
+        return write_columns(written, like, categories, labels)
 
     def encode(self, values: Float[np.ndarray, "n columns"]) -> Float32[np.ndarray, "n width"]:
         """The model input of some values.

@@ -14,6 +14,9 @@ from jaxcf.tabular.columns import Category, is_missing
 # A pandas DataFrame (not named, for pandas is an extra), a mapping, or an array of model input.
 Table = Any
 
+# What the caller calls the rows, one label each: a pandas Index, or an array.
+Labels = Any
+
 _NUMBERS = "iuf"
 _NAMES = "bUO"
 
@@ -157,6 +160,43 @@ def _as_objects(column: Any) -> np.ndarray:
     return array
 
 
+def labels_of(table: Table) -> Labels | None:
+    """What a table calls its rows: the index of a DataFrame; None for other tables."""
+    return table.index if is_frame(table) else None
+
+
+def read_labels(labels: Any) -> Labels:
+    """Labels of rows as they can be chosen from: a pandas Index as it is, else an array.
+
+    Raises:
+        ValueError: If there isn't one per row.
+
+    Examples:
+        >>> read_labels(["a", 1]).tolist()
+        ['a', 1]
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(labels, pandas.Index):
+        return labels
+    array = _from_sequence(labels)
+    if array.ndim != 1:
+        raise ValueError(f"labels have shape {array.shape}; expected one label per row, [n]")
+    return array
+
+
+def plain_labels(labels: Labels | None) -> np.ndarray | None:
+    """Labels as an array of strings or of whole numbers; None where they are anything else.
+
+    Examples:
+        >>> plain_labels(np.array(["a", "b"], object)).dtype.kind, plain_labels([0.5])
+        ('U', None)
+    """
+    array = np.asarray([] if labels is None else labels)
+    if array.dtype.kind == "O" and array.ndim == 1 and all(isinstance(one, str) for one in array):
+        array = array.astype(str)
+    return array if labels is not None and array.dtype.kind in "iuU" else None
+
+
 def as_numbers(entries: Entries) -> np.ndarray:
     """A column's entries as float64; NaN where one is no finite number."""
     if entries.entries.dtype.kind in _NUMBERS + "b":
@@ -190,6 +230,7 @@ def write_columns(
     columns: Mapping[str, np.ndarray],
     like: Table,
     categories: Mapping[str, tuple[Category, ...]] | None = None,
+    labels: Labels | None = None,
 ) -> Table:
     """A table of the same kind as another.
 
@@ -199,9 +240,11 @@ def write_columns(
             for a mapping.
         categories: Of the columns that have some, in order where they have one: a categorical type
             of pandas that lacks one that is written is widened by it.
+        labels: Of the rows, the index of a DataFrame; None takes that of `like` where it has as
+            many rows.
 
     Returns:
-        A DataFrame (with the index of `like` where that has as many rows) or a dictionary.
+        A DataFrame or a dictionary.
 
     Raises:
         TypeError: If `like` is neither.
@@ -210,6 +253,8 @@ def write_columns(
         pandas = sys.modules["pandas"]
         rows = len(next(iter(columns.values())))
         index = like.index if len(like) == rows else pandas.RangeIndex(rows)
+        if labels is not None:
+            index = labels if isinstance(labels, pandas.Index) else pandas.Index(labels)
         types = {str(name): like.dtypes.iloc[place] for place, name in enumerate(like.columns)}
         names = {str(name): name for name in like.columns}
         return pandas.DataFrame(

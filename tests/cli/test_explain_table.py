@@ -204,6 +204,37 @@ def test_adult_by_name(folder, tmp_path):
     assert config["model"]["accuracy_on"] == "rows of the test file"
 
 
+def test_ids_stand_beside_their_rows_and_are_no_column_of_the_model(folder, tmp_path):
+    lines = (folder / "loans.csv").read_text().splitlines()
+    ids = [f"{900 - row:03d}" for row in range(240)]  # the first is 900, the last 661
+    named = [f"status id,{lines[0]}"] + [
+        f"0{one},{line}" for one, line in zip(ids, lines[1:], strict=True)
+    ]
+    (tmp_path / "named.csv").write_text("\n".join(named) + "\n")
+    (tmp_path / "few.csv").write_text(
+        "\n".join([named[0], *named[:0:-30], ",40,1,20,clerk,large,no"])
+    )
+    arguments = ["explain", "named.csv", "--label", "paid", "--id", "status id", "-q"]
+    assert cli.main([*arguments, "--test", "few.csv", "--details", "0", "--out", "run"]) == 0
+    after = read_table("run/counterfactuals.csv", like={"status id": np.empty(0, object)})
+    expected = [f"0{one}" for one in ids[::-30]] + [None]
+    assert after["status id"].tolist() == expected
+    assert list(after)[:3] == ["row", "status id", "age"]
+    explanations = load("run")
+    assert "status id" not in explanations.coding.schema.names
+    assert explanations.labels is not None
+    assert explanations.labels.tolist() == [*expected[:-1], ""]
+    assert explanations.original["age"].tolist()[0] == read_table("named.csv")["age"][-1]
+    config = ["explain", "--config", "run/config.json", "-q", "--out", "again"]
+    assert cli.main(config) == 0
+    csv_file = "counterfactuals.csv"
+    assert (tmp_path / "again" / csv_file).read_bytes() == (
+        tmp_path / "run" / csv_file
+    ).read_bytes()
+    assert cli.main(["report", "run", "-q"]) == 0
+    assert "0661" in (tmp_path / "run" / "report.html").read_text()
+
+
 # --- models from files -----------------------------------------------------------------------
 
 
@@ -282,6 +313,8 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["FILE", "--label", "pay"], "different values; expected 2 to 50 classes"),
         (["FILE", "--label", "paid", "--test", "nowhere.csv"], "nowhere.csv"),
         (["FILE", "--label", "paid", "--drop", "gift"], "--drop 'gift' names no column"),
+        (["FILE", "--label", "paid", "--id", "gift"], "--id 'gift' names no column"),
+        (["FILE", "--label", "paid", "--id", "paid"], "--id 'paid' names no column"),
         (["FILE", "--label", "paid", "--ordinal", "status"], "expected NAME:lowest|...|highest"),
         (["FILE", "--label", "paid", "--ordinal", "job:clerk|pilot"], "'sailor'"),
         (["FILE", "--label", "paid", "--categorical", "gift"], "categorical names 'gift'"),

@@ -54,6 +54,8 @@ def folder(tmp_path_factory, explanations):
     )
     write(folder / "compared.html", few, comparison=compare(few, other, names=("A", EVIL)))
     write(folder / "table.html", people, traces=traces(people.core, DETAILED))
+    named = people.with_labels([f"client {row} {EVIL}" for row in range(60)])
+    write(folder / "named.html", named[::-1])
     write(folder / "shapes.html", shapes)
     write(folder / "empty.html", few[:0])
     return folder
@@ -426,6 +428,20 @@ def test_rows_without_an_answer_open_too(tab, explanations):
     page.fill("#control-row", str(N))  # there is no such row
     page.locator("#control-row").evaluate("input => input.form.requestSubmit()")
     assert not page.evaluate("document.getElementById('instance').open")
+
+
+def test_a_row_is_found_by_its_id(opened):
+    page = (tab := opened("named.html")).page
+    tab.reset()
+    assert f"id client 59 {EVIL}" in page.locator(".card").first.inner_text()
+    page.fill("#control-id", f"client 12 {EVIL}")
+    page.locator("#control-id").press("Enter")
+    assert f"id client 12 {EVIL}" in tab.in_dialog(47).inner_text()
+    tab.leave()
+    page.fill("#control-id", "nobody")
+    page.locator("#control-id").press("Enter")
+    assert not page.evaluate("document.getElementById('instance').open")
+    assert page.evaluate("window.hacked") is None
 
 
 def test_the_address_opens_a_row_and_the_back_button_closes_it(opened):

@@ -257,3 +257,15 @@ def test_what_does_not_fit_is_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "report.html", made(np.zeros((5, 3))), **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_called_what_their_owner_calls_them(tmp_path):
+    explanations = table(20)
+    assert Page(tmp_path / "report.html", explanations).payload["labels"] is None
+    numbered = explanations.with_labels(np.arange(20))
+    assert Page(tmp_path / "report.html", numbered).payload["labels"] is None
+    names = [f"client {row} {EVIL}" for row in range(20)]
+    chosen = explanations.with_labels(names)[[5, 3, 3]]
+    page = Page(tmp_path / "report.html", chosen)
+    assert page.payload["labels"] == [names[row] for row in chosen.source_row]
+    assert EVIL not in page.text

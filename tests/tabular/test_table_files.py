@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import assert_same_answers, damage_file, with_array, with_metadata, without
 
@@ -214,3 +215,40 @@ def test_rows_are_chosen_by_what_explanations_are_chosen_by(mixed):
         chosen = both[both.found & (both.target_class == 1)]
         assert chosen.source_row.tolist() == [5, 7]
         assert (chosen.status == Status.FOUND).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ([f"c{row:03d}" for row in range(9)], True),
+        (np.arange(9) + 2**53, True),
+        (pd.Index(["ä", "", "</script>"] * 3), True),
+        (pd.date_range("2020-01-01", periods=9), False),
+        (["a", 1, None] * 3, False),
+        (np.arange(9) / 2, False),
+    ],
+    ids=["str", "int", "index", "dates", "mixed", "float"],
+)
+def test_labels_that_are_strings_or_whole_numbers_are_kept(mixed, tmp_path, labels, kept):
+    named = mixed.with_labels(labels)[::-1]
+    named.save(tmp_path / "table.npz")
+    loaded = TableExplanations.load(tmp_path / "table.npz")
+    if not kept:
+        assert loaded.labels is None
+        return
+    expected = [labels[row] for row in named.source_row]
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == expected
+    assert loaded[[2, 0]].to_pandas().index.tolist() == [expected[2], expected[0]]
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_labels_of_a_damaged_file_are_refused(mixed, tmp_path):
+    for change, message in (
+        (with_array("labels", lambda a: a[:-1]), "its arrays differ in length"),
+        (with_array("labels", lambda a: np.zeros(len(a))), "labels has dtype float64"),
+    ):
+        mixed.with_labels(np.arange(9)).save(tmp_path / "table.npz")
+        damage_file(tmp_path / "table.npz", change)
+        with pytest.raises(ValueError, match=message):
+            TableExplanations.load(tmp_path / "table.npz")

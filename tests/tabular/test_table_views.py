@@ -206,3 +206,59 @@ def test_a_type_that_lists_numbers_becomes_one_of_numbers():
     listed = pd.DataFrame({"age": pd.Categorical([30, 40])})
     assert schema.write(np.array([[30.0], [45.0]]), like=listed)["age"].tolist() == [30, 45]
     assert schema.write(np.array([[40.0], [30.0]]), like=listed)["age"].dtype == listed["age"].dtype
+
+
+# --- whose row it is -------------------------------------------------------------------------
+
+INDEXES = [
+    pd.Index([f"c{row:02d}" for row in range(30)], name="client"),
+    pd.Index(np.random.default_rng(3).permutation(30)),
+    pd.Index([f"c{row // 2}" for row in range(30)]),
+    pd.date_range("2020-01-01", periods=30),
+    pd.MultiIndex.from_product([["a", "b", "c"], range(10)]),
+]
+
+
+@pytest.mark.parametrize("index", INDEXES, ids=lambda index: type(index).__name__)
+def test_labels_stay_with_their_rows_however_these_are_chosen(index):
+    table = frame().head(30).set_index(index)
+    result = fitted().explain(table)
+    alternatives = fitted().explain(table, num_alternatives=2)
+    per_class = fitted().explain(table, target="each")
+    choices = [
+        result,
+        result[np.argsort(result.core.l2)],
+        result[::-1],
+        result[result.original_class == 1],
+        result[[7, 7, 2]],
+        result[-1],
+        result[::-1][result.found[::-1]][1:4],
+        alternatives,
+        alternatives[alternatives.core.l2 > 1],
+        per_class[::-3],
+        fitted().in_units(result.core[::-1], table),
+    ]
+    for chosen in choices:
+        rows = chosen.source_row
+        expected: Any = table.iloc[rows]
+        pd.testing.assert_frame_equal(chosen.original, expected, check_freq=False)
+        assert chosen.counterfactual.index.equals(index[rows])
+        facts = chosen.to_pandas()
+        assert facts.index.equals(index[rows])
+        assert facts.index.names == index.names
+        assert facts["row"].tolist() == rows.tolist()
+
+
+def test_rows_can_be_given_labels():
+    as_mapping = {name: column.to_numpy() for name, column in frame().head(30).items()}
+    result = fitted().explain(as_mapping, target="each")
+    assert result.labels is None
+    names = [f"client {row}" for row in range(30)]
+    named = result.with_labels(names)[::-1]
+    assert named.to_pandas().index.tolist() == [names[row] for row in named.source_row]
+    again = explained().with_labels(pd.Series(names))
+    assert again.counterfactual.index.tolist() == names
+    with pytest.raises(ValueError, match="there are 29 labels, and a row 29; pass one per row"):
+        result.with_labels(names[1:])
+    with pytest.raises(ValueError, match=r"labels have shape \(30, 1\); expected one label per"):
+        result.with_labels(np.arange(30)[:, None])

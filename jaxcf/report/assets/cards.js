@@ -12,10 +12,11 @@ function decision(row) {
   return isFound(row) ? `${before} → ${className(columns.newClass[row])}` : before;
 }
 
-// Where a row has several counterfactuals, which row they belong to.
+// Where a row has several counterfactuals, which row they belong to; and what its owner calls it.
 function rowName(row) {
   const source = columns.sourceRow[row];
-  return source === row ? `Row ${row}` : `Row ${row}, of input ${source}`;
+  const name = source === row ? `Row ${row}` : `Row ${row}, of input ${source}`;
+  return labels ? `${name}, id ${labels[row]}` : name;
 }
 
 // The same for the eye and the ear: screen readers know no arrows.

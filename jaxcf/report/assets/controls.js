@@ -20,6 +20,26 @@ function classOptions(column) {
   return [[ANY, "any"], ...used.map((label) => [label, className(label)])];
 }
 
+// Rows by what their owner calls them: the first of that id, next to which its others lie.
+function idSearch() {
+  const wanted = element("input", { id: "control-id", type: "text" });
+  const form = element(
+    "form",
+    { class: "control" },
+    element("label", { for: "control-id" }, "Go to id"),
+    element("span", { class: "pair" }, wanted, element("button", { type: "submit" }, "Open")),
+  );
+  wanted.addEventListener("input", () => wanted.setCustomValidity(""));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const row = labels.indexOf(wanted.value.trim());
+    wanted.setCustomValidity(row < 0 ? "No row has this id." : "");
+    if (row < 0) form.reportValidity();
+    else location.hash = `row=${row}`;
+  });
+  return form;
+}
+
 function showControls() {
   const outcomes = [
     [ANY, "any"],
@@ -65,6 +85,7 @@ function showControls() {
       (value) => ({ descending: value === "down" }),
     ),
   );
+  if (labels) parts.push(idSearch());
   const goTo = element("input", {
     id: "control-row",
     type: "number",

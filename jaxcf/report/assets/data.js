@@ -2,7 +2,7 @@
 // a block is unpacked when one of its rows is shown.
 
 const payload = JSON.parse(document.getElementById("payload").textContent);
-const { classes, columns, contents, count } = payload;
+const { classes, columns, contents, count, labels } = payload;
 const measures = new Map(payload.measures.map((measure) => [measure.key, measure]));
 
 const TYPES = {

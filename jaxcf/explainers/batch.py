@@ -15,7 +15,7 @@ from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.metrics import distances
-from jaxcf.objective import Instance, in_float32
+from jaxcf.objective import PROTOTYPE, Instance, in_float32
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import encode_all, predict_and_encode, predict_and_measure
 from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_alternatives
@@ -176,7 +176,13 @@ class BatchSearch:
             )
 
         status = np.full(len(rows), Status.RUNNING, np.int8)
-        status[selection.target_class < 0] = Status.NO_PROTOTYPE
+        target_class, unled = selection.target_class, selection.target_class < 0
+        if PROTOTYPE in state.objective.terms:
+            status[unled] = Status.NO_PROTOTYPE
+        else:  # no term is led by one; a caller's own that looks at it must notice
+            selection.prototype[unled] = np.nan
+            one_class = unled & (allowed.sum(axis=1) == 1)
+            target_class = np.where(one_class, allowed.argmax(axis=1), target_class)
         sure = probabilities[np.arange(len(rows)), original_class] > self._confidence
         status[self.targets[rows, original_class] & sure] = Status.ALREADY_IN_TARGET
         status[~finite] = Status.MODEL_NOT_FINITE
@@ -184,7 +190,7 @@ class BatchSearch:
         self.original_probabilities[rows] = probabilities
         self.original_class[rows] = np.where(finite, original_class, -1)
         self.prototype[rows] = selection.prototype
-        self.target_class[rows] = selection.target_class
+        self.target_class[rows] = target_class
 
     def _instances(self, rows: np.ndarray) -> Instance:
         return Instance.of_rows(

@@ -12,7 +12,7 @@ from jaxcf.constraints import Range, range_of
 from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import check_options
-from jaxcf.objective import Objective, as_objective
+from jaxcf.objective import PROTOTYPE, Objective, as_objective
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models, check_params
 from jaxcf.predictors.inference import predict_and_encode_training
 from jaxcf.prototypes.kinds import PrototypeKind
@@ -152,12 +152,22 @@ class Explainer:
         classes = probabilities.argmax(axis=1)
         if labels is not None:
             classes = check_labels(labels, len(x_train), num_classes)
-        sure = probabilities[np.arange(len(classes)), classes] > self._objective().confidence
-        fitted = prototypes.fit(self._prototype_kind(), encodings[sure], classes[sure], num_classes)
+        objective = self._objective()
+        confidence = float(objective.confidence)
+        # Without a confidence every row counts, also one whose label the model finds impossible.
+        sure = probabilities[np.arange(len(classes)), classes] > (confidence or -np.inf)
+        fitted = prototypes.fit(
+            self._prototype_kind(),
+            encodings[sure],
+            classes[sure],
+            num_classes,
+            sure_rows=_sure_rows(confidence, probabilities) if confidence else None,
+            needed=PROTOTYPE in objective.terms,
+        )
         return FittedExplainer(
             models=models,
             params=self.params,
-            objective=self._objective(),
+            objective=objective,
             prototypes=fitted,
             search=self.search,
             trust_threshold=self.trust_threshold,
@@ -170,3 +180,20 @@ class Explainer:
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
         )
+
+
+# A message names no more classes than these.
+_MOST_NAMED = 10
+
+
+def _sure_rows(confidence: float, probabilities: np.ndarray) -> str:
+    """What to call the training rows that the model is sure of, and how sure it gets at most."""
+    highest = [
+        f"{probability:.3g} for class {index}"
+        for index, probability in enumerate(probabilities.max(axis=0)[:_MOST_NAMED])
+    ]
+    more = ", ..." if probabilities.shape[1] > _MOST_NAMED else ""
+    return (
+        f"training rows whose class has a probability above the confidence {confidence:g} (the "
+        f"highest probabilities reached are {', '.join(highest)}{more})"
+    )

@@ -69,6 +69,16 @@ class FittedState:
             self.refinement,
             self.engine,
         )
+        if PROTOTYPE in self.objective.terms and self.prototypes.lacking is not None:
+            raise ValueError(
+                f"the objective has a prototype term, but {self.prototypes.lacking}; objectives A "
+                "and B do without prototypes"
+            )
+        if self.trust_threshold is not None and not any(map(len, self.prototypes.members)):
+            raise ValueError(
+                "trust scores compare with the training rows of each class, but "
+                f"{self.prototypes.lacking}; or pass trust_threshold=None"
+            )
 
     @cached_property
     def trust(self) -> Trust | None:

@@ -263,7 +263,9 @@ def encoded_rows(
         others = classes[some, None] != np.arange(fitted.num_classes)
         prototype, target, _ = fitted.prototypes.select(encodings[some], others)
     else:
-        prototype, target = core.prototype, core.target_class
+        prototype = core.prototype
+        led = np.isfinite(prototype).all(axis=tuple(range(1, prototype.ndim)))
+        target = np.where(led, core.target_class, -1)
         moved = (core.perturbation != 0).reshape(len(core), -1).any(axis=1)
         shown = core[moved]
         found = shown.found

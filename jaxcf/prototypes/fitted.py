@@ -37,15 +37,18 @@ class FittedPrototypes:
 
     Attributes:
         kind: how they were made.
-        classes: one entry per class, None for a class without rows.
+        classes: one entry per class, None for a class without prototypes.
         members: the flat encodings of each class's training rows.
         shape: `*latent`, of one encoding.
+        lacking: why a search led by prototypes can't be made with these, in a sentence; None
+            where it can.
     """
 
     kind: PrototypeKind
     classes: tuple[ClassPrototypes | None, ...]
     members: tuple[np.ndarray, ...]
     shape: tuple[int, ...]
+    lacking: str | None = None
 
     def select(
         self, encodings: Float[np.ndarray, "n *latent"], allowed: Bool[np.ndarray, "n classes"]
@@ -115,6 +118,9 @@ def fit(
     encodings: Float[np.ndarray, "n *latent"],
     predicted_classes: Int[np.ndarray, " n"],
     num_classes: int,
+    *,
+    sure_rows: str | None = None,
+    needed: bool = True,
 ) -> FittedPrototypes:
     """Build the prototypes of every class.
 
@@ -124,13 +130,16 @@ def fit(
         predicted_classes: `[n]`, the classes the MODEL predicts for them: the paper's choice,
             since it is the model that is explained. Other labels may be passed.
         num_classes: how many classes there are.
+        sure_rows: what to call the rows, for messages, where they are only those that the model is
+            sure of; None where they are all training rows.
+        needed: whether prototypes are wanted now. If not, `lacking` keeps what stands against it.
 
     Returns:
         The fitted prototypes. A class without rows has none, and a warning says so.
 
     Raises:
-        ValueError: if fewer than two classes have rows, encodings aren't finite, or the kind asks
-            for more neighbours than a class has rows.
+        ValueError: if encodings aren't finite; where prototypes are needed also if no class has
+            rows, or the kind asks for more neighbours than a class has rows.
 
     Examples:
         >>> import numpy as np
@@ -146,7 +155,7 @@ def fit(
         raise ValueError(
             f"{len(encodings)} encodings need as many classes, got {len(predicted_classes)}"
         )
-    flat = encodings.reshape(len(encodings), -1)
+    flat = encodings.reshape(len(encodings), math.prod(encodings.shape[1:]))
     if not np.isfinite(flat).all():
         bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
         raise ValueError(
@@ -155,18 +164,28 @@ def fit(
         )
     members = [flat[predicted_classes == index] for index in range(num_classes)]
     missing = [index for index, rows in enumerate(members) if not len(rows)]
-    if num_classes - len(missing) < 2:
-        raise ValueError(
-            f"the model predicts fewer than two classes for the {len(flat)} training rows; "
-            "prototypes need rows of at least two classes: pass more training rows"
-        )
-    if missing:
+    lacking = None
+    if len(missing) == num_classes:
+        lacking = f"prototypes are made of {sure_rows or 'training rows'}, and there are none"
+        if sure_rows is not None:
+            lacking += ": lower the confidence, or pass more training rows"
+    classes: list[ClassPrototypes | None] = []
+    for index, rows in enumerate(members):
+        try:
+            classes.append(kind.fit_class(rows, index) if len(rows) else None)
+        except ValueError as error:
+            classes.append(None)
+            lacking = lacking or f"{error}{f'; these are {sure_rows}' if sure_rows else ''}"
+    if needed and lacking is not None:
+        raise ValueError(lacking)
+    if needed and missing:
+        why, what = "for no training row", "pass training rows of every class"
+        if sure_rows is not None:
+            why = f"for none of the {sure_rows}"
+            what = "lower the confidence, or pass more training rows,"
         warnings.warn(
-            f"the model predicts classes {missing} for no training row: they have no prototype "
-            "and are no target; pass training rows of every class to change that",
+            f"the model predicts classes {missing} {why}: they have no prototype and are no "
+            f"target; {what} to change that",
             stacklevel=2,
         )
-    classes = tuple(
-        kind.fit_class(rows, index) if len(rows) else None for index, rows in enumerate(members)
-    )
-    return FittedPrototypes(kind, classes, tuple(members), encodings.shape[1:])
+    return FittedPrototypes(kind, tuple(classes), tuple(members), encodings.shape[1:], lacking)

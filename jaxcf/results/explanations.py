@@ -76,8 +76,10 @@ class Explanations:
         original_probabilities: `[n, classes]`.
         counterfactual_class: `[n]`, what it decides for `counterfactual`; -1 for invalid rows.
         probabilities: `[n, classes]`, of `counterfactual`.
-        target_class: `[n]`, the class of the prototype (eq. 2); -1 where there is none.
-        prototype: `[n, *latent]`, the prototype used.
+        target_class: `[n]`, the class of the prototype (eq. 2); where there is none the one class
+            that was asked for, -1 where that were several.
+        prototype: `[n, *latent]`, the prototype used; NaN where the search needed none and there
+            was none.
         steps: `[n]`, updates used.
         prediction_weight: `[n]`, c when the counterfactual was seen.
         losses: each weighted loss term at `counterfactual`, `[n]`; they add up to the objective.

@@ -130,8 +130,8 @@ def test_as_many_neighbours_as_the_class_has_rows_are_its_mean():
         (lambda: KMeans(k=0), "k must be at least 1"),
         (lambda: prototypes.named("kmedoids"), "unknown kind of prototype 'kmedoids'; there are n"),
         (
-            lambda: prototypes.fit(KDTree(), ENCODINGS, np.zeros(36, int), 3),
-            "fewer than two classes for the 36 training rows",
+            lambda: prototypes.fit(KDTree(), ENCODINGS[:0], CLASSES[:0], 3),
+            "prototypes are made of training rows, and there are none",
         ),
         (
             lambda: prototypes.fit(KDTree(), ENCODINGS, CLASSES[:5], 3),

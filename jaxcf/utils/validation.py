@@ -32,11 +32,11 @@ def as_rows_of_shape(x: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def check_labels(labels: Any, num_rows: int, num_classes: int) -> np.ndarray:
-    """Class numbers, one per training row, as integers."""
+    """Class numbers, one per row, as integers."""
     labels = np.asarray(labels)
     if labels.shape != (num_rows,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"labels must be {num_rows} class numbers, one per training row, got shape "
+            f"labels must be {num_rows} class numbers, one per row, got shape "
             f"{labels.shape} and dtype {labels.dtype}"
         )
     if num_rows and not 0 <= labels.min() <= labels.max() < num_classes:

@@ -29,7 +29,7 @@ def test_the_arithmetic_of_the_mnist_networks_is_that_of_their_convolutions():
     params, output = functions.pop("params"), functions.pop("output")
     described = SimpleNamespace(
         models=ModelFunctions(**functions, output=output, takes_params=True),
-        options=SimpleNamespace(params=params),
+        params=params,
         shape=(28, 28, 1),
     )
     classifier = 28**2 * 9 * 16 + 14**2 * 9 * 16 * 32 + 7**2 * 32 * 10

@@ -45,7 +45,7 @@ def write_counterfactuals(
 
 def _written(explanations: TableExplanations, values: np.ndarray) -> dict[str, list[Any]]:
     schema = explanations.coding.schema
-    table = schema.write(values, like={})
+    table = explanations.columns_of(values)
     return {
         column.name: [_cell(column, one) for one in np.asarray(table[column.name]).tolist()]
         for column in schema.columns
@@ -57,7 +57,7 @@ def _cell(column: Column, entry: Any) -> Any:
         return ""
     # One empty cell makes a column of integers one of floats.
     whole = isinstance(column, Numeric) and column.step and float(entry).is_integer()
-    return int(entry) if whole else entry
+    return int(entry) if whole and not isinstance(entry, int) else entry
 
 
 def _facts(explanations: TableExplanations) -> dict[str, list[Any]]:

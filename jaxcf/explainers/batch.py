@@ -3,7 +3,7 @@
 Rows that can't be searched never reach the engine: they get a status and keep their place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from jaxcf import metrics
 from jaxcf.constraints import FeasibleSets
+from jaxcf.explainers.final_form import FinalForm, measure_known
 from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.metrics import distances
-from jaxcf.objective import PROTOTYPE, Instance, in_float32
+from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import encode_all, predict_and_encode, predict_and_measure
 from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_alternatives
@@ -26,8 +27,6 @@ from jaxcf.search.status import Status
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
-
-Restore = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Batch(NamedTuple):
@@ -40,7 +39,7 @@ class Batch(NamedTuple):
         feasible: the rules of each.
         source_row: `[n]`, the row of the caller's that each belongs to.
         alternative: `[n]`, 0 for a row's first search; others are led to other prototypes.
-        restore: brings counterfactuals into their final form, before they are confirmed.
+        final_form: in which rows come in and go out, and the model is asked about both.
     """
 
     x: np.ndarray
@@ -49,7 +48,7 @@ class Batch(NamedTuple):
     feasible: FeasibleSets
     source_row: np.ndarray
     alternative: np.ndarray
-    restore: Restore | None = None
+    final_form: FinalForm | None = None
 
 
 def make_batch(
@@ -58,7 +57,7 @@ def make_batch(
     feasible: FeasibleSets,
     num_classes: int,
     num_alternatives: int = 1,
-    restore: Restore | None = None,
+    final_form: FinalForm | None = None,
 ) -> Batch:
     """The searches that rows ask for: one each, or one per class, or several alternatives.
 
@@ -68,7 +67,7 @@ def make_batch(
         feasible: the rules of the rows.
         num_classes: of the model.
         num_alternatives: searches per row and target, led by different prototypes, >= 1.
-        restore: from points and the rows they belong to, to their final form.
+        final_form: in which rows come in and go out; None for the points themselves.
 
     Returns:
         The searches, those of one row next to each other.
@@ -85,7 +84,7 @@ def make_batch(
         targets = Targets(*(a[source_row] for a in read_targets(target, n, num_classes)))
     if per_row > 1:
         x, feasible = x[source_row], feasible.repeat(source_row)
-    return Batch(x, targets, target is None, feasible, source_row, alternative, restore)
+    return Batch(x, targets, target is None, feasible, source_row, alternative, final_form)
 
 
 class BatchSearch:
@@ -158,9 +157,15 @@ class BatchSearch:
 
     def _prepare_rows(self, rows: np.ndarray) -> None:
         state = self._state
-        probabilities, encodings = predict_and_encode(
-            state.models, state.params, self._x[rows], self._failures
-        )
+        final_form = self._batch.final_form
+        if final_form is None:
+            probabilities, encodings = predict_and_encode(
+                state.models, state.params, self._x[rows], self._failures
+            )
+        else:
+            sources = self._batch.source_row[rows]
+            probabilities = final_form.predict(self._x[rows], sources, self._failures)
+            encodings = encode_all(state.models, state.params, self._x[rows])
         self.predictions[rows] += 1
         finite = np.isfinite(probabilities).all(axis=1)
         finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
@@ -228,8 +233,9 @@ class BatchSearch:
         """Ask the models once more what the counterfactuals are, and put it all together."""
         self.status[np.isin(self.status, (Status.IDLE, Status.RUNNING))] = Status.INTERRUPTED
         self._refine()
-        if self._batch.restore is not None:
-            self.counterfactual = self._batch.restore(self.counterfactual, self._batch.source_row)
+        if self._batch.final_form is not None:
+            sources = self._batch.source_row
+            self.counterfactual = self._batch.final_form.restore(self.counterfactual, sources)
         objective = in_float32(self._state.objective)
         n = len(self._x)
         probabilities = np.full_like(self.original_probabilities, np.nan)
@@ -239,15 +245,7 @@ class BatchSearch:
             weight = self.prediction_weight[described]
             first_weight = self._state.search.prediction_weight
             weight[np.isnan(weight)] = np.float32(first_weight)
-            fresh, terms = predict_and_measure(
-                self._state.models,
-                self._state.params,
-                objective,
-                self._instances(described)._replace(grid=None),  # no loss term looks at it
-                self.counterfactual[described],
-                weight,
-                self._failures,
-            )
+            fresh, terms = self._measure(objective, described, weight)
             self.predictions[described] += 1
             probabilities[described] = fresh
             for name, values in terms.items():
@@ -286,6 +284,20 @@ class BatchSearch:
             path=self.path,
             settings=settings,
         )
+
+    def _measure(
+        self, objective: Objective, rows: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """What the model says of counterfactuals in their final form, and their loss terms."""
+        state, final_form = self._state, self._batch.final_form
+        instances = self._instances(rows)._replace(grid=None)  # no loss term looks at it
+        points = self.counterfactual[rows]
+        if final_form is None:
+            return predict_and_measure(
+                state.models, state.params, objective, instances, points, weight, self._failures
+            )
+        fresh = final_form.predict(points, self._batch.source_row[rows], self._failures)
+        return fresh, measure_known(state, objective, instances, points, weight, fresh)
 
     def _refine(self) -> None:
         """Look for what the search has missed, and reset what the decision doesn't need."""

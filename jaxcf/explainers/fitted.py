@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from jaxcf.constraints import Constraints, resolve
 from jaxcf.explainers import tracing
-from jaxcf.explainers.batch import Restore, make_batch
+from jaxcf.explainers.batch import make_batch
+from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.progress import OnProgress
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.run import ExplanationInterrupted, Run
@@ -111,7 +112,7 @@ class FittedExplainer(FittedState):
         constraints: Constraints | None = None,
         num_alternatives: int = 1,
         on_progress: OnProgress | None = None,
-        restore: Restore | None = None,
+        final_form: FinalForm | None = None,
     ) -> Explanations:
         """Explain every row.
 
@@ -129,9 +130,8 @@ class FittedExplainer(FittedState):
                 near the row and far from those already taken. `source_row` says whose they are.
             on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
                 is a context manager, it is entered meanwhile.
-            restore: brings counterfactuals into a final form before the model confirms them, such
-                as the exact values of a table: from points `[m, *shape]` and the rows of `x` they
-                belong to, `[m]`, to points.
+            final_form: in which rows come in and go out, such as the exact values of a table; what
+                the model decides for originals and counterfactuals is asked about that.
 
         Returns:
             One row per row of `x` (and per class or alternative), in its order; rows that can't be
@@ -153,7 +153,7 @@ class FittedExplainer(FittedState):
                 f"term: its terms are {', '.join(self.objective.terms)}; use C, D, E or F"
             )
         feasible = resolve(constraints, self.feature_range, x)
-        batch = make_batch(x, target, feasible, self.num_classes, num_alternatives, restore)
+        batch = make_batch(x, target, feasible, self.num_classes, num_alternatives, final_form)
         search = Run(self, on_progress, len(batch.x), feasible.num_levels)
         answers = search.explain([batch])
         try:

@@ -26,8 +26,9 @@ from jaxcf.tabular.class_names import ClassNames, check_count, numbers_of, read_
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Category
 from jaxcf.tabular.explanations import TableExplanations
-from jaxcf.tabular.predictors import Takes, of_coordinates, predicted_classes
-from jaxcf.tabular.rules import ReadRules, Rules, read_rules
+from jaxcf.tabular.final_rows import FinalRows
+from jaxcf.tabular.predictors import TableModel, Takes, of_coordinates, predicted_classes
+from jaxcf.tabular.rules import Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, labels_of
 from jaxcf.utils.batching import batch_size
@@ -128,9 +129,10 @@ class TableExplainer:
         schema = self.schema or Schema.infer(table)
         values = schema.read_training(table)
         like = table if self.takes == "table" else None
+        model = TableModel(self.predict, self.params, self.output, schema, like)
         classes = None
         if self.categories in ("mvdm", "abdm-mvdm"):
-            classes = predicted_classes(self.predict, self.params, schema, values, like)
+            classes = predicted_classes(model, values, table)
         numbers = fit_category_values(
             schema, values, classes, method=self.categories, weight=self.category_weight
         )
@@ -148,7 +150,7 @@ class TableExplainer:
         )
         fitted = explainer.fit(coding.coordinates(values))
         check_count(names, fitted.num_classes)
-        return FittedTableExplainer(coding, fitted, names)
+        return FittedTableExplainer(coding, fitted, model, names)
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,13 @@ class FittedTableExplainer:
         coding: between the table and the coordinates; `coding.category_values.order(column)`
             gives the learnt order of a column's categories.
         of_coordinates: the explainer of the coordinates, with all options.
+        model: the caller's, asked about rows as they are.
         names: of the classes, if they have any, as targets name them.
     """
 
     coding: TableCoding
     of_coordinates: FittedExplainer
+    model: TableModel
     names: ClassNames | None = None
 
     @property
@@ -255,25 +259,17 @@ class FittedTableExplainer:
             ExplanationInterrupted: on Ctrl-C.
         """
         values = self.coding.schema.read(table)
-        coordinates = self.coding.coordinates(values)
         read = read_rules(rules or {}, self.coding, values)
-
-        def restore(found: np.ndarray, source_row: np.ndarray) -> np.ndarray:
-            """Where the exact values lie that coordinates stand for."""
-            originals, starts = values[source_row], coordinates[source_row]
-            exact = self.coding.values(found, originals, starts, *read.limits(source_row))
-            same = (exact == originals) | np.isnan(originals)
-            return np.where(same, starts, self.coding.coordinates(exact))
-
+        rows = FinalRows(self.model, self.coding, table, values, read)
         explanations = self.of_coordinates.explain(
-            coordinates,
+            self.coding.coordinates(values),
             target=numbers_of(target, self.names),
             constraints=read.constraints,
             num_alternatives=num_alternatives,
             on_progress=on_progress,
-            restore=restore,
+            final_form=rows,
         )
-        return self._in_units(explanations, table, values, read)
+        return self._in_units(explanations, rows)
 
     def trace(
         self,
@@ -340,29 +336,22 @@ class FittedTableExplainer:
             What `explain` would have returned of them.
         """
         values = self.coding.schema.read(table)
-        return self._in_units(
-            explanations, table, values, read_rules(rules or {}, self.coding, values)
-        )
+        read = read_rules(rules or {}, self.coding, values)
+        rows = FinalRows(self.model, self.coding, table, values, read)
+        return self._in_units(explanations, rows)
 
-    def _in_units(
-        self, explanations: Explanations, table: Table, values: np.ndarray, read: ReadRules
-    ) -> TableExplanations:
-        rows = explanations.source_row
-        originals = values[rows]
-        starts = self.coding.coordinates(originals)
-        exact = self.coding.values(
-            explanations.counterfactual, originals, starts, *read.limits(rows)
-        )
-        labels = labels_of(table)
+    def _in_units(self, explanations: Explanations, rows: FinalRows) -> TableExplanations:
+        chosen = explanations.source_row
+        labels = labels_of(rows.table)
         return TableExplanations(
             core=explanations,
             coding=self.coding,
-            original_values=originals,
-            values=exact,
-            like=table,
-            problems=self.coding.schema.problems(values, table),
+            original_values=rows.values[chosen],
+            values=rows.exact(explanations.counterfactual, chosen),
+            like=rows.table,
+            problems=self.coding.schema.problems(rows.values, rows.table),
             class_names=self.class_names,
-            labels=None if labels is None else labels[rows],
+            labels=None if labels is None else labels[chosen],
         )
 
 

@@ -23,7 +23,7 @@ from jaxcf.results.explanations import (
 )
 from jaxcf.tabular.coding import TableCoding, coding_from_json, coding_to_json
 from jaxcf.tabular.columns import Numeric
-from jaxcf.tabular.tables import Labels, Table, plain_labels, read_columns, read_labels
+from jaxcf.tabular.tables import Labels, OwnCells, Table, plain_labels, read_columns, read_labels
 from jaxcf.utils import storage
 from jaxcf.utils.selection import chosen_rows
 from jaxcf.utils.storage import ArrayRule
@@ -200,12 +200,27 @@ class TableExplanations:
     @cached_property
     def original(self) -> Table:
         """The rows as they were read, in original units and category names."""
-        return self.coding.schema.write(self.original_values, self.like, self.labels)
+        return self._written(self.original_values, self.like)
 
     @cached_property
     def counterfactual(self) -> Table:
         """The counterfactuals, in original units and category names; else the best effort."""
-        return self.coding.schema.write(self.values, self.like, self.labels)
+        return self._written(self.values, self.like)
+
+    def columns_of(self, values: Float[np.ndarray, "n columns"]) -> dict[str, np.ndarray]:
+        """Columns by name of some values of these rows, whose unchanged cells are the caller's own.
+
+        Args:
+            values: `[n, columns]`, such as `values` or `original_values`.
+        """
+        return self._written(values, {})
+
+    def _written(self, values: np.ndarray, like: Table) -> Table:
+        # What was loaded from a file has no table of its own.
+        known = isinstance(self.like, np.ndarray) or len(self.like)
+        kept = values == self.original_values
+        own = OwnCells(self.like, self.source_row, kept) if known else None
+        return self.coding.schema.write(values, like, self.labels, own)
 
     def values_at(
         self, coordinates: Float[np.ndarray, "n *more columns"]
@@ -235,13 +250,11 @@ class TableExplanations:
 
     def changes(self, row: int) -> list[Change]:
         """What is different in one row's counterfactual, column by column."""
-        schema = self.coding.schema
-        before, after = (
-            schema.write(array[[row]], like={}) for array in (self.original_values, self.values)
-        )
+        one = self[row]
+        before, after = one.columns_of(one.original_values), one.columns_of(one.values)
         return [
             Change(name, before[name][0], after[name][0])
-            for name, differs in zip(schema.names, self.changed[row], strict=True)
+            for name, differs in zip(self.coding.schema.names, one.changed[0], strict=True)
             if differs
         ]
 
@@ -294,7 +307,7 @@ class TableExplanations:
         """
         facts = self.core.to_pandas(class_names=self.class_names, probabilities=probabilities)
         facts["changed"] = self.changed.sum(axis=1)
-        columns = self.coding.schema.write(self.values, like={})
+        columns = self.columns_of(self.values)
         for place, (name, entries) in enumerate(read_columns(columns).items()):
             facts.insert(place + 1, name, entries.entries, allow_duplicates=True)
         return facts if self.labels is None else facts.set_axis(self.labels, axis=0)

@@ -6,15 +6,17 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from jaxcf.predictors.blackbox import BlackBox, Failures
+from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.inference import predict_and_encode
 from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.schema import Schema
-from jaxcf.tabular.tables import Table
-from jaxcf.utils.batching import map_batches
+from jaxcf.tabular.tables import OwnCells, Table
 
 Takes = Literal["input", "table"]
 
@@ -61,21 +63,67 @@ def nearest_values(coding: TableCoding, coordinates: np.ndarray) -> np.ndarray:
     return coding.values(coordinates, np.zeros(coordinates.shape), nothing)
 
 
-def predicted_classes(
-    predict: Callable[..., Any] | BlackBox,
-    params: Any,
-    schema: Schema,
-    values: np.ndarray,
-    like: Table | None,
-) -> np.ndarray:
-    """What the model decides for some rows of a table, outside any search.
+@dataclass(frozen=True, eq=False)
+class TableModel:
+    """The caller's model, asked about rows of a table as they are and not as the search sees them.
 
     Args:
-        predict: of the encoded table, in JAX, or a black box.
+        predict: of the encoded table, in JAX or outside, or of the table itself.
         params: what a JAX model takes first, if it does.
+        output: "probabilities" or "logits".
         schema: of the table.
-        values: `[n, columns]`.
-        like: what a black box takes instead of the encoded table.
+        like: the kind of table that a black box takes instead of the encoded one.
+    """
+
+    predict: Callable[..., Any] | BlackBox
+    params: Any
+    output: str
+    schema: Schema
+    like: Table | None
+
+    def probabilities(self, values: np.ndarray, own: OwnCells, failures: Failures) -> np.ndarray:
+        """The probabilities of rows of some values, float32; NaN where there are none.
+
+        Args:
+            values: `[n, columns]`, at least one row.
+            own: which cells are those of the table that was given.
+            failures: told of what goes wrong.
+        """
+        if self.like is not None and isinstance(self.predict, BlackBox):
+            return self._of_tables(self.predict, values, own, failures)
+        encoded = self.schema.encode(values)
+        if isinstance(own.table, np.ndarray):
+            encoded = np.asarray(self.schema.write(values, own.table, own=own), np.float32)
+        models = ModelFunctions(
+            self.predict, output=self.output, takes_params=self.params is not None
+        )
+        return predict_and_encode(models, self.params, encoded, failures)[0]
+
+    def _of_tables(
+        self, box: BlackBox, values: np.ndarray, own: OwnCells, failures: Failures
+    ) -> np.ndarray:
+        def ask(numbers: np.ndarray) -> Any:
+            chosen = numbers.astype(np.intp) @ np.array([_NUMBERED_BY, 1])
+            cells = OwnCells(own.table, own.rows[chosen], own.kept[chosen])
+            return box.predict(self.schema.write(values[chosen], self.like, own=cells))
+
+        # A black box is handed arrays of float32, which hold no table: these are the numbers of its
+        # rows, in two parts that float32 holds exactly.
+        numbers = np.stack(np.divmod(np.arange(len(values)), _NUMBERED_BY), axis=1)
+        asked = replace(box, predict=ask).ask(numbers.astype(np.float32), failures)
+        return asked.astype(np.float32)
+
+
+_NUMBERED_BY = 4096
+
+
+def predicted_classes(model: TableModel, values: np.ndarray, table: Table) -> Int[np.ndarray, " n"]:
+    """What the model decides for the rows of a table, outside any search.
+
+    Args:
+        model: of the table.
+        values: `[n, columns]`, of its rows.
+        table: that was given.
 
     Returns:
         `[n]`; 0 for rows that a black box has no answer for.
@@ -83,15 +131,15 @@ def predicted_classes(
     Raises:
         ValueError: if a black box fails for the first rows, or answers in another shape.
     """
-    if isinstance(predict, BlackBox):
+    own = OwnCells(table, np.arange(len(values)), np.ones(values.shape, bool))
+    if isinstance(model.predict, BlackBox):
         # where the categories lie makes no difference to what is asked
+        schema = model.schema
         anywhere = TableCoding(schema, fit_category_values(schema, values, method="index"))
-        box = replace(predict, predict=_of_coordinates(predict, anywhere, like))
-        x = anywhere.coordinates(values)
-        box.check_answer(x[:2])
-        return np.nan_to_num(box.ask(x, Failures(warn=False))).argmax(axis=1)
-    arguments = () if params is None else (params,)
-    return map_batches(lambda x: predict(*arguments, x), schema.encode(values)).argmax(axis=1)
+        box = replace(model.predict, predict=_of_coordinates(model.predict, anywhere, model.like))
+        box.check_answer(anywhere.coordinates(values[:2]))
+    asked = model.probabilities(values, own, Failures(warn=False))
+    return np.nan_to_num(asked).argmax(axis=1)
 
 
 def of_coordinates(

@@ -26,10 +26,12 @@ from jaxcf.tabular.columns import (
 from jaxcf.tabular.inference import Categories, Positions, describe_encoded, infer_columns
 from jaxcf.tabular.tables import (
     Labels,
+    OwnCells,
     Table,
     as_indices,
     as_numbers,
     read_columns,
+    with_own_numbers,
     write_columns,
 )
 from jaxcf.tabular.values import (
@@ -287,6 +289,7 @@ class Schema:
         values: Float[np.ndarray, "n columns"],
         like: Table | None = None,
         labels: Labels | None = None,
+        own: OwnCells | None = None,
     ) -> Table:
         """The table of some values, in original units and with category names.
 
@@ -296,6 +299,8 @@ class Schema:
                 model input; None for a dictionary.
             labels: What the rows are called, the index of a DataFrame; None takes that of `like` if
                 it has as many rows.
+            own: Cells that are to be the caller's own, to the last bit; None writes the values,
+                which are float64.
 
         Returns:
             The table, with the schema's columns only. Integer columns come as integers where every
@@ -310,11 +315,21 @@ class Schema:
         if isinstance(like, np.ndarray):
             encoded = encode_values(self.columns, self.positions, self.scaling, values)
             whole = like.dtype.kind in "iu" and np.array_equal(encoded, np.round(encoded))
-            return encoded.astype(like.dtype if whole or like.dtype.kind == "f" else np.float64)
+            array = encoded.astype(like.dtype if whole or like.dtype.kind == "f" else np.float64)
+            if own is not None and isinstance(own.table, np.ndarray):
+                for place, places in enumerate(self.positions):
+                    cells = np.ix_(own.kept[:, place], np.array(places))
+                    array[cells] = own.table[own.rows][cells]
+            return array
         written = {
             column.name: entries_of(column, values[:, place])
             for place, column in enumerate(self.columns)
         }
+        if own is not None and not isinstance(own.table, np.ndarray):
+            numbers = [one.name for one in self.columns if isinstance(one, Numeric)]
+            for name, given in read_columns(own.table, numbers).items():
+                kept = own.kept[:, self.index(name)]
+                written[name] = with_own_numbers(written[name], given, own.rows, kept)
         categories = {
             one.name: one.categories for one in self.columns if not isinstance(one, Numeric)
         }

@@ -5,6 +5,7 @@ pandas is never imported here: where it isn't loaded, no table can be a DataFram
 
 import sys
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ Table = Any
 
 # What the caller calls the rows, one label each: a pandas Index, or an array.
 Labels = Any
+
+# Beyond this float64 doesn't hold every whole number.
+_EXACT = 2**53
 
 _NUMBERS = "iuf"
 _NAMES = "bUO"
@@ -47,6 +51,20 @@ class Entries(NamedTuple):
     def as_list(self) -> list[Any]:
         """The entries as Python objects."""
         return [one.item() if isinstance(one, np.generic) else one for one in self.entries.tolist()]
+
+
+class OwnCells(NamedTuple):
+    """Cells of rows to be written that are cells of a table that was given.
+
+    Attributes:
+        table: That was given.
+        rows: `[n]`, its row for each row to be written.
+        kept: `[n, columns]`, which cells are its own.
+    """
+
+    table: Table
+    rows: np.ndarray
+    kept: np.ndarray
 
 
 def is_frame(table: Table) -> bool:
@@ -158,6 +176,66 @@ def _as_objects(column: Any) -> np.ndarray:
     for place, entry in enumerate(entries):
         array[place] = entry
     return array
+
+
+def float_types(table: Table, names: Sequence[str]) -> list[np.dtype | None]:
+    """For each column of a table its type, where that is of floats that hold less than float64.
+
+    Examples:
+        >>> float_types({"a": np.zeros(2, np.float32), "b": [0.5, 1]}, ["a", "b"])
+        [dtype('float32'), None]
+    """
+    if is_frame(table):
+        given = {str(name): kind for name, kind in zip(table.columns, table.dtypes, strict=True)}
+    elif isinstance(table, Mapping):
+        given = {str(name): getattr(column, "dtype", None) for name, column in table.items()}
+    else:
+        return [None] * len(names)
+    # pandas' own types of numbers name numpy's
+    types = [getattr(given[name], "numpy_dtype", given[name]) for name in names]
+    return [
+        one if isinstance(one, np.dtype) and one.kind == "f" and one.itemsize < 8 else None
+        for one in types
+    ]
+
+
+def with_own_numbers(
+    written: np.ndarray, entries: Entries, rows: np.ndarray, kept: np.ndarray
+) -> np.ndarray:
+    """A column of numbers with the caller's own in place of those that float64 can't hold.
+
+    Args:
+        written: `[n]`, what is to be written.
+        entries: The column that was given.
+        rows: `[n]`, its entry for each.
+        kept: `[n]`, which entries are its own.
+
+    Returns:
+        `[n]`; objects where no type of numpy holds them all.
+
+    Examples:
+        >>> given = Entries(np.array([2**53 + 1, 7]))
+        >>> with_own_numbers(np.array([2.0**53, 8.0]), given, np.arange(2), np.array([True, False]))
+        array([9007199254740993,                8])
+    """
+    own = entries.entries[rows]
+    if own.dtype.kind in "iu":
+        lost = kept & ((own > _EXACT) | (own < -_EXACT))
+    elif own.dtype.kind == "O":
+        lost = kept & np.array([isinstance(one, Real) and one != float(one) for one in own], bool)
+    else:
+        return written
+    if not lost.any():
+        return written
+    exact = np.empty(len(written), object)
+    exact[:] = [int(one) if float(one).is_integer() else one for one in written.tolist()]
+    exact[lost] = own[lost].tolist()
+    kind = entries.entries.dtype
+    whole = kind.kind in "iu" and all(isinstance(one, int) for one in exact)
+    limits = np.iinfo(kind) if whole else None
+    if limits is not None and all(limits.min <= one <= limits.max for one in exact):
+        return exact.astype(kind)
+    return exact
 
 
 def labels_of(table: Table) -> Labels | None:
@@ -295,10 +373,15 @@ def _to_series(
         wanted = _widened(pandas, wanted, column, categories)
     # pandas' own types hold missing entries; what doesn't fit one, such as half an integer, is
     # written as it is
+    plain = pandas.Series(column, index=index)
     try:
-        return pandas.Series(column, index=index).astype(wanted)
+        made = plain.astype(wanted)
     except (TypeError, ValueError):
-        return pandas.Series(column, index=index)
+        return plain
+    narrow = isinstance(getattr(wanted, "numpy_dtype", None), np.dtype)
+    if narrow and column.dtype.kind in _NUMBERS and not (made == plain)[plain.notna()].all():
+        return plain
+    return made
 
 
 def _widened(
@@ -325,6 +408,9 @@ def _to_array(column: np.ndarray, wanted: np.dtype | None) -> np.ndarray:
         if any(is_missing(one) for one in entries) or (wanted is not None and wanted.kind == "O"):
             return column
         natural = np.array(entries)
+        # nor a whole number that float64 can't hold beside one that isn't whole
+        if natural.dtype.kind == "f" and natural.tolist() != entries:
+            return column
         # numpy would write mixed categories as strings
         if natural.dtype.kind == "U" and not all(isinstance(one, str) for one in entries):
             return column
@@ -336,7 +422,10 @@ def _holds(column: np.ndarray, wanted: np.dtype | None) -> bool:
     if wanted is None or wanted.kind not in _NUMBERS or column.dtype.kind not in _NUMBERS:
         return False
     if wanted.kind == "f":
-        return True
+        with np.errstate(over="ignore", invalid="ignore"):
+            # compared in the type that was given: float64 takes 2**53 + 1 for 2**53
+            back = column.astype(wanted).astype(column.dtype)
+        return bool(np.all((back == column) | (column != column)))
     limits = np.iinfo(wanted)
     whole = np.isfinite(column).all() and (column == np.round(column)).all()
     return bool(whole and ((column >= limits.min) & (column <= limits.max)).all())

@@ -88,7 +88,7 @@ def explanations_of(schema: Schema, n: int = 4) -> TableExplanations:
         settings={"search": {"max_steps": 4}},
         seconds={"search": 0.5},
     )
-    table = schema.write(originals, like={})
+    table = schema.write(np.concatenate([originals[1:], originals])[-n - 3 :], like={})
     problems = {3: "column 'age' is missing"}
     return TableExplanations(core, coding, originals, values, table, problems, ("no", "yes"))
 

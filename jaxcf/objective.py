@@ -5,8 +5,8 @@ Source: Van Looveren & Klaise, "Interpretable Counterfactual Explanations Guided
 over all of them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcf.constraints import Grid
+from jaxcf.utils.numbers import check_number
 
 Scalar = int | float | np.number | Array
 
@@ -213,7 +214,6 @@ _PAPER_TERMS: dict[str, Term] = {
 }
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Objective:
     r"""A weighted sum of loss terms (eq. 8).
@@ -241,7 +241,9 @@ class Objective:
             a scalar. Static.
 
     Raises:
-        ValueError: if a term is unknown or named twice, or terms and weights don't match.
+        TypeError: if a weight, the margin or the confidence is no number.
+        ValueError: if a term is unknown or named twice, terms and weights don't match, or a number
+            is out of its range: weights are at least 0, those of extra terms any.
 
     Examples:
         >>> from jaxcf.objective import Objective
@@ -263,8 +265,8 @@ class Objective:
     reconstruction_weight: Scalar = 100.0
     prototype_weight: Scalar = 100.0
     extra_weights: tuple[Scalar, ...] = ()
-    terms: tuple[str, ...] = field(default=TERMS, metadata={"static": True})
-    extra_terms: tuple[tuple[str, Term], ...] = field(default=(), metadata={"static": True})
+    terms: tuple[str, ...] = TERMS
+    extra_terms: tuple[tuple[str, Term], ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [term for term in self.terms if term not in TERMS]
@@ -279,6 +281,33 @@ class Objective:
                 f"{len(self.extra_terms)} extra terms need as many extra_weights, "
                 f"got {len(self.extra_weights)}; add terms through with_term()"
             )
+        check_number("margin", self.margin, least=0, below=1)
+        hint = "; it is a probability: 75 % is 0.75"
+        check_number("confidence", self.confidence, least=0, below=1, hint=hint)
+        for name in _WEIGHTS:
+            check_number(name, getattr(self, name), least=0)
+        for (name, _), weight in zip(self.extra_terms, self.extra_weights, strict=True):
+            check_number(f"the weight of the term {name!r}", weight)
+
+    def check_scalars(self) -> None:
+        """Check that every number is a single one; under `jax.vmap` an objective may hold several.
+
+        Raises:
+            ValueError: if one is an array of several.
+        """
+        own = (
+            (f"the weight of the term {name!r}", weight)
+            for (name, _), weight in zip(self.extra_terms, self.extra_weights, strict=True)
+        )
+        for name, weight in (
+            *((name, getattr(self, name)) for name in ("margin", "confidence", *_WEIGHTS)),
+            *own,
+        ):
+            if np.shape(weight) != ():
+                raise ValueError(
+                    f"{name} must be a single number, got shape {np.shape(weight)}; to weigh "
+                    "features apart, add a term with Objective.with_term"
+                )
 
     @classmethod
     def named(cls, name: str, **weights: Scalar) -> "Objective":
@@ -395,12 +424,40 @@ class Objective:
         }
 
 
+_WEIGHTS = ("l1_weight", "l2_weight", "reconstruction_weight", "prototype_weight")
+_TRACED = ("margin", "confidence", *_WEIGHTS, "extra_weights")
+
+
+def _flatten(objective: Objective) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...]]:
+    keys = map(jax.tree_util.GetAttrKey, _TRACED)
+    leaves = (getattr(objective, name) for name in _TRACED)
+    return tuple(zip(keys, leaves, strict=True)), (objective.terms, objective.extra_terms)
+
+
+def _unflatten(static: tuple[Any, ...], leaves: Iterable[Any]) -> Objective:
+    # Not through `__init__`: what JAX puts in place of weights, such as axes, is no number of ours.
+    objective = object.__new__(Objective)
+    values = dict(zip((*_TRACED, "terms", "extra_terms"), (*leaves, *static), strict=True))
+    for name, value in values.items():
+        object.__setattr__(objective, name, value)
+    return objective
+
+
+jax.tree_util.register_pytree_with_keys(Objective, _flatten, _unflatten)
+
+
 def as_objective(given: str | Objective) -> Objective:
     """An objective, where its name may stand for it.
 
     Raises:
+        TypeError: if it is neither.
         ValueError: if there is none of that name.
     """
+    if not isinstance(given, str | Objective):
+        raise TypeError(
+            f"objective must be an Objective or a name of {', '.join(NAMED_OBJECTIVES)}, got "
+            f"{type(given).__name__}"
+        )
     return given if isinstance(given, Objective) else Objective.named(given)
 
 
@@ -412,17 +469,24 @@ def in_float32(objective: Objective) -> Objective:
     return jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), objective)
 
 
-def narrowed(values: Array) -> Array:
-    """Values of the caller's functions as the search takes them in: float64 becomes float32.
+def narrowed(values: Array, point: Array) -> Array:
+    """What a function of the caller's makes of a point, in no more than the point's precision.
 
-    Models may work in double precision (jax_enable_x64), the search never does. Half precision
-    stays as it is until it meets something wider.
+    Models may work in double precision (jax_enable_x64), the search is float32: what it asks about
+    is, and so is what it hears. Half precision stays until it meets something wider.
+
+    Args:
+        values: that the function has returned.
+        point: that it was given.
+
+    Returns:
+        float32 in place of float64 where the point is float32; else the values as they are.
 
     Examples:
-        >>> narrowed(np.array([0.1])).dtype
+        >>> narrowed(np.array([0.1]), np.float32([2.0])).dtype
         dtype('float32')
     """
-    double = getattr(values, "dtype", None) == np.float64
+    double = getattr(values, "dtype", None) == np.float64 and point.dtype == np.float32
     return jnp.asarray(values, jnp.float32) if double else values
 
 
@@ -451,6 +515,6 @@ def loss_terms(
         instance, point, perturbation, outputs, objective.margin, objective.confidence
     )
     return {
-        name: weight * narrowed(function(candidate))
+        name: weight * narrowed(function(candidate), point)
         for name, function, weight in objective.weighted_terms(prediction_weight)
     }

@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxcf.objective import Instance, Scalar
+from jaxcf.utils.numbers import check_number
 
 
 class SolverState(NamedTuple):
@@ -33,7 +34,11 @@ class SolverState(NamedTuple):
 
 @runtime_checkable
 class Solver(Protocol):
-    """What the search asks of a step rule. Implementations are frozen and hashable (static)."""
+    """What the search asks of a step rule. Implementations are frozen and hashable (static).
+
+    One that has an attribute `wants_value`, true, is also given `value=`: the objective at the
+    query, without L1 for a proximal solver.
+    """
 
     @property
     def name(self) -> str:
@@ -64,6 +69,46 @@ class Solver(Protocol):
     ) -> SolverState:
         """The state after one step; `progress` is the share of the budget already used."""
         ...
+
+
+def gets_value(solver: Solver) -> bool:
+    """Whether a solver's `update` is also given the value of the objective."""
+    return bool(getattr(solver, "wants_value", False))
+
+
+def check_is_solver(given: object) -> None:
+    """Check that an option is a solver.
+
+    Raises:
+        TypeError: if it is something else, such as a name or an optax transformation, with what
+            makes a solver of it; or if it can't be hashed.
+    """
+    if isinstance(given, Solver) and not isinstance(given, type):
+        try:
+            hash(given)
+        except TypeError as error:
+            raise TypeError(
+                f"solver {given.name!r} can't be hashed ({error}); a solver is static: make it a "
+                "frozen dataclass of hashable fields"
+            ) from error
+        return
+    got, hint = type(given).__name__, "pass one such as solvers.adam()"
+    if isinstance(given, type):
+        got, hint = f"the class {given.__name__}", "pass an instance of it"
+    elif isinstance(given, str):
+        got, hint = f"the name {given!r}", f"pass solvers.named({given!r})"
+    elif hasattr(given, "init") and hasattr(given, "update"):
+        got = f"{got}, an optax transformation by its looks"
+        hint = (
+            "pass solvers.from_optax(transformation, step_size=...), where step_size is what a "
+            "lasting gradient is multiplied by"
+        )
+    elif callable(given):
+        got, hint = (
+            f"the function {getattr(given, '__name__', given)}",
+            "call it, as solvers.adam()",
+        )
+    raise TypeError(f"solver must be a solver of jaxcf.solvers or one's own, got {got}; {hint}")
 
 
 def soft_threshold(
@@ -104,7 +149,9 @@ class GradientSolver:
 
     Args:
         name: how records call it.
-        transformation: the optax transformation.
+        transformation: the optax transformation. Those of the extended protocol are given `value`,
+            the objective at the iterate (without L1 where it is proximal), and `grad`. There is no
+            `value_fn`: a search can't evaluate the objective elsewhere within a step.
         step_size: from the transformation's state to the step size, a scalar or `[*shape]`.
         proximal: False gives the subgradient variant: |d| is differentiated with the rest, and
             nothing becomes exactly zero.
@@ -119,6 +166,7 @@ class GradientSolver:
     projected: bool = True
 
     looks_ahead = False
+    wants_value = True
 
     def init(self, instance: Instance) -> SolverState:
         """The state before the first step, at the original."""
@@ -132,10 +180,13 @@ class GradientSolver:
         instance: Instance,
         l1_weight: Scalar,
         progress: Scalar,
+        value: Scalar | None = None,
     ) -> SolverState:
         """One step of the transformation, then the proximal step where it is one."""
         del progress
-        updates, memory = self.transformation.update(gradient, state.memory, state.iterate)
+        transformation = optax.with_extra_args_support(self.transformation)
+        extra = {} if value is None else {"value": value, "grad": gradient}
+        updates, memory = transformation.update(gradient, state.memory, state.iterate, **extra)
         perturbation = state.iterate - instance.original + cast(Array, updates)
         if self.proximal:
             perturbation = soft_threshold(perturbation, self.step_size(memory) * l1_weight)
@@ -209,8 +260,11 @@ class Fista:
 
 
 def _check_rate(rate: float, what: str = "learning_rate") -> None:
-    if not rate > 0:
-        raise ValueError(f"{what} must be > 0, got {rate}")
+    check_number(what, rate, above=0)
+
+
+def _check_momentum(momentum: float) -> None:
+    check_number("momentum", momentum, least=0, below=1)
 
 
 _ADAM_DECAY = 0.999
@@ -237,6 +291,7 @@ def adam(learning_rate: float = 3e-2, momentum: float = 0.5) -> GradientSolver:
         True
     """
     _check_rate(learning_rate)
+    _check_momentum(momentum)
 
     def step_size(state: PyTree) -> Array:
         moments = state[0]
@@ -280,6 +335,7 @@ def gradient_descent(learning_rate: float = 1e-3, momentum: float = 0.0) -> Grad
         The solver.
     """
     _check_rate(learning_rate)
+    _check_momentum(momentum)
     return from_optax(
         optax.sgd(learning_rate, momentum=momentum or None),
         step_size=learning_rate / (1.0 - momentum),
@@ -319,6 +375,7 @@ def normalized(step_length: float = 0.2, momentum: float = 0.7) -> GradientSolve
         After the decoupled direction and norm of Rony et al. (arXiv 1811.09600).
     """
     _check_rate(step_length, "step_length")
+    _check_momentum(momentum)
     transformation = optax.chain(_divide_by_norm(), optax.sgd(step_length, momentum or None))
 
     def step_size(state: PyTree) -> Array:
@@ -349,7 +406,8 @@ def from_optax(
     """Any optax transformation as a solver.
 
     Args:
-        transformation: turns a gradient `[*shape]` of one instance into an update.
+        transformation: turns a gradient `[*shape]` of one instance into an update. It may ask for
+            `value` and `grad` (`optax.polyak_sgd`), but for no linesearch: `fit` refuses one.
         step_size: what a lasting gradient is multiplied by, > 0; the L1 threshold is this times
             beta. For plain gradient descent it is the learning rate.
         name: how records call it.

@@ -52,7 +52,7 @@ class Explainer:
             tables) and lets rows that already lie outside keep their values.
 
     Raises:
-        TypeError: if a function isn't callable.
+        TypeError: if a function isn't callable, or an option is of a wrong kind.
         ValueError: if an option is unknown or a function that the objective needs is missing.
 
     Examples:
@@ -95,6 +95,7 @@ class Explainer:
             self._models(),
             self._objective(),
             self._prototype_kind(),
+            self.search,
             self.trust_threshold,
             self.refinement,
             self.engine,

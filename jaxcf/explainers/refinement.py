@@ -23,6 +23,7 @@ from jaxcf.predictors.inference import predict_and_encode
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.trust import Trust, scores_of
 from jaxcf.utils.batching import batch_size, map_batches
+from jaxcf.utils.numbers import check_whole
 
 # Where the rules keep a point from the training row itself, one beyond it may do.
 _FACTORS = (1.0, 1.5, 2.0)
@@ -44,7 +45,8 @@ class Refinement:
         bisections: halvings of the way to one of them, >= 1.
 
     Raises:
-        ValueError: if a number is below 1.
+        TypeError: if a number is no whole number.
+        ValueError: if it is below 1.
 
     Examples:
         >>> Refinement(sparsify=True).line_search
@@ -58,8 +60,7 @@ class Refinement:
 
     def __post_init__(self) -> None:
         for name in ("neighbours", "bisections"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_whole(name, getattr(self, name))
 
 
 @dataclass(frozen=True, eq=False)

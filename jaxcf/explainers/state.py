@@ -8,13 +8,15 @@ import numpy as np
 
 from jaxcf.constraints import FeatureRange
 from jaxcf.explainers.refinement import Refinement
-from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Objective
+from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Instance, Objective
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
 from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.search.trial import check_solver, check_terms
 from jaxcf.utils import storage
+from jaxcf.utils.numbers import check_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,8 @@ class FittedState:
         seconds: that `fit` took.
 
     Raises:
+        TypeError: if an option is of a wrong kind, the solver can't be used, or a term of the
+            caller's own isn't a function from a candidate to a number.
         ValueError: if the options don't go together, see `check_options`.
     """
 
@@ -65,10 +69,14 @@ class FittedState:
             self.models,
             self.objective,
             self.prototypes.kind,
+            self.search,
             self.trust_threshold,
             self.refinement,
             self.engine,
         )
+        instance = Instance.shapes(self.shape, self.latent_shape, self.num_classes)
+        check_solver(self.search.solver, instance)
+        check_terms(self.objective, instance, has_autoencoder=self.models.has_autoencoder)
         if PROTOTYPE in self.objective.terms and self.prototypes.lacking is not None:
             raise ValueError(
                 f"the objective has a prototype term, but {self.prototypes.lacking}; objectives A "
@@ -104,6 +112,7 @@ def check_options(
     models: ModelFunctions,
     objective: Objective,
     kind: PrototypeKind,
+    search: SearchOptions,
     trust_threshold: float | None,
     refinement: Refinement,
     engine: EngineOptions,
@@ -114,17 +123,37 @@ def check_options(
         models: the caller's functions.
         objective: what is minimised.
         kind: of the prototypes.
+        search: how one instance is searched.
         trust_threshold: what a trust score must exceed, if anything.
         refinement: what is tried after the search.
         engine: how the work is laid out.
 
     Raises:
+        TypeError: if one is of a wrong kind.
         ValueError: if they don't; the message says which, and what to do.
     """
+    given: tuple[tuple[str, object, type], ...] = (
+        ("objective", objective, Objective),
+        ("search", search, SearchOptions),
+        ("refinement", refinement, Refinement),
+        ("engine", engine, EngineOptions),
+    )
+    for name, option, wanted in given:
+        if not isinstance(option, wanted):
+            raise TypeError(
+                f"{name} must be {wanted.__name__}, got {type(option).__name__}; pass "
+                f"{wanted.__name__}(...)"
+            )
+    if not isinstance(kind, PrototypeKind) or isinstance(kind, type):
+        raise TypeError(
+            "prototypes must be a name or a kind such as NearestMean(k=15), got "
+            f"{f'the class {kind.__name__}' if isinstance(kind, type) else type(kind).__name__}"
+        )
+    objective.check_scalars()
     if models.black_box is not None:
         models.black_box.check_options(models.output, engine.devices)
-    if trust_threshold is not None and not trust_threshold >= 0:
-        raise ValueError(f"trust_threshold must be >= 0 or None, got {trust_threshold}")
+    if trust_threshold is not None:
+        check_number("trust_threshold", trust_threshold, least=0, hint="; None asks for none")
     if RECONSTRUCTION in objective.terms and not models.has_autoencoder:
         raise ValueError(
             "the objective has a reconstruction term (B, D, F) but no reconstruct function "

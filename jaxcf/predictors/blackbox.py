@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxcf.predictors.jacobians import CentralDifferences, Gradient
+from jaxcf.utils.numbers import check_whole
 
 TOLERANCE = 1e-3
 """How far probabilities may lie outside [0, 1], and their sum from 1."""
@@ -204,7 +205,8 @@ class BlackBox:
         max_rows_per_call: the most rows that one call gets, >= 1; None sets no bound.
 
     Raises:
-        TypeError: if `predict` isn't a function, can't be hashed, or `gradient` is something else.
+        TypeError: if `predict` isn't a function or can't be hashed, `gradient` is something else,
+            or a number is no whole number.
         ValueError: if a number is out of its range.
 
     Examples:
@@ -230,10 +232,9 @@ class BlackBox:
                 "gradient must be CentralDifferences, RandomDirections or ExactJacobian, got "
                 f"{self.gradient!r}"
             )
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
-        if self.max_rows_per_call is not None and self.max_rows_per_call < 1:
-            raise ValueError(f"max_rows_per_call must be at least 1, got {self.max_rows_per_call}")
+        check_whole("num_classes", self.num_classes, least=2)
+        if self.max_rows_per_call is not None:
+            check_whole("max_rows_per_call", self.max_rows_per_call)
         try:
             hash(self)
         except TypeError as error:

@@ -60,7 +60,7 @@ class ModelFunctions:
             answered = function(x)
         else:
             answered = function(params, x)
-        return narrowed(answered)
+        return narrowed(answered, x)
 
     def probabilities(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n classes"]:
         """Class probabilities of a batch."""

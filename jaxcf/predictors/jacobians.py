@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcf.utils.numbers import check_whole
+
 Epsilon = float | int | tuple[Any, ...] | list[Any] | np.ndarray | np.number
 
 
@@ -142,10 +144,8 @@ class RandomDirections:
 
     def __post_init__(self) -> None:
         _check(self)
-        if self.count < 1 or self.seed < 0:
-            raise ValueError(
-                f"count must be at least 1 and seed at least 0, got {self.count} and {self.seed}"
-            )
+        check_whole("count", self.count)
+        check_whole("seed", self.seed, least=0)
 
     def predictions(self, num_features: int) -> int:
         """The predictions that one Jacobian needs."""
@@ -202,7 +202,7 @@ class ExactJacobian:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise TypeError(f"function must be callable, got {type(self.function).__name__}")
-        _check_every(self.every)
+        check_whole("every", self.every)
 
     def predictions(self, num_features: int) -> int:
         """None beside that of the point itself."""
@@ -217,11 +217,6 @@ def _order(num_features: int) -> int:
     return 1 << max(0, num_features - 1).bit_length()
 
 
-def _check_every(every: int) -> None:
-    if every < 1:
-        raise ValueError(f"every must be at least 1, got {every}")
-
-
 def _check(options: CentralDifferences | RandomDirections) -> None:
     try:
         values = np.asarray(options.epsilon, np.float64)
@@ -231,7 +226,7 @@ def _check(options: CentralDifferences | RandomDirections) -> None:
         ) from error
     if not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(f"epsilon must be finite and above 0, got {options.epsilon!r}")
-    _check_every(options.every)
+    check_whole("every", options.every)
     # Static in compiled programs, so it must hash.
     object.__setattr__(options, "epsilon", _as_tuples(values.tolist()))
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from jaxcf.utils.numbers import check_whole
+
 # The inertia of the best of a few k-means runs hardly falls with more of them.
 _KMEANS_STARTS: Any = 4
 
@@ -62,11 +64,6 @@ def _check_count(value: int, rows: np.ndarray, class_index: int, what: str) -> N
         )
 
 
-def _check_positive(value: int, what: str) -> None:
-    if value < 1:
-        raise ValueError(f"{what} must be at least 1, got {value}")
-
-
 @dataclass(frozen=True)
 class NearestMean:
     """The mean of the k encodings of the class nearest to the query (eq. 1).
@@ -75,6 +72,7 @@ class NearestMean:
         k: how many neighbours are averaged, >= 1; None takes the mean of the whole class.
 
     Raises:
+        TypeError: if a number is no whole number.
         ValueError: if k < 1, or, when fitted, exceeds the rows of a class.
     """
 
@@ -85,7 +83,7 @@ class NearestMean:
 
     def __post_init__(self) -> None:
         if self.k is not None:
-            _check_positive(self.k, "k")
+            check_whole("k", self.k)
 
     def fit_class(self, rows: np.ndarray, class_index: int) -> ClassPrototypes:
         """Prototypes of one class from its flat rows."""
@@ -104,6 +102,7 @@ class KDTree:
         leaf_size: of the tree; affects speed only.
 
     Raises:
+        TypeError: if a number is no whole number.
         ValueError: if k < 1, or, when fitted, exceeds the rows of a class.
     """
 
@@ -114,8 +113,8 @@ class KDTree:
     in_input_space = True
 
     def __post_init__(self) -> None:
-        _check_positive(self.k, "k")
-        _check_positive(self.leaf_size, "leaf_size")
+        check_whole("k", self.k)
+        check_whole("leaf_size", self.leaf_size)
 
     def fit_class(self, rows: np.ndarray, class_index: int) -> ClassPrototypes:
         """Prototypes of one class from its flat rows."""
@@ -132,6 +131,7 @@ class KMeans:
         seed: of the k-means initialisation.
 
     Raises:
+        TypeError: if a number is no whole number.
         ValueError: if k < 1, or, when fitted, exceeds the rows of a class.
     """
 
@@ -142,7 +142,8 @@ class KMeans:
     in_input_space = False
 
     def __post_init__(self) -> None:
-        _check_positive(self.k, "k")
+        check_whole("k", self.k)
+        check_whole("seed", self.seed, least=0)
 
     def fit_class(self, rows: np.ndarray, class_index: int) -> "_Points":
         """Prototypes of one class from its flat rows."""

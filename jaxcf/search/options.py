@@ -10,6 +10,7 @@ from jaxtyping import Array
 from jaxcf import solvers
 from jaxcf.objective import PREDICTION, Objective, Scalar
 from jaxcf.solvers import Solver
+from jaxcf.utils.numbers import check_number, check_whole
 
 STOP_RULES = ("first_flip", "budget", "converged")
 
@@ -41,6 +42,7 @@ class SearchOptions:
             in memory per row and lane, so for few rows. Static.
 
     Raises:
+        TypeError: if the solver is none, or an option of a wrong kind.
         ValueError: if a value is out of its range, the stop rule is unknown, or c is to grow within
             rounds and between them.
 
@@ -63,17 +65,15 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if self.stop not in STOP_RULES:
             raise ValueError(f"unknown stop rule {self.stop!r}; there are {', '.join(STOP_RULES)}")
+        solvers.check_is_solver(self.solver)
         for name in ("max_steps", "weight_rounds", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not (self.prediction_weight >= 0 and self.tolerance >= 0):
-            raise ValueError(
-                "prediction_weight and tolerance must be >= 0, got "
-                f"{self.prediction_weight} and {self.tolerance}"
-            )
-        if not self.weight_growth >= 1:
-            raise ValueError(f"weight_growth must be at least 1, got {self.weight_growth}")
-        if self.weight_growth > 1 and self.weight_rounds > 1:
+            check_whole(name, getattr(self, name))
+        for name, least in (("prediction_weight", 0), ("tolerance", 0), ("weight_growth", 1)):
+            check_number(name, getattr(self, name), least=least)
+        for name in ("record_history", "record_path"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if self.weight_rounds > 1 and self.weight_growth > 1:
             raise ValueError(
                 f"c can't be searched for in rounds (weight_rounds={self.weight_rounds}) while it "
                 f"grows within each (weight_growth={self.weight_growth}); pass weight_growth=1 or "
@@ -144,7 +144,8 @@ class EngineOptions:
         devices: the jax devices to spread each group over; None uses the default device only.
 
     Raises:
-        ValueError: if a number is below 1.
+        TypeError: if a number is no whole number.
+        ValueError: if it is below 1.
     """
 
     lanes: int | None = None
@@ -155,5 +156,5 @@ class EngineOptions:
     def __post_init__(self) -> None:
         for name in ("lanes", "lanes_per_group", "steps_per_chunk"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+            if value is not None:
+                check_whole(name, value)

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcf.constraints import snap
-from jaxcf.objective import Instance, Objective, Scalar, class_margin
+from jaxcf.objective import L1, Instance, Objective, Scalar, class_margin
 from jaxcf.search.options import StaticOptions, TracedOptions
 from jaxcf.search.status import Status
-from jaxcf.solvers import SolverState, clip_perturbation
+from jaxcf.solvers import SolverState, clip_perturbation, gets_value
 
 # Beyond this the upper bound on c counts as "no counterfactual seen yet" (the reference's value).
 _NO_UPPER_BOUND = 1e9
@@ -165,10 +166,15 @@ def step(
         over = over | (judged.stalled >= traced.patience)
     ended = over & last_round | ~finite
 
+    extra = {}
+    if gets_value(static.solver):
+        left_out = L1 if static.solver.proximal else None
+        kept = np.array([name != left_out for name in objective.term_names])
+        extra["value"] = jnp.sum(jnp.where(kept, terms, 0.0))
     progress = judged.step.astype(jnp.float32) / traced.max_steps.astype(jnp.float32)
     moved = judged._replace(
         solver=static.solver.update(
-            judged.solver, gradient, instance, objective.l1_weight, progress
+            judged.solver, gradient, instance, objective.l1_weight, progress, **extra
         ),
         step=judged.step + 1,
         total_steps=judged.total_steps + 1,

@@ -230,7 +230,7 @@ class Unhashable:
         (CentralDifferences, ((0.1, -1),), ValueError, "epsilon must be finite and above 0"),
         (CentralDifferences, ("x",), ValueError, "epsilon must be a number or one per"),
         (CentralDifferences, (0.1, 0), ValueError, "every must be at least 1, got 0"),
-        (RandomDirections, (0,), ValueError, "count must be at least 1 .* got 0 and 0"),
+        (RandomDirections, (0,), ValueError, "count must be at least 1, got 0"),
         (ExactJacobian, (3,), TypeError, "function must be callable, got int"),
         (ExactJacobian, (np.sin, 0), ValueError, "every must be at least 1, got 0"),
     ],

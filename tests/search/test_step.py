@@ -442,13 +442,13 @@ def test_a_feature_at_the_end_of_its_range_can_leave_it():
         ({"stop": "never"}, "unknown stop rule 'never'; there are first_flip, budget, converged"),
         ({"max_steps": 0}, "max_steps must be at least 1, got 0"),
         ({"weight_rounds": 0}, "weight_rounds must be at least 1, got 0"),
-        ({"weight_growth": 0.9}, "weight_growth must be at least 1, got 0.9"),
-        ({"weight_growth": float("nan")}, "weight_growth must be at least 1, got nan"),
+        ({"weight_growth": 0.9}, "weight_growth must be >= 1, got 0.9"),
+        ({"weight_growth": float("nan")}, "weight_growth must be >= 1, got nan"),
         ({"weight_rounds": 2}, "pass weight_growth=1 or weight_rounds=1"),
         ({"patience": -1}, "patience must be at least 1, got -1"),
-        ({"prediction_weight": -1.0}, "prediction_weight and tolerance must be >= 0, got -1.0"),
-        ({"tolerance": -0.1}, "prediction_weight and tolerance must be >= 0"),
-        ({"prediction_weight": float("nan")}, "prediction_weight and tolerance must be >= 0"),
+        ({"prediction_weight": -1.0}, "prediction_weight must be >= 0, got -1.0"),
+        ({"tolerance": -0.1}, "tolerance must be >= 0, got -0.1"),
+        ({"prediction_weight": float("nan")}, "prediction_weight must be >= 0, got nan"),
     ],
 )
 def test_wrong_options_say_what_is_wrong(options, message):

@@ -1,0 +1,114 @@
+"""What callers bring into a search, tried without being run: solvers, and terms of their own."""
+
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcf.objective import Candidate, Instance, Objective, Outputs
+from jaxcf.solvers import Solver, SolverState, gets_value
+
+_NUMBER = jax.ShapeDtypeStruct((), jnp.float32)
+
+
+@lru_cache(maxsize=64)
+def check_solver(solver: Solver, instance: Instance) -> None:
+    """Check that a solver can begin and go on, and that its state stays what it is.
+
+    Args:
+        solver: to be tried.
+        instance: of shapes and types, from `Instance.shapes`.
+
+    Raises:
+        TypeError: if it fails, or a step turns its state into another kind.
+    """
+    what = f"the solver {solver.name!r}"
+    point = instance.original
+    try:
+        before = jax.eval_shape(solver.init, instance)
+    except Exception as error:
+        raise TypeError(
+            f"{what} can't begin on an instance of shape {point.shape}: {_said(error)}"
+        ) from error
+    if not isinstance(before, SolverState):
+        raise TypeError(
+            f"{what} begins with a {type(before).__name__}; its init must return a SolverState of "
+            "iterate, query and memory"
+        )
+    extra = {"value": _NUMBER} if gets_value(solver) else {}
+    try:
+        after = jax.eval_shape(solver.update, before, point, instance, _NUMBER, _NUMBER, **extra)
+    except Exception as error:
+        hint = ""
+        if "value_fn" in str(error):
+            hint = (
+                ". A linesearch calls the objective again, which a search of many rows can't give "
+                "it (value_fn); value and grad it can: take a fixed learning rate, as "
+                "optax.lbfgs(1e-2, linesearch=None) does"
+            )
+        raise TypeError(
+            f"{what} can't take a step on an instance of shape {point.shape}: {_said(error)}{hint}"
+        ) from error
+    if jax.tree.structure(before) != jax.tree.structure(after):
+        raise TypeError(
+            f"a step of {what} turns its state {jax.tree.structure(before)} into "
+            f"{jax.tree.structure(after)}; its update must return a state like that of its init"
+        )
+    paths = jax.tree_util.tree_leaves_with_path(before)
+    for (path, old), new in zip(paths, jax.tree.leaves(after), strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise TypeError(
+                f"a step of {what} turns state{jax.tree_util.keystr(path)} from "
+                f"{old.dtype}{list(old.shape)} into {new.dtype}{list(new.shape)}; its update must "
+                "return a state like that of its init"
+            )
+    for name in ("iterate", "query"):
+        made = getattr(before, name)
+        if (made.shape, made.dtype) != (point.shape, point.dtype):
+            raise TypeError(
+                f"{what} begins with state.{name} of {made.dtype}{list(made.shape)}; expected "
+                f"{point.dtype}{list(point.shape)}, like the instance"
+            )
+
+
+def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bool) -> None:
+    """Check that the caller's own terms are functions from one candidate to a number.
+
+    Args:
+        objective: whose extra terms are tried.
+        instance: of shapes and types, from `Instance.shapes`.
+        has_autoencoder: whether candidates have a reconstruction.
+
+    Raises:
+        TypeError: if one can't be called, or returns no array.
+        ValueError: if it returns an array of several numbers.
+    """
+    probabilities = jax.ShapeDtypeStruct(instance.targets.shape, jnp.float32)
+    point: Any = instance.original
+    reconstruction = point if has_autoencoder else None
+    outputs = Outputs(*_any(probabilities, instance.prototype, reconstruction))
+    candidate = Candidate(*_any(instance, point, point, outputs, _NUMBER, _NUMBER))
+    for name, function in objective.extra_terms:
+        expected = (
+            "expected one number, a JAX scalar, for the candidate of one instance: take a sum or "
+            "a mean, such as jnp.sum(jnp.square(candidate.perturbation))"
+        )
+        try:
+            value = jax.eval_shape(partial(function), candidate)
+        except Exception as error:
+            raise TypeError(
+                f"the term {name!r} can't be called: {_said(error)}; {expected}"
+            ) from error
+        if not hasattr(value, "shape"):
+            raise TypeError(f"the term {name!r} returned {type(value).__name__}; {expected}")
+        if value.shape != ():
+            raise ValueError(f"the term {name!r} returned shape {value.shape}; {expected}")
+
+
+def _any(*values: Any) -> Any:
+    return values
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -153,7 +153,7 @@ def are_probabilities(
         >>> failures = Failures(warn=False)
         >>> are_probabilities(np.array([[0.5, 0.5], [0.5, 0.48]]), failures, "").tolist()
         [True, False]
-        >>> failures.first.split(";")[0]
+        >>> failures.first.split(":")[0]
         'predict returned [0.5  0.48] for a row, which are no probabilities'
     """
     precision = float(jnp.finfo(answered.dtype).eps)

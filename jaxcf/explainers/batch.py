@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxcf import metrics
 from jaxcf.constraints import FeasibleSets
-from jaxcf.explainers.final_form import FinalForm, measure_known
+from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
@@ -292,12 +292,19 @@ class BatchSearch:
         state, final_form = self._state, self._batch.final_form
         instances = self._instances(rows)._replace(grid=None)  # no loss term looks at it
         points = self.counterfactual[rows]
-        if final_form is None:
-            return predict_and_measure(
-                state.models, state.params, objective, instances, points, weight, self._failures
-            )
-        fresh = final_form.predict(points, self._batch.source_row[rows], self._failures)
-        return fresh, measure_known(state, objective, instances, points, weight, fresh)
+        known = None
+        if final_form is not None:
+            known = final_form.predict(points, self._batch.source_row[rows], self._failures)
+        return predict_and_measure(
+            state.models,
+            state.params,
+            objective,
+            instances,
+            points,
+            weight,
+            self._failures,
+            known,
+        )
 
     def _refine(self) -> None:
         """Look for what the search has missed, and reset what the decision doesn't need."""

@@ -1,17 +1,11 @@
 """What points of a search stand for, where that is more than the points: the rows that go out."""
 
-from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxcf.explainers.state import FittedState
-from jaxcf.objective import Instance, Objective, Outputs, loss_terms
 from jaxcf.predictors.blackbox import Failures
-from jaxcf.predictors.inference import decode_all, encode_all
-from jaxcf.utils.batching import map_batches
 
 
 @runtime_checkable
@@ -46,48 +40,3 @@ class FinalForm(Protocol):
             failures: told of what goes wrong.
         """
         ...
-
-
-def measure_known(
-    state: FittedState,
-    objective: Objective,
-    instances: Instance,
-    counterfactual: Float[np.ndarray, "m *shape"],
-    prediction_weight: Float[np.ndarray, " m"],
-    probabilities: Float[np.ndarray, "m classes"],
-) -> dict[str, Float[np.ndarray, " m"]]:
-    """Weighted loss terms of counterfactuals whose probabilities are known, at least one.
-
-    Args:
-        state: whose models encode and reconstruct them.
-        objective: in float32.
-        instances: the rows they belong to.
-        counterfactual: `[m, *shape]`.
-        prediction_weight: `[m]`, c of each.
-        probabilities: `[m, classes]`, of each.
-
-    Returns:
-        `[m]` for each term.
-    """
-    encodings = encode_all(state.models, state.params, counterfactual)
-    outputs = [probabilities, encodings]
-    if objective.needs_reconstruction:
-        outputs.append(decode_all(state.models, state.params, counterfactual, encodings))
-    leaves, structure = jax.tree.flatten(instances)
-
-    def terms(x: Any, weight: Any, *rest: Any) -> dict[str, Any]:
-        batch = jax.tree.unflatten(structure, rest[: len(leaves)])
-        known, encoding, *reconstruction = rest[len(leaves) :]
-        shown = Outputs(known, encoding, reconstruction[0] if reconstruction else None)
-        return _weighted_terms(objective, batch, x, weight, shown)
-
-    return map_batches(terms, counterfactual, prediction_weight, *leaves, *outputs)
-
-
-@jax.jit
-def _weighted_terms(
-    objective: Objective, instances: Instance, x: jax.Array, weight: jax.Array, outputs: Outputs
-) -> dict[str, jax.Array]:
-    return jax.vmap(partial(loss_terms, objective))(
-        weight, instances, x, x - instances.original, outputs
-    )

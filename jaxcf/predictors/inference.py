@@ -112,22 +112,26 @@ def predict_and_measure(
     counterfactual: np.ndarray,
     prediction_weight: np.ndarray,
     failures: Failures,
+    probabilities: np.ndarray | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Probabilities and weighted loss terms of any number of counterfactuals, at least one."""
+    """Probabilities and weighted loss terms of any number of counterfactuals, at least one.
+
+    Probabilities that are known already, float32, aren't asked for again.
+    """
     leaves, structure = jax.tree.flatten(instances)
-    known = []
-    if models.black_box is not None:
-        known.append(models.black_box.ask(counterfactual, failures).astype(np.float32))
+    asked = probabilities is None
+    if asked and models.black_box is not None:
+        probabilities = models.black_box.ask(counterfactual, failures).astype(np.float32)
+    known = [] if probabilities is None else [probabilities]
 
     def measure(x: Any, weight: Any, *rest: Any) -> tuple[Any, dict[str, Any]]:
         batch = jax.tree.unflatten(structure, rest[: len(leaves)])
-        probabilities = rest[len(leaves) :]
-        return _measure(models, params, objective, batch, x, weight, *probabilities)
+        return _measure(models, params, objective, batch, x, weight, *rest[len(leaves) :])
 
-    probabilities, terms = map_batches(measure, counterfactual, prediction_weight, *leaves, *known)
-    if models.black_box is None:
-        probabilities = _only_probabilities(probabilities, failures)
-    return probabilities, terms
+    fresh, terms = map_batches(measure, counterfactual, prediction_weight, *leaves, *known)
+    if asked and models.black_box is None:
+        fresh = _only_probabilities(fresh, failures)
+    return fresh, terms
 
 
 def _measure(

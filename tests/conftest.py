@@ -19,6 +19,8 @@ if "JAXCF_TESTS_COMPILED" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    # As here, or their programs would be others.
+    os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 jax.config.update("jax_compilation_cache_dir", os.environ["JAXCF_TESTS_COMPILED"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -34,10 +34,10 @@ def test_what_an_explainer_refuses_no_change_brings_in(changes, message):
 
 
 def test_a_line_search_stays_in_input_space():
-    changes = {"refinement": Refinement(line_search=True)}
-    assert fitted().with_options(**changes).refinement.line_search
+    refinement = Refinement(line_search=True)
+    assert fitted().with_options(refinement=refinement).refinement.line_search
     with pytest.raises(ValueError, match="the line search goes to training rows in input space"):
-        mlp().fit().with_options(**changes)
+        mlp().fit().with_options(refinement=refinement)
 
 
 def test_several_devices_are_none_for_a_black_box():

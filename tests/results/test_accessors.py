@@ -10,13 +10,11 @@ from made_explanations import table
 
 from jaxcf import Explanations, plots
 from jaxcf.plots.accessor import PlotAccessor
-from jaxcf.results.comparison import Results
 from jaxcf.tabular import TableExplanations
 
 
 @pytest.mark.parametrize("explanations", [made_explanations((4,)), table(6)], ids=["rows", "table"])
 def test_it_draws_what_the_functions_draw(explanations):
-    assert isinstance(explanations, Results)
     assert isinstance(explanations.plot, PlotAccessor)
     grid: Any = explanations.plot(num_instances=3)
     same: Any = plots.grid(explanations, num_instances=3)

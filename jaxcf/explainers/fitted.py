@@ -24,6 +24,7 @@ from jaxcf.results.html import titled_table
 from jaxcf.results.traces import Traces
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.batching import batch_size
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.validation import as_rows_of_shape
 
 
@@ -145,8 +146,7 @@ class FittedExplainer(FittedState):
         """
         check_params(self.params)
         x = as_rows_of_shape(x, self.shape)
-        if num_alternatives < 1:
-            raise ValueError(f"num_alternatives must be at least 1, got {num_alternatives}")
+        check_whole("num_alternatives", num_alternatives)
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
             raise ValueError(
                 "alternatives are led by different prototypes, but the objective has no prototype "

@@ -312,11 +312,11 @@ class BatchSearch:
         accepts = AcceptanceTest(
             state.models,
             state.params,
-            self._state.objective,
+            state.objective,
             self._failures,
             self.predictions,
             self.original_class,
-            self._state.trust,
+            state.trust,
         )
         if state.refinement.line_search:
             missed = (Status.NOT_FOUND, Status.NEVER_MOVED)
@@ -324,7 +324,7 @@ class BatchSearch:
             if len(rows):
                 point, reached, target_class = line_search(
                     accepts,
-                    self._state.prototypes,
+                    state.prototypes,
                     self._feasible,
                     self.targets[rows],
                     rows,

@@ -87,7 +87,7 @@ class AcceptanceTest:
 
     @property
     def size(self) -> int:
-        """Rows per block: the batch's own, so that few of its rows compile nothing anew."""
+        """Rows asked at once: the batch's own, so that few of its rows compile nothing anew."""
         return batch_size(len(self.predictions))
 
     def __call__(
@@ -244,9 +244,9 @@ def _snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any, size: int) 
 
     def snapped(point: Any, original: Any, lower: Any, upper: Any, *leaves: Any) -> Any:
         grid = jax.tree.unflatten(structure, leaves)
-        return _snap_block(point, original, lower, upper, grid)
+        return _snap_batch(point, original, lower, upper, grid)
 
     return np.array(map_batches(snapped, point, original, lower, upper, *leaves, size=size))
 
 
-_snap_block = jax.jit(jax.vmap(snap))
+_snap_batch = jax.jit(jax.vmap(snap))

@@ -102,7 +102,7 @@ def trace_rows(
         constraints: of these rows.
         num_points: of the way, >= 2.
         num_neighbours: >= 0.
-        size: of the blocks in which models are asked; that of the whole explanations meets
+        size: of the batches in which models are asked; that of the whole explanations meets
             compiled programs.
 
     Returns:

@@ -138,7 +138,7 @@ def evaluate(
 
     Args:
         explanations: of images `[n, h, w, 1 or 3]` in [0, 1].
-        predict: the explained model, `[block, *shape]` to logits or probabilities.
+        predict: the explained model, `[n, *shape]` to logits or probabilities.
         judges: at least one; the first one's features serve the Fréchet distance.
         autoencoders: by name; IM1 and IM2 are computed with each, as "im1 NAME" and "im2 NAME".
         real: images to compare with.

@@ -10,6 +10,7 @@ from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.objective import Candidate, Objective
 from jaxcf.predictors.blackbox import BlackBox
+from jaxcf.predictors.checks import check_model
 from jaxcf.predictors.jacobians import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.prototypes import KDTree, KMeans, NearestMean
 from jaxcf.results.accessors import register_accessor
@@ -45,6 +46,7 @@ __all__ = [
     "Traces",
     "__version__",
     "attributions",
+    "check_model",
     "data",
     "metrics",
     "presets",

@@ -135,14 +135,27 @@ class BatchSearch:
         for start in range(0, len(self._x), _PREPARED_TOGETHER):
             piece = np.arange(start, min(start + _PREPARED_TOGETHER, len(self._x)))
             rows = piece[self.status[piece] != Status.INVALID_INPUT]
-            if len(rows):
-                self._prepare_rows(rows)
-                rows = rows[self.status[rows] == Status.RUNNING]
+            rows = self._prepare_rows(rows) if len(rows) else rows
             self.refused += len(piece) - len(rows)
             if len(rows):
-                self._searched += len(rows)
-                yield Pending(rows + self.first_row, self._instances(rows))
+                yield self._pending(rows)
         self._prepared = True
+
+    def prepare_again(self) -> Iterator[Pending]:
+        """The same for rows that the model had no answer for, as if it had never been asked."""
+        lost = np.flatnonzero(self.status == Status.MODEL_NOT_FINITE)
+        self.status[lost] = Status.IDLE
+        self.counterfactual[lost] = self._x[lost]
+        self.targets[lost] = self._batch.targets.allowed[lost]
+        self.steps[lost], self.prediction_weight[lost] = 0, np.nan
+        for start in range(0, len(lost), _PREPARED_TOGETHER):
+            rows = self._prepare_rows(lost[start : start + _PREPARED_TOGETHER])
+            if len(rows):
+                yield self._pending(rows)
+
+    def _pending(self, rows: np.ndarray) -> Pending:
+        self._searched += len(rows)
+        return Pending(rows + self.first_row, self._instances(rows))
 
     @property
     def complete(self) -> bool:
@@ -155,7 +168,8 @@ class BatchSearch:
         num_alternatives = int(self._batch.alternative.max()) + 1
         return candidates_of(self._state.prototypes, num_alternatives)
 
-    def _prepare_rows(self, rows: np.ndarray) -> None:
+    def _prepare_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Predict, encode and choose prototypes for rows; return those that can be searched."""
         state = self._state
         final_form = self._batch.final_form
         if final_form is None:
@@ -166,7 +180,7 @@ class BatchSearch:
             sources = self._batch.source_row[rows]
             probabilities = final_form.predict(self._x[rows], sources, self._failures)
             encodings = encode_all(state.models, state.params, self._x[rows])
-        self.predictions[rows] += 1
+        self.predictions[rows] += self._failures.asked
         finite = np.isfinite(probabilities).all(axis=1)
         finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
         encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
@@ -196,6 +210,7 @@ class BatchSearch:
         self.original_class[rows] = np.where(finite, original_class, -1)
         self.prototype[rows] = selection.prototype
         self.target_class[rows] = target_class
+        return rows[self.status[rows] == Status.RUNNING]
 
     def _instances(self, rows: np.ndarray) -> Instance:
         return Instance.of_rows(
@@ -246,7 +261,7 @@ class BatchSearch:
             first_weight = self._state.search.prediction_weight
             weight[np.isnan(weight)] = np.float32(first_weight)
             fresh, terms = self._measure(objective, described, weight)
-            self.predictions[described] += 1
+            self.predictions[described] += self._failures.asked
             probabilities[described] = fresh
             for name, values in terms.items():
                 losses[name][described] = values

@@ -177,6 +177,7 @@ class Explainer:
             num_classes=num_classes,
             training_class=np.where(sure, classes, -1),
             shape=x_train.shape[1:],
+            answered_row=x_train[0].copy(),
             latent_shape=latent_shape,
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,

@@ -106,7 +106,7 @@ class AcceptanceTest:
         probabilities, encodings = predict_and_encode(
             self.models, self.params, x, self.failures, self.size
         )
-        self.predictions[rows] += 1
+        self.predictions[rows] += self.failures.asked
         margin_of = partial(_margins, jnp.float32(self.objective.confidence))
         margin = map_batches(margin_of, probabilities, targets, size=self.size)
         decided = np.asarray(margin < -np.float32(self.objective.margin))

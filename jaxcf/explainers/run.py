@@ -95,6 +95,9 @@ class Run:
         self._seconds = {"prototypes": state.seconds, "compile": 0.0, "search": 0.0}
         self._settings: dict[str, Any] = {}
         self._failures = Failures()
+        if state.models.black_box is not None:
+            known = state.answered_row[None]
+            self._failures.answered(state.models.black_box.probabilities, known)
         self._began = time.perf_counter()
         self._done = 0
         self._found = 0
@@ -106,7 +109,7 @@ class Run:
             yield from self._explain(batches)
 
     def _explain(self, batches: Iterable[Batch]) -> Iterator[Explanations]:
-        engine = make_engine(
+        engine = self._engine = make_engine(
             self._state, self._num_levels, num_rows=self._num_rows, failures=self._failures
         )
         self._settings = self._describe_settings(engine)
@@ -128,6 +131,7 @@ class Run:
 
     def unfinished(self, batch: Batch) -> Explanations:
         """The only batch as it stands, its missing rows marked INTERRUPTED."""
+        self._failures.give_up()  # nobody waits for a model any more
         # The interrupt may have come before the batch was opened.
         opened = self._open[0] if self._open else BatchSearch(self._state, batch, 0, self._failures)
         return self._finish(opened)
@@ -164,7 +168,20 @@ class Run:
             seconds = time.perf_counter() - self._search_began
             self._on_progress(Progress(self._done, self._found, self._num_rows, seconds))
 
+    def _search_again(self, batch: BatchSearch) -> None:
+        """Search the rows once more that were lost while the model was out of reach."""
+        began = time.perf_counter()
+        self._failures.start_over()
+        for finished in self._engine.search(batch.prepare_again()):
+            batch.accept(finished)
+            self._found += int((finished.status == Status.FOUND).sum())
+            self._report()
+        self._seconds["search"] += time.perf_counter() - began
+
     def _finish_first(self) -> Explanations:
+        lost = self._open[0].status == Status.MODEL_NOT_FINITE
+        if self._failures.outage and lost.any():
+            self._search_again(self._open[0])
         finished = self._finish(self._open[0])
         self._open.popleft()
         return finished

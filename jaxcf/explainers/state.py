@@ -38,6 +38,7 @@ class FittedState:
         training_class: `[n]`, the class that each training row stands for: what the model decides,
             or its label where those were given; -1 where the model isn't as sure as it must be.
         shape: `*shape` of one instance.
+        answered_row: `[*shape]`, a training row: one that the model is known to have an answer for.
         latent_shape: `*latent` of one encoding.
         feature_range: lower and upper, arrays that broadcast to `*shape`, and whether they were
             asked for.
@@ -60,6 +61,7 @@ class FittedState:
     num_classes: int
     training_class: np.ndarray
     shape: tuple[int, ...]
+    answered_row: np.ndarray
     latent_shape: tuple[int, ...]
     feature_range: FeatureRange
     seconds: float

@@ -6,18 +6,20 @@ of a plain function on the host, one per step for all rows together; the compile
 """
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from jaxcf.predictors.calling import Caller, caller_of
 from jaxcf.predictors.jacobians import CentralDifferences, Gradient
-from jaxcf.utils.numbers import check_whole
+from jaxcf.utils.numbers import check_number, check_whole
 
 TOLERANCE = 1e-3
 """How far probabilities may lie outside [0, 1], and their sum from 1."""
@@ -25,30 +27,119 @@ TOLERANCE = 1e-3
 # What the softmax of half-precision numbers may be off by, in units of their precision.
 _ROUNDINGS = 2
 
+# A model that fails now and again, for rows of all kinds, must not make a run wait for ever.
+_MOST_OUTAGES = 10
+
+_LONGEST_WAIT = 60.0
+
 
 class Failures:
-    """What went wrong when a model was asked: the first error of each kind, warned of once.
+    """What went wrong when a model was asked in one run, and whether it is out of reach.
+
+    A model is out of reach while it fails for a row that it has answered before. Such an outage is
+    waited for, see `BlackBox`.
 
     Args:
-        warn: whether to warn; else the first error is only kept.
+        warn: whether to warn of the first error of each kind; else it is only kept.
+
+    Attributes:
+        first: the first error in words; None where nothing went wrong.
+        asked: `[n]`, how often the rows of the last batch were asked for, or once each.
+        outage: whether the model has been out of reach.
     """
 
     def __init__(self, *, warn: bool = True) -> None:
         self._warn = warn
         self._kinds: set[str] = set()
         self.first: str | None = None
+        self.asked: Int[np.ndarray, " n"] | int = 1
+        self.outage = False
+        self._answered: tuple[Callable[[np.ndarray], Any], np.ndarray] | None = None
+        self._given_up = False
+        self._outages = 0
 
     def report(self, kind: str, text: str) -> None:
         """Take note of a row that got no answer."""
         self.first = self.first or text
+        self._warn_once(
+            kind, f"{text}; rows without an answer end with the status MODEL_NOT_FINITE"
+        )
+
+    def _warn_once(self, kind: str, text: str) -> None:
         if kind not in self._kinds:
             self._kinds.add(kind)
             if self._warn:
-                warnings.warn(
-                    f"{text}; rows without an answer end with the status MODEL_NOT_FINITE",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+    def answered(
+        self, ask: Callable[[np.ndarray], Any], row: Shaped[np.ndarray, "1 *shape"]
+    ) -> None:
+        """Remember a row that the model has an answer for, and how to ask for it."""
+        self._answered = ask, row.copy()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether a model that is out of reach isn't waited for, until it answers again."""
+        return self._given_up
+
+    def give_up(self) -> None:
+        """Wait no longer."""
+        self._given_up = True
+
+    def start_over(self) -> None:
+        """Wait once more for a model that has been given up."""
+        self._given_up = False
+
+    def _lost(self) -> bool:
+        """Whether a row that was answered before isn't any more."""
+        if self._answered is None:
+            return False
+        ask, row = self._answered
+        try:
+            ask(row.copy())
+        except Exception:
+            return True
+        return False
+
+    def ask_on(
+        self, box: "BlackBox", attempt: "Callable[[], Answered]", error: Exception, counts: Any
+    ) -> "Answered":
+        """Ask for a batch that has raised, until it is answered or nothing speaks for an outage.
+
+        Args:
+            box: says how often and how long.
+            attempt: asks for the batch.
+            error: what it raised.
+            counts: `[rows]` of the batch; its first is charged for the row that was answered.
+
+        Returns:
+            What the last attempt did. An error is that of the rows, unless `given_up`.
+        """
+        answers: Answered = error
+        if not self._given_up:
+            answers = attempt()  # it may have been this one call
+        waits = 0
+        while isinstance(answers, Exception) and not isinstance(answers, BadAnswer):
+            counts[0] += self._answered is not None
+            if not self._lost():
+                if self._given_up:
+                    self._given_up, answers = False, attempt()
+                break
+            self._outages += waits == 0
+            if self._given_up or waits == box.retries or self._outages > _MOST_OUTAGES:
+                self.give_up()
+                break
+            self.outage = True
+            self._warn_once(
+                "outage",
+                f"{in_words(answers)}, also for a row that was answered before: the model is out "
+                f"of reach and asked again, up to {box.retries} times, after {box.backoff:g} s and "
+                f"twice as long each time; rows that are lost are searched again at the end",
+            )
+            time.sleep(min(box.backoff * 2**waits, _LONGEST_WAIT))
+            waits += 1
+            answers = attempt()
+        return answers
 
 
 class BadAnswer(Exception):
@@ -106,34 +197,65 @@ def how_to_stack(
     return f"; of one {what} {column} make two: {module}.stack([{other}, {name}], axis=1)"
 
 
+Answered = tuple[np.ndarray, ...] | Exception
+"""Arrays of answers, the probabilities first; or what was raised instead."""
+
+
 def call_with_bisection(
+    box: "BlackBox",
     ask: Callable[[np.ndarray], tuple[np.ndarray, ...]],
     x: np.ndarray,
     into: tuple[np.ndarray, ...],
     failures: Failures,
+    *,
+    part: bool = False,
 ) -> None:
     """Ask for a batch; for its halves if that fails, down to single rows.
 
     Args:
+        box: says how often a call that raises is repeated.
         ask: from rows to arrays of answers, the probabilities first.
         x: the rows.
-        into: where the answers are written; rows that get none are left as they are.
+        into: where the answers are written, the last one how often each row was asked for; rows
+            that get no answer are left as they are.
         failures: told of what goes wrong.
+        part: whether the rows are part of a batch that has failed.
     """
-    try:
-        answers = ask(x.copy())  # a model may scale its input in place
-    except Exception as error:
-        if len(x) == 1:
-            bad = isinstance(error, BadAnswer)
-            text = str(error) if bad else f"predict raised {type(error).__name__}: {error}"
-            failures.report("shape" if bad else "raised", text)
+    *arrays, counts = into
+
+    def attempt() -> Answered:
+        counts[:] += 1
+        try:
+            return ask(x.copy())  # a model may scale its input in place
+        except Exception as error:
+            return error
+
+    answers = attempt()
+    raised = isinstance(answers, Exception) and not isinstance(answers, BadAnswer)
+    # What is known to hold a row that fails is halved without further ado.
+    if raised and box.retries and (not part or len(x) == 1):
+        answers = failures.ask_on(box, attempt, answers, counts)
+    if isinstance(answers, Exception):
+        if len(x) == 1 or (failures.given_up and not isinstance(answers, BadAnswer)):
+            bad = isinstance(answers, BadAnswer)
+            failures.report("shape" if bad else "raised", in_words(answers))
             return
         for half in (slice(None, len(x) // 2), slice(len(x) // 2, None)):
-            call_with_bisection(ask, x[half], tuple(array[half] for array in into), failures)
+            call_with_bisection(
+                box, ask, x[half], tuple(array[half] for array in into), failures, part=True
+            )
         return
+    failures.answered(ask, x[:1])
     fine = are_probabilities(answers[0], failures, "take the softmax of logits")
-    for array, values in zip(into, answers, strict=True):
+    for array, values in zip(arrays, answers, strict=True):
         array[fine] = values[fine]
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong when a model was asked."""
+    if isinstance(error, BadAnswer):
+        return str(error)
+    return f"predict raised {type(error).__name__}: {error}"
 
 
 def are_probabilities(
@@ -203,10 +325,14 @@ class BlackBox:
         gradient: how the gradient is found: `CentralDifferences`, `RandomDirections` or
             `ExactJacobian`.
         max_rows_per_call: the most rows that one call gets, >= 1; None sets no bound.
+        retries: how often a call is repeated while the model is out of reach, >= 0; with 0 a call
+            that raises is halved at once.
+        backoff: the seconds before the first of these, >= 0; before each further one it is twice as
+            long, up to a minute.
 
     Raises:
         TypeError: if `predict` isn't a function or can't be hashed, `gradient` is something else,
-            or a number is no whole number.
+            or a number is of another kind.
         ValueError: if a number is out of its range.
 
     Examples:
@@ -223,6 +349,9 @@ class BlackBox:
     num_classes: int
     gradient: Gradient = CentralDifferences()  # noqa: RUF009 (it is frozen)
     max_rows_per_call: int | None = None
+    retries: int = 3
+    backoff: float = 1.0
+    _caller: Caller = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not callable(self.predict):
@@ -235,8 +364,11 @@ class BlackBox:
         check_whole("num_classes", self.num_classes, least=2)
         if self.max_rows_per_call is not None:
             check_whole("max_rows_per_call", self.max_rows_per_call)
+        check_whole("retries", self.retries, least=0)
+        check_number("backoff", self.backoff, least=0)
         try:
             hash(self)
+            object.__setattr__(self, "_caller", caller_of(self.predict))
         except TypeError as error:
             raise TypeError(
                 f"{error}: a black box is known by its function, which must be hashable; wrap it "
@@ -258,7 +390,20 @@ class BlackBox:
         self, x: Shaped[np.ndarray, "n *shape"], failures: Failures
     ) -> Float[np.ndarray, "n classes"]:
         """The probabilities of a batch; rows of NaN where there are none."""
-        return ask_in_calls(self, x.__getitem__, len(x), failures)
+        probabilities, failures.asked = ask_in_calls(self, x.__getitem__, len(x), failures)
+        return probabilities
+
+    def call(self, function: Callable[[np.ndarray], Any], x: Shaped[np.ndarray, "n *shape"]) -> Any:
+        """What `predict` or the function of the gradient returns: they take turns."""
+        return self._caller(function, x)
+
+    def probabilities(self, x: Shaped[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n classes"]:
+        """The probabilities of a batch by one call.
+
+        Raises:
+            BadAnswer: if the function returns something else; what it raises itself is passed on.
+        """
+        return read_probabilities(self.call(self.predict, x), len(x), self.num_classes)
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Check that the options fit instances of that shape.
@@ -290,26 +435,6 @@ class BlackBox:
                 "devices; pass EngineOptions(devices=None) or one device"
             )
 
-    def check_answer(self, x: Shaped[np.ndarray, "n *shape"]) -> None:
-        """Ask for a few rows, to find out soon that a function can't be what is wanted.
-
-        Raises:
-            ValueError: if the answer has another shape, or the function fails for every row.
-        """
-        failures = Failures(warn=False)
-        try:
-            for call in calls(self, len(x)):
-                asked = x[call].copy()
-                read_probabilities(self.predict(asked), len(asked), self.num_classes)
-        except BadAnswer as error:
-            raise ValueError(str(error)) from error
-        except Exception:
-            # Perhaps the row's fault and not the function's.
-            if np.isnan(self.ask(x, failures)).any(axis=1).all():
-                raise ValueError(
-                    f"predict failed for each of the first {len(x)} rows: {failures.first}"
-                ) from None
-
     def lanes(self, shape: tuple[int, ...]) -> int:
         """How many rows to search at once where nobody says: what fits into a bounded memory."""
         if self.max_rows_per_call is not None:
@@ -329,6 +454,8 @@ class BlackBox:
         return {
             "gradient": {"kind": type(self.gradient).__name__} | options,
             "max_rows_per_call": self.max_rows_per_call,
+            "retries": self.retries,
+            "backoff": self.backoff,
         }
 
 
@@ -344,13 +471,17 @@ def calls(box: BlackBox, count: int) -> list[slice]:
 
 def ask_in_calls(
     box: BlackBox, rows: Callable[[slice], np.ndarray], count: int, failures: Failures
-) -> np.ndarray:
-    """The probabilities `[count, classes]` of rows that are made when their call is due."""
-    asked = np.full((count, box.num_classes), np.nan)
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities `[count, classes]` of rows that are made when their call is due.
+
+    And how often each was asked for.
+    """
+    asked, counts = np.full((count, box.num_classes), np.nan), np.zeros(count, np.int32)
 
     def ask(x: np.ndarray) -> tuple[np.ndarray]:
-        return (read_probabilities(box.predict(x), len(x), box.num_classes),)
+        return (box.probabilities(x),)
 
     for call in calls(box, count):
-        call_with_bisection(ask, np.asarray(rows(call), np.float32), (asked[call],), failures)
-    return asked
+        into = (asked[call], counts[call])
+        call_with_bisection(box, ask, np.asarray(rows(call), np.float32), into, failures)
+    return asked, counts

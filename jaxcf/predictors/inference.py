@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxcf.objective import Instance, Objective, Outputs, loss_terms
 from jaxcf.predictors.blackbox import Failures, are_probabilities
+from jaxcf.predictors.checks import check_answer, check_company, few_rows
 from jaxcf.predictors.functions import ModelFunctions
-from jaxcf.utils.batching import map_batches
+from jaxcf.utils.batching import batch_size, map_batches
 
 _FOR_LOGITS = "pass output='logits' if they are logits"
 
@@ -61,12 +62,16 @@ def predict_and_encode_training(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and encodings of training rows, at least one.
 
+    Warns of a model that answers otherwise every time.
+
     Raises:
-        ValueError: if the model returns anything but probabilities for some of them.
+        ValueError: if the model returns anything but probabilities for some of them, or its answer
+            to a row depends on the rows beside it.
     """
     failures = Failures(warn=False)
+    few = few_rows(x_train)
     if models.black_box is not None:
-        models.black_box.check_answer(x_train[:2])
+        check_answer(models.black_box, x_train[few])
         probabilities, encodings = predict_and_encode(models, params, x_train, failures)
     else:
         probabilities, encodings = _predict_and_encode(models, params, x_train)
@@ -83,7 +88,40 @@ def predict_and_encode_training(
             f"rows got no probabilities; the first error: {failures.first}; mend the model or "
             "leave these rows out"
         )
+    _check_company(models, params, x_train, few, (probabilities, encodings), failures)
     return probabilities, encodings
+
+
+def _check_company(
+    models: ModelFunctions,
+    params: Any,
+    x_train: np.ndarray,
+    few: np.ndarray,
+    answers: tuple[np.ndarray, np.ndarray],
+    failures: Failures,
+) -> None:
+    """Check that a few training rows get the answers in other company that they have got."""
+    turned, size = few[::-1], batch_size(len(x_train))
+
+    def ask() -> tuple[np.ndarray, np.ndarray]:
+        # A batch of the size that is compiled already, filled up with copies of the last row.
+        return predict_and_encode(models, params, x_train[turned], failures, size)
+
+    first = ask()
+    settled = True
+    for which, name in enumerate(("predict", "encode")):
+        known = answers[which][turned]
+        settled &= check_company(name, first[which], known, lambda which=which: ask()[which])
+    box = models.black_box
+    if box is not None and settled:
+        alone = box.ask(x_train[:1], failures)
+        if np.isnan(alone).any():
+            raise ValueError(
+                f"predict fails for a row alone that it answers among others: {failures.first}; a "
+                "search asks for any number of rows"
+            )
+        known = answers[0][:1]
+        check_company("predict", alone, known, lambda: box.ask(x_train[:1], failures))
 
 
 def encode_all(

@@ -67,7 +67,7 @@ def answer(box: BlackBox, questions: Questions, failures: Failures) -> Answers:
         failures: told of what goes wrong.
 
     Returns:
-        The answers, float32. A batch that had to be asked again counts once.
+        The answers, float32.
     """
     num_lanes, *shape = questions.judged.shape
     running = np.flatnonzero(questions.running)
@@ -86,7 +86,7 @@ def answer(box: BlackBox, questions: Questions, failures: Failures) -> Answers:
     if plan is not None:
         sources.append((due[plan.row], lambda chosen: plan.points(chosen).reshape(-1, *shape)))
     lanes = np.concatenate([lane for lane, _ in sources])
-    asked = ask_in_calls(box, _stacked(sources), len(lanes), failures)
+    asked, counts = ask_in_calls(box, _stacked(sources), len(lanes), failures)
     parts = np.split(asked, np.cumsum([len(lane) for lane, _ in sources])[:-1])
 
     judged = np.zeros((num_lanes, box.num_classes))
@@ -100,20 +100,20 @@ def answer(box: BlackBox, questions: Questions, failures: Failures) -> Answers:
         jacobian = np.zeros((num_lanes, box.num_classes, *shape), np.float32)
     if jacobian is not None and len(due):
         if isinstance(box.gradient, ExactJacobian):
-            at_query[due], found = _ask_for_jacobians(
-                box, box.gradient.function, moved[due], failures
-            )
+            function = box.gradient.function
+            at_query[due], found, again = _ask_for_jacobians(box, function, moved[due], failures)
+            lanes = np.concatenate([lanes, due])
+            counts = np.concatenate([counts, again])
         else:
             assert plan is not None
             found = plan.jacobian(at_query[due], parts[-1])
         jacobian[due] = found.reshape(len(due), box.num_classes, *shape)
-    counted = np.concatenate([lanes, asked_otherwise])
     return Answers(
         judged=judged.astype(np.float32),
         queried=None if questions.queried is None else at_query.astype(np.float32),
         due=questions.due,
         jacobian=jacobian,
-        predictions=np.bincount(counted, minlength=num_lanes).astype(np.int32),
+        predictions=np.bincount(lanes, counts, minlength=num_lanes).astype(np.int32),
     )
 
 
@@ -153,12 +153,13 @@ def _stacked(
 
 def _ask_for_jacobians(
     box: BlackBox, function: Callable[[np.ndarray], Any], x: np.ndarray, failures: Failures
-) -> tuple[np.ndarray, np.ndarray]:
-    asked = np.full((len(x), box.num_classes), np.nan)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities, Jacobians, and how often each row was asked for."""
+    asked, counts = np.full((len(x), box.num_classes), np.nan), np.zeros(len(x), np.int32)
     jacobians = np.full((len(x), box.num_classes, *x.shape[1:]), np.nan, np.float32)
 
     def ask(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        probabilities, jacobian = function(x)
+        probabilities, jacobian = box.call(function, x)
         jacobian = np.asarray(jacobian, np.float32)
         expected = (len(x), box.num_classes, *x.shape[1:])
         if jacobian.shape != expected:
@@ -166,5 +167,6 @@ def _ask_for_jacobians(
         return read_probabilities(probabilities, len(x), box.num_classes), jacobian
 
     for call in calls(box, len(x)):
-        call_with_bisection(ask, x[call], (asked[call], jacobians[call]), failures)
-    return asked, jacobians
+        into = (asked[call], jacobians[call], counts[call])
+        call_with_bisection(box, ask, x[call], into, failures)
+    return asked, jacobians, counts

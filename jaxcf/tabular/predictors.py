@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any, Literal
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxcf.predictors.blackbox import BlackBox, Failures
+from jaxcf.predictors.checks import check_answer, few_rows
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.predictors.inference import predict_and_encode
 from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
@@ -41,6 +43,11 @@ class CoordinateFunction:
     predict: Callable[[Any], Any]
     coding: TableCoding
     like: "TableKind | None"
+
+    @property
+    def __wrapped__(self) -> Callable[[Any], Any]:
+        """The function: what is called, and by one thread at a time."""
+        return self.predict
 
     def __call__(self, coordinates: np.ndarray) -> Any:
         """The function's answer for the rows of the table that the coordinates stand for."""
@@ -102,6 +109,7 @@ class TableModel:
     def _of_tables(
         self, box: BlackBox, values: np.ndarray, own: OwnCells, failures: Failures
     ) -> np.ndarray:
+        @wraps(box.predict, assigned=(), updated=())
         def ask(numbers: np.ndarray) -> Any:
             chosen = numbers.astype(np.intp) @ np.array([_NUMBERED_BY, 1])
             cells = OwnCells(own.table, own.rows[chosen], own.kept[chosen])
@@ -137,7 +145,7 @@ def predicted_classes(model: TableModel, values: np.ndarray, table: Table) -> In
         schema = model.schema
         anywhere = TableCoding(schema, fit_category_values(schema, values, method="index"))
         box = replace(model.predict, predict=_of_coordinates(model.predict, anywhere, model.like))
-        box.check_answer(anywhere.coordinates(values[:2]))
+        check_answer(box, anywhere.coordinates(values[few_rows(values)]))
     asked = model.probabilities(values, own, Failures(warn=False))
     return np.nan_to_num(asked).argmax(axis=1)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from boxes import Counting, boxed
+from boxes import Counting, boxed, plain
 from helpers import (
     assert_close,
     assert_same_answers,
@@ -73,6 +73,7 @@ def test_rows_that_a_model_fails_for_are_marked_and_spare_the_others(name):
     broken = partial(fault, lambda x: x[:, 0] > 0.9999)
     model = Counting(mlp().predict, broken)
     fitted = replace(mlp().explainer(), predict=BlackBox(model, 3)).fit(mlp().x_train)
+    model.calls.clear()
     good, _ = boxed(mlp())
     x = mlp().x.copy()
     x[[1, 4], 0] = 1.0
@@ -80,7 +81,9 @@ def test_rows_that_a_model_fails_for_are_marked_and_spare_the_others(name):
     with pytest.warns(RuntimeWarning, match=message) as warned:
         result = fitted.explain(x)
     assert len(warned) == 1
-    assert_same_answers(result[rest], good.explain(x[rest]))
+    # The others are asked for again beside them.
+    assert result.scores["predictions"].sum() == model.rows
+    assert_same_answers(plain(result[rest]), plain(good.explain(x[rest])))
     assert result.status[[1, 4]].tolist() == [Status.MODEL_NOT_FINITE] * 2
     assert "raised, or returned the wrong shape" in result.messages[1]
 
@@ -101,7 +104,7 @@ def test_a_model_that_fails_on_the_way_ends_that_row_only(fault):
     with pytest.warns(RuntimeWarning, match="predict (raised|returned).* status MODEL_NOT_FINITE"):
         result = replace(explainer, predict=box).fit(safe).explain(x)
     assert result.status.tolist() == [Status.MODEL_NOT_FINITE, Status.FOUND]
-    assert_same_answers(result[1], good.explain(x)[1])
+    assert_same_answers(plain(result[1]), plain(good.explain(x)[1]))
     assert np.isfinite(result.counterfactual).all()
 
 
@@ -143,7 +146,8 @@ def test_a_warning_that_is_an_error_reaches_the_caller():
 
 def test_a_service_that_is_gone_at_the_end_confirms_nothing():
     model = Counting(mlp().predict)
-    fitted = replace(mlp().explainer(), predict=BlackBox(model, 3)).fit(mlp().x_train)
+    box = BlackBox(model, 3, backoff=0)
+    fitted = replace(mlp().explainer(), predict=box).fit(mlp().x_train)
 
     def end(progress):
         if progress.done == 6:
@@ -195,7 +199,7 @@ def test_training_rows_without_probabilities_are_refused():
         (lambda x: np.ones(len(x)), r"returned shape \(2,\) for 2 rows; expected \(2, 3\)"),
         (lambda x: np.ones((1, 3)), r"returned shape \(1, 3\) for 2 rows; expected \(2, 3\)"),
         (lambda x: None, r"shape \(\) for 2 rows"),
-        (lambda: None, "failed for each of the first 2 rows: predict raised TypeError"),
+        (lambda: None, "failed for each of 2 rows: predict raised TypeError"),
     ],
     ids=["one column", "one row", "nothing", "no argument"],
 )
@@ -224,6 +228,18 @@ class Unhashable:
             (np.sin, 2, CentralDifferences(), 0),
             ValueError,
             "max_rows_per_call must be at least 1, got 0",
+        ),
+        (
+            BlackBox,
+            (np.sin, 2, CentralDifferences(), None, -1),
+            ValueError,
+            "retries must be at least 0, got -1",
+        ),
+        (
+            BlackBox,
+            (np.sin, 2, CentralDifferences(), None, 3, "1 s"),
+            TypeError,
+            "backoff must be a number >= 0, got '1 s'",
         ),
         (BlackBox, (Unhashable(), 2), TypeError, "unhashable type.* wrap it in a plain"),
         (CentralDifferences, (0.0,), ValueError, "epsilon must be finite and above 0"),

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -90,11 +90,12 @@ class Failures:
         """Wait once more for a model that has been given up."""
         self._given_up = False
 
-    def _lost(self) -> bool:
-        """Whether a row that was answered before isn't any more."""
+    def _lost(self, counts: Int[np.ndarray, " n"]) -> bool:
+        """Whether a row that was answered before isn't any more; asked on the first row's account."""
         if self._answered is None:
             return False
         ask, row = self._answered
+        counts[0] += 1
         try:
             ask(row.copy())
         except Exception:
@@ -102,31 +103,31 @@ class Failures:
         return False
 
     def ask_on(
-        self, box: "BlackBox", attempt: "Callable[[], Answered]", error: Exception, counts: Any
+        self,
+        box: "BlackBox",
+        attempt: "Callable[[], Answered]",
+        raised: Exception,
+        counts: Int[np.ndarray, " n"],
     ) -> "Answered":
         """Ask for a batch that has raised, until it is answered or nothing speaks for an outage.
 
         Args:
             box: says how often and how long.
             attempt: asks for the batch.
-            error: what it raised.
-            counts: `[rows]` of the batch; its first is charged for the row that was answered.
+            raised: what it has raised.
+            counts: how often each row of the batch was asked for.
 
         Returns:
             What the last attempt did. An error is that of the rows, unless `given_up`.
         """
-        answers: Answered = error
-        if not self._given_up:
-            answers = attempt()  # it may have been this one call
-        waits = 0
-        while isinstance(answers, Exception) and not isinstance(answers, BadAnswer):
-            counts[0] += self._answered is not None
-            if not self._lost():
-                if self._given_up:
-                    self._given_up, answers = False, attempt()
-                break
+        if self._given_up:
+            if self._lost(counts):
+                return raised
+            self.start_over()
+        answers, waits = attempt(), 0  # it may have been this one call
+        while _raised(answers) and self._lost(counts):
             self._outages += waits == 0
-            if self._given_up or waits == box.retries or self._outages > _MOST_OUTAGES:
+            if waits == box.retries or self._outages > _MOST_OUTAGES:
                 self.give_up()
                 break
             self.outage = True
@@ -231,9 +232,8 @@ def call_with_bisection(
             return error
 
     answers = attempt()
-    raised = isinstance(answers, Exception) and not isinstance(answers, BadAnswer)
     # What is known to hold a row that fails is halved without further ado.
-    if raised and box.retries and (not part or len(x) == 1):
+    if _raised(answers) and box.retries and (not part or len(x) == 1):
         answers = failures.ask_on(box, attempt, answers, counts)
     if isinstance(answers, Exception):
         if len(x) == 1 or (failures.given_up and not isinstance(answers, BadAnswer)):
@@ -249,6 +249,11 @@ def call_with_bisection(
     fine = are_probabilities(answers[0], failures, "take the softmax of logits")
     for array, values in zip(arrays, answers, strict=True):
         array[fine] = values[fine]
+
+
+def _raised(answers: Answered) -> TypeGuard[Exception]:
+    """Whether the function raised; what it answers wrongly it would answer wrongly again."""
+    return isinstance(answers, Exception) and not isinstance(answers, BadAnswer)
 
 
 def in_words(error: Exception) -> str:

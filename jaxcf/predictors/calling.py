@@ -11,10 +11,13 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-# Calls of fewer rows get one OpenMP thread. Its threads spin while they wait for one another, and
-# so do XLA's beside them: a call of a few rows, a millisecond's work, then takes up to a second.
-# From here on the work of a call outweighs the wait (`benchmarks/threads.py`).
-_ROWS_FOR_THREADS = 10_000
+ROWS_FOR_THREADS = 10_000
+"""Calls of fewer rows get one OpenMP thread.
+
+Its threads spin while they wait for one another, and so do XLA's beside them: a call of a few rows,
+a millisecond's work, then takes up to a second. From here on the work of a call outweighs the wait
+(`benchmarks/threads.py`).
+"""
 
 
 class Caller:
@@ -36,7 +39,7 @@ class Caller:
     def __call__(self, function: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
         """What `function`, the one or one around it, says of a batch."""
         with self._turn:
-            if len(x) >= _ROWS_FOR_THREADS:
+            if len(x) >= ROWS_FOR_THREADS:
                 return function(x)
             with self._one_thread():
                 return function(x)

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import latency, limit, scaling, solvers
+from benchmarks import latency, limit, scaling, solvers, threads
 from jaxcf import Explainer, data, models, presets
+from jaxcf.predictors import calling
 from jaxcf.predictors.functions import ModelFunctions
 
 
@@ -92,3 +93,10 @@ def test_one_row_is_timed_beside_a_bare_loop(fitted, digits):
     assert row["steps"] >= 1
     assert row["seconds_of_its_search"] <= row["seconds_of_the_call"]
     assert row["seconds_of_the_bare_loop"] > 0
+
+
+def test_openmp_is_timed_both_ways_in_turn():
+    limits = []
+    seconds = threads.in_turn(lambda: limits.append(calling.ROWS_FOR_THREADS), repeats=2)
+    assert limits == [0, 100_001] * 2
+    assert set(seconds) == {"own", "one"}

@@ -91,7 +91,7 @@ class Failures:
         self._given_up = False
 
     def _lost(self, counts: Int[np.ndarray, " n"]) -> bool:
-        """Whether a row that was answered before isn't any more; asked on the first row's account."""
+        """Whether a row that was answered before isn't any more; the first of the batch pays."""
         if self._answered is None:
             return False
         ask, row = self._answered
@@ -236,9 +236,9 @@ def call_with_bisection(
     if _raised(answers) and box.retries and (not part or len(x) == 1):
         answers = failures.ask_on(box, attempt, answers, counts)
     if isinstance(answers, Exception):
-        if len(x) == 1 or (failures.given_up and not isinstance(answers, BadAnswer)):
-            bad = isinstance(answers, BadAnswer)
-            failures.report("shape" if bad else "raised", in_words(answers))
+        out_of_reach = _raised(answers) and box.retries and failures.given_up
+        if len(x) == 1 or out_of_reach:
+            failures.report("raised" if _raised(answers) else "shape", in_words(answers))
             return
         for half in (slice(None, len(x) // 2), slice(len(x) // 2, None)):
             call_with_bisection(

@@ -137,7 +137,8 @@ class Explainer:
         Raises:
             TypeError: if the rows aren't numbers or a model can't be called on them.
             ValueError: if rows aren't finite, params have been deleted, a model returns another
-                shape than it must or values that aren't finite, or the prototypes can't be built.
+                shape than it must or values that aren't finite, its answer to a row depends on the
+                rows beside it (`check_model` says more), or the prototypes can't be built.
         """
         began = time.perf_counter()
         x_train = as_rows("x_train", x_train)

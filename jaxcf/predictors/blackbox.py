@@ -135,7 +135,7 @@ class Failures:
                 "outage",
                 f"{in_words(answers)}, also for a row that was answered before: the model is out "
                 f"of reach and asked again, up to {box.retries} times, after {box.backoff:g} s and "
-                f"twice as long each time; rows that are lost are searched again at the end",
+                "twice as long each time; rows that are lost are searched again at the end",
             )
             time.sleep(min(box.backoff * 2**waits, _LONGEST_WAIT))
             waits += 1
@@ -322,10 +322,18 @@ class BlackBox:
     term (A to D) or with terms of the caller's own need the gradient; E and F do without, at one
     prediction per step.
 
+    A call that raises is repeated once before it is halved. If a row that was answered before fails
+    as well, the model is out of reach: then the call is repeated after waits, and never halved. If
+    it stays out of reach, the rows of that call are lost, later calls get one try each, and all
+    rows that were lost are searched once more at the end. A run waits for ten outages at most.
+    Every row of every call counts as a prediction.
+
     Args:
         predict: from numpy float32 `[n, *shape]` to probabilities `[n, classes]`, numpy or what
-            numpy can read. Called from one thread at a time, that of the caller. It is no part of
-            the compiled programs: a model that was fitted anew compiles nothing anew.
+            numpy can read. Called in the caller's thread and by one thread at a time, also where
+            several explainers share it; for fewer than 10,000 rows OpenMP is held to one thread
+            (PyTorch's is left alone). It is no part of the compiled programs: a model that was
+            fitted anew compiles nothing anew.
         num_classes: how many classes, >= 2.
         gradient: how the gradient is found: `CentralDifferences`, `RandomDirections` or
             `ExactJacobian`.

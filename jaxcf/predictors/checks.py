@@ -92,7 +92,7 @@ def check_company(
     Args:
         name: of the function, for the sentences.
         answers: in the other company.
-        known: among all training rows, of any scale. Rows of NaN are left out.
+        known: among all training rows, of any scale.
         ask: for the first of these once more.
 
     Returns:
@@ -121,9 +121,12 @@ def check_company(
 
 
 def _apart(one: Any, other: Any) -> float:
-    """The largest difference of two answers; 0 where there is nothing to compare."""
-    gaps = np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64))
-    return float(np.max(gaps, where=np.isfinite(gaps), initial=0.0))
+    """The largest difference of two answers; infinite where one alone is NaN or infinite."""
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    with np.errstate(invalid="ignore"):
+        gaps = np.nan_to_num(np.abs(one - other), nan=np.inf)
+    return float(np.max(gaps, where=~same, initial=0.0))
 
 
 def _tolerance(least: float, answers: Any) -> float:

@@ -108,6 +108,7 @@ def _check_company(
         return predict_and_encode(models, params, x_train[turned], failures, size)
 
     first = ask()
+    _check_answered(failures)
     settled = True
     for which, name in enumerate(("predict", "encode")):
         known = answers[which][turned]
@@ -115,13 +116,17 @@ def _check_company(
     box = models.black_box
     if box is not None and settled:
         alone = box.ask(x_train[:1], failures)
-        if np.isnan(alone).any():
-            raise ValueError(
-                f"predict fails for a row alone that it answers among others: {failures.first}; a "
-                "search asks for any number of rows"
-            )
+        _check_answered(failures)
         known = answers[0][:1]
         check_company("predict", alone, known, lambda: box.ask(x_train[:1], failures))
+
+
+def _check_answered(failures: Failures) -> None:
+    if failures.first is not None:
+        raise ValueError(
+            f"predict fails for one or two rows that it answers among others: {failures.first}; a "
+            "search asks for any number of rows"
+        )
 
 
 def encode_all(

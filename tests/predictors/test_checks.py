@@ -53,6 +53,8 @@ MODELS = {
     "one row a call": (BlackBox(lambda x: outside(x)[:1], 2, max_rows_per_call=1), []),
     "centred": (lambda x: outside(x - x.mean(0)), NEIGHBOURS),
     "centred in jax": (lambda x: honest(x - x.mean(0, keepdims=True)), NEIGHBOURS),
+    "standardised": (lambda x: outside((x - x.mean(0)) / (1e-9 + x.std(0))), NEIGHBOURS),
+    "alone nan": (lambda x: outside(x) if len(x) > 1 else np.full((1, 2), np.nan), NEIGHBOURS[:1]),
     "summed up": (lambda x: honest(jnp.cumsum(x, 0)), ["order", *NEIGHBOURS]),
     "squeezed": (lambda x: outside(x).squeeze(), ["single rows"]),
     "random": (random(), ["determinism"]),
@@ -122,7 +124,9 @@ def test_fit_refuses_a_model_whose_answer_depends_on_the_rows_beside():
         fit(lambda x: honest(x - x.mean(0, keepdims=True)))
     with pytest.raises(ValueError, match="encode answers a training row"):
         fit(honest, encoder=True, encode=lambda x: x - x.mean(0, keepdims=True))
-    with pytest.raises(ValueError, match=r"fails for a row alone .* returned shape \(2,\) for 1"):
+    with pytest.raises(
+        ValueError, match=r"fails for one or two rows .* shape \(2,\) for 1"
+    ):
         fit(BlackBox(lambda x: outside(x).squeeze(), 2))
 
 

@@ -124,9 +124,7 @@ def test_fit_refuses_a_model_whose_answer_depends_on_the_rows_beside():
         fit(lambda x: honest(x - x.mean(0, keepdims=True)))
     with pytest.raises(ValueError, match="encode answers a training row"):
         fit(honest, encoder=True, encode=lambda x: x - x.mean(0, keepdims=True))
-    with pytest.raises(
-        ValueError, match=r"fails for one or two rows .* shape \(2,\) for 1"
-    ):
+    with pytest.raises(ValueError, match=r"fails for one or two rows .* shape \(2,\) for 1"):
         fit(BlackBox(lambda x: outside(x).squeeze(), 2))
 
 

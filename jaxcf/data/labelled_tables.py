@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
-from jaxcf.data.readers import read_lines
+from jaxcf.data.csv_files import MISSING, is_missing_text, read_lines
+from jaxcf.data.written_numbers import read_numbers
 
 ADULT_LABEL = "income"
 _ADULT_FILES = ("train.csv", "test.csv")
+# The papers about it take "?" for a category.
+_ADULT_MISSING = ("",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +70,28 @@ class LabelledTable:
 def read_table(
     path: str | Path,
     *,
-    delimiter: str = ",",
+    delimiter: str | None = None,
     like: Mapping[str, np.ndarray] | None = None,
+    missing: Sequence[str] = MISSING,
 ) -> dict[str, np.ndarray]:
     r"""Read a CSV file with a header line into columns.
 
+    Numbers may be written as "1,200.50", "1.200,50", "3,5" or "50%" (which is 50). What is none
+    stays text: dates, and numbers that can be read in two ways ("1,200" in a file whose cells are
+    not separated by commas); `Schema.infer` names these.
+
     Args:
-        path: The file, UTF-8.
-        delimiter: The one character between two columns.
+        path: The file: UTF-8, UTF-16 with its mark, or Latin-1.
+        delimiter: The one character between two columns; None finds out which of comma, semicolon,
+            tab and bar it is.
         like: Columns of another file of the same kind: what is text there is text here, even where
             all entries could be numbers.
+        missing: What stands for a missing value, in capital or small letters. Pass fewer where one
+            is a category, such as "?".
 
     Returns:
         By name: int64 where every entry is a whole number, float64 where every entry is a number
-        or empty (NaN), else strings as objects, None where empty. "?" is an entry like any other.
+        or missing (NaN), else strings as objects, None where missing.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -90,20 +101,21 @@ def read_table(
     Examples:
         >>> import pathlib, tempfile
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "people.csv"
-        >>> _ = file.write_text("age,pay,job\n30,1.5,clerk\n40,,?\n")
+        >>> _ = file.write_text("age;pay;job\n30;1.200,50;clerk\n40;NA;?\n")
         >>> {name: column.tolist() for name, column in read_table(file).items()}
-        {'age': [30, 40], 'pay': [1.5, nan], 'job': ['clerk', '?']}
+        {'age': [30, 40], 'pay': [1200.5, nan], 'job': ['clerk', None]}
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no file {file}; correct the path.")
-    header, lines = read_lines(file, delimiter)
-    cells = zip(*([cell.strip() for cell in line] for _, line in lines), strict=True)
+    header, lines, delimiter = read_lines(path, delimiter)
+    markers = tuple(missing)
     text = {name for name, column in (like or {}).items() if column.dtype.kind == "O"}
-    return {
-        name: _as_text(column) if name in text else _as_column(column)
-        for name, column in zip(header, cells, strict=True)
-    }
+    read = {}
+    for name, cells in zip(header, zip(*(line for _, line in lines), strict=True), strict=True):
+        entries = [None if is_missing_text(cell, markers) else cell for cell in cells]
+        numbers = None
+        if name not in text:
+            numbers = read_numbers(entries, comma_may_be_decimal=delimiter != ",")
+        read[name] = _as_objects(entries) if numbers is None else numbers
+    return read
 
 
 def split_label(
@@ -187,8 +199,8 @@ def read_adult(data_dir: str | Path | None) -> tuple[LabelledTable, LabelledTabl
         FileNotFoundError: The files aren't there.
     """
     train_file, test_file = find_adult(data_dir)
-    train = read_table(train_file)
-    test = read_table(test_file, like=train)
+    train = read_table(train_file, missing=_ADULT_MISSING)
+    test = read_table(test_file, like=train, missing=_ADULT_MISSING)
     train, test = (
         split_label(one, ADULT_LABEL, str(file))
         for one, file in ((train, train_file), (test, test_file))
@@ -197,20 +209,7 @@ def read_adult(data_dir: str | Path | None) -> tuple[LabelledTable, LabelledTabl
     return train, LabelledTable(test.columns, labels)
 
 
-def _as_column(cells: tuple[str, ...]) -> np.ndarray:
-    try:
-        return np.array([int(cell) for cell in cells], np.int64)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        numbers = np.array([float(cell) if cell else np.nan for cell in cells])
-    except ValueError:
-        return _as_text(cells)
-    # a column without a single number is no column of numbers
-    return numbers if np.isfinite(numbers).any() else _as_text(cells)
-
-
-def _as_text(cells: tuple[str, ...]) -> np.ndarray:
-    column = np.empty(len(cells), object)
-    column[:] = [cell or None for cell in cells]
+def _as_objects(entries: list[str | None]) -> np.ndarray:
+    column = np.empty(len(entries), object)
+    column[:] = entries
     return column

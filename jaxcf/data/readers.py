@@ -1,17 +1,16 @@
 """Your own data: a folder of images, or a CSV of numbers."""
 
-import csv
-import math
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from jaxcf.data.csv_files import is_missing_text, read_lines
 from jaxcf.data.dataset import Dataset, from_arrays
 from jaxcf.data.prepared import check_image_size, decode_image
 from jaxcf.data.splitting import check_split_options, stratified_split
+from jaxcf.data.written_numbers import read_numbers
 
-_MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 _SHOWN_FILES = 10
 
 
@@ -87,18 +86,21 @@ def read_csv(
     label: str,
     test_fraction: float = 0.25,
     seed: int = 0,
-    delimiter: str = ",",
+    delimiter: str | None = None,
     name: str | None = None,
 ) -> Dataset:
     r"""Read a CSV file whose columns are numbers, except the label.
 
+    Numbers may be written as "1,200.50", "1.200,50", "3,5" or "50%" (which is 50).
+
     Args:
-        path: The file, UTF-8, with a header line that names the columns.
+        path: The file, with a header line that names the columns; UTF-8, UTF-16 or Latin-1.
         label: Name of the label column; its values may be text. Classes are in the order of the
             numbers where all labels are integers, in alphabetical order otherwise.
         test_fraction: Share of each class that becomes test rows, in (0, 1).
         seed: Which split, see `stratified_split`.
-        delimiter: The one character between two columns.
+        delimiter: The one character between two columns; None finds out which of comma, semicolon,
+            tab and bar it is.
         name: What to call the data set; by default the name of the file.
 
     Returns:
@@ -120,26 +122,28 @@ def read_csv(
         (('no', 'yes'), ('age', 'sum'), [30.0, 100.0], [10.0, 200.0])
     """
     check_split_options(test_fraction, seed)
-    if not isinstance(delimiter, str) or len(delimiter) != 1:
-        raise ValueError(f"delimiter is {delimiter!r}; expected one character.")
     file = Path(path).expanduser()
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no file {file}; correct the path.")
-    header, lines = read_lines(file, delimiter)
+    header, lines, delimiter = read_lines(file, delimiter)
     if label not in header:
         raise ValueError(
             f"{file} has no column {label!r} for the label; it has {', '.join(header)}."
         )
-    place = header.index(label)
-    columns = [index for index in range(len(header)) if index != place]
-    if not columns:
+    if len(header) < 2:
         raise ValueError(f"{file} has only the label column {label!r}; expected features as well.")
-    rows = np.empty((len(lines), len(columns)), dtype=np.float64)
-    texts = []
-    for row, (number, cells) in enumerate(lines):
-        texts.append(_present(cells[place], file, number, label))
-        for column, index in enumerate(columns):
-            rows[row, column] = _number(cells[index], file, number, header[index])
+    numbered = [number for number, _ in lines]
+    columns = {
+        name: list(cells)
+        for name, cells in zip(header, zip(*(line for _, line in lines), strict=True), strict=True)
+    }
+    _check_present(columns, file, numbered)
+    texts = columns.pop(label)
+    rows = np.stack(
+        [
+            _numbers(cells, file, numbered, column, comma_may_be_decimal=delimiter != ",")
+            for column, cells in columns.items()
+        ],
+        axis=1,
+    )
     class_names = _sorted_classes(set(texts))
     numbers = {text: index for index, text in enumerate(class_names)}
     return _split(
@@ -147,7 +151,7 @@ def read_csv(
         np.array([numbers[text] for text in texts], dtype=np.int32),
         name=name or file.stem,
         class_names=class_names,
-        feature_names=tuple(header[index] for index in columns),
+        feature_names=tuple(columns),
         origin=str(file),
         test_fraction=test_fraction,
         seed=seed,
@@ -209,66 +213,47 @@ def _read_images(files: list[Path], shape: tuple[int, int, int], root: Path) -> 
     return images
 
 
-def read_lines(file: Path, delimiter: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header of a CSV file, and its lines with their numbers, every one of the same length.
-
-    Args:
-        file: UTF-8.
-        delimiter: The one character between two cells.
-
-    Returns:
-        Names and lines; empty lines are left out.
-
-    Raises:
-        ValueError: If the file is damaged, empty, or repeats a name.
-    """
-    # spreadsheets put a byte order mark before the first column
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
-        try:
-            header = [cell.strip() for cell in next(reader, [])]
-            lines = [(reader.line_num, cells) for cells in reader if cells]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{file} cannot be read after line {reader.line_num} ({error}); expected UTF-8 "
-                f"text separated by {delimiter!r}."
-            ) from error
-    repeated = [column for column, count in Counter(header).items() if count > 1]
-    if repeated:
-        raise ValueError(f"{file} names the column {repeated[0]!r} twice; name each column once.")
-    if not lines:
-        raise ValueError(f"{file} holds no rows; expected a header line and one line per row.")
-    for number, cells in lines:
-        if len(cells) != len(header):
-            raise ValueError(
-                f"{file}, line {number}: {len(cells)} values; expected {len(header)}, one per "
-                "column of the header. Check the delimiter and the quotes."
-            )
-    return header, lines
-
-
-def _present(cell: str, file: Path, line: int, column: str) -> str:
-    text = cell.strip()
-    if text.lower() in _MISSING:
+def _check_present(
+    columns: Mapping[str, Sequence[str]], file: Path, numbered: Sequence[int]
+) -> None:
+    lacking = []
+    for column, cells in columns.items():
+        places = [place for place, cell in enumerate(cells) if is_missing_text(cell)]
+        if places:
+            first = f"the first in line {numbered[places[0]]}: {cells[places[0]]!r}"
+            lacking.append(f"{column!r} ({len(places)}, {first})")
+    if lacking:
         raise ValueError(
-            f"{file}, line {line}: column {column!r} has no value ({cell!r}). Fill it or drop the "
-            "line."
+            f"{file} has no value in some of {len(numbered)} lines: columns {', '.join(lacking)}. "
+            "Fill them, or drop those lines or columns."
         )
-    return text
 
 
-def _number(cell: str, file: Path, line: int, column: str) -> float:
-    text = _present(cell, file, line, column)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(
-            f"{file}, line {line}: column {column!r} holds {cell!r}; expected a finite number. For "
-            "columns of text or categories see jaxcf.tabular."
+def _numbers(
+    cells: Sequence[str],
+    file: Path,
+    numbered: Sequence[int],
+    column: str,
+    *,
+    comma_may_be_decimal: bool,
+) -> np.ndarray:
+    numbers = read_numbers(cells, comma_may_be_decimal=comma_may_be_decimal)
+    if numbers is None:
+        # The cell that is none even by itself, or the one that doesn't go with those before it.
+        bad = next(
+            place
+            for place, cell in enumerate(cells)
+            if read_numbers([cell], comma_may_be_decimal=False) is None
+            or read_numbers(cells[: place + 1], comma_may_be_decimal=comma_may_be_decimal) is None
         )
-    return value
+    elif np.isfinite(numbers).all():
+        return numbers.astype(np.float64)
+    else:
+        bad = int(np.flatnonzero(~np.isfinite(numbers))[0])
+    raise ValueError(
+        f"{file}, line {numbered[bad]}: column {column!r} holds {cells[bad]!r}; expected a finite "
+        "number, written as in the other lines. For columns of text see jaxcf.tabular."
+    )
 
 
 def _sorted_classes(texts: set[str]) -> tuple[str, ...]:

@@ -28,9 +28,12 @@ class TableCoding:
     Args:
         schema: Of the table.
         category_values: The numbers of the categories of its categorical columns.
+        missing: For each column the coordinate that stands for a missing entry, None where entries
+            may not be missing; None for no column.
 
     Raises:
-        ValueError: If the category values belong to other columns or categories.
+        ValueError: If the category values belong to other columns or categories, or there isn't one
+            coordinate of a missing entry per column.
 
     Examples:
         >>> from jaxcf.tabular.category_values import fit_category_values
@@ -46,6 +49,7 @@ class TableCoding:
 
     schema: Schema
     category_values: CategoryValues
+    missing: tuple[float | None, ...] | None = None
 
     def __post_init__(self) -> None:
         expected = {
@@ -60,6 +64,19 @@ class TableCoding:
                 f"categorical columns {sorted(expected)} with the same categories: fit them with "
                 "this schema"
             )
+        if self.missing is not None and len(self.missing) != len(self.schema.columns):
+            raise ValueError(
+                f"there are {len(self.missing)} coordinates of missing entries; expected one, or "
+                f"None, for each of {len(self.schema.columns)} columns"
+            )
+
+    @cached_property
+    def missing_coordinates(self) -> Float32[np.ndarray, " columns"]:
+        """The coordinate of a missing entry of each column; NaN where none may be missing."""
+        given = self.missing or (None,) * len(self.schema.columns)
+        coordinates = np.array([np.nan if one is None else one for one in given], np.float32)
+        coordinates.flags.writeable = False
+        return coordinates
 
     @cached_property
     def levels(self) -> Float32[np.ndarray, "columns most"]:
@@ -96,15 +113,20 @@ class TableCoding:
         return self.schema.constant
 
     def coordinates(
-        self, values: Float[np.ndarray, "n columns"]
+        self,
+        values: Float[np.ndarray, "n columns"],
+        missing: Bool[np.ndarray, "n columns"] | None = None,
     ) -> Float32[np.ndarray, "n columns"]:
         """Where some values lie in the search space.
 
         Args:
             values: `[n, columns]`.
+            missing: `[n, columns]`, which of the values are NaN because the entry is missing; None
+                for none of them.
 
         Returns:
-            Coordinates `[n, columns]`; NaN where a value is. Numbers beyond those of the training
+            Coordinates `[n, columns]`; NaN where a value is, but for missing entries of a column
+            that may lack them. Numbers beyond those of the training
             rows lie outside [0, 1].
 
         Raises:
@@ -120,6 +142,8 @@ class TableCoding:
                 known = np.where(np.isnan(given), 0, given).astype(np.intp)
                 level = self._column_levels[place][known]
                 coordinates[:, place] = np.where(np.isnan(given), np.nan, level)
+        if missing is not None:
+            coordinates = np.where(missing, self.missing_coordinates, coordinates)
         return coordinates
 
     def values(
@@ -274,7 +298,8 @@ def coding_to_json(coding: TableCoding) -> dict[str, Any]:
         coding: Of a table.
 
     Returns:
-        The "schema" with its "columns", "scaling" and "layout", and the "category_values".
+        The "schema" with its "columns", "scaling" and "layout", the "category_values", and
+        "missing" where entries may be.
 
     Examples:
         >>> schema = Schema((Ordinal("size", ("small", "large")),))
@@ -286,7 +311,8 @@ def coding_to_json(coding: TableCoding) -> dict[str, Any]:
     """
     schema = _fields(coding.schema) | {"columns": list(map(_of_column, coding.schema.columns))}
     numbers = _fields(coding.category_values)
-    return storage.plain({"schema": schema, "category_values": numbers})
+    missing = {} if coding.missing is None else {"missing": coding.missing}
+    return storage.plain({"schema": schema, "category_values": numbers} | missing)
 
 
 def coding_from_json(given: Any) -> TableCoding:
@@ -307,7 +333,8 @@ def coding_from_json(given: Any) -> TableCoding:
         numbers = _exactly(CategoryValues, given["category_values"])
         columns = tuple(map(_to_column, schema.pop("columns")))
         # The classes check what they are given; wrong types stumble over their comparisons.
-        return TableCoding(Schema(columns, **schema), CategoryValues(**numbers))
+        coding = Schema(columns, **schema), CategoryValues(**numbers)
+        return TableCoding(*coding, given.get("missing"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"this is no description of a table: {error}") from error
 

@@ -6,7 +6,7 @@ from types import EllipsisType
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxcf.explainers.explainer import Explainer
 from jaxcf.explainers.fitted import FittedExplainer
@@ -27,7 +27,14 @@ from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Category
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.final_rows import FinalRows
-from jaxcf.tabular.predictors import TableModel, Takes, of_coordinates, predicted_classes
+from jaxcf.tabular.missing import missing_coordinates, typical_values
+from jaxcf.tabular.predictors import (
+    TableModel,
+    Takes,
+    check_takes_missing,
+    of_coordinates,
+    predicted_classes,
+)
 from jaxcf.tabular.rules import Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, labels_of
@@ -49,7 +56,9 @@ class TableExplainer:
         params: a pytree passed through untouched, traced.
         output: "probabilities" or "logits", what `predict` returns.
         takes: "input", the encoded table, or "table", for a `BlackBox` that takes the table as it
-            was given to `fit`, such as a scikit-learn pipeline of a DataFrame.
+            was given to `fit`, such as a scikit-learn pipeline of a DataFrame. Where it fills in
+            missing entries itself, rows may lack those that training rows lack too: the model gets
+            them as they are, and what is missing stays missing.
         class_names: one per class, such as a model's `classes_`; targets are then given by name.
         objective: "A", "C" or "E" or an `Objective` without a reconstruction term; None is "C".
         prototypes: None takes "kdtree", the nearest training row of the class.
@@ -126,17 +135,29 @@ class TableExplainer:
         names = read_class_names(self.class_names)
         if isinstance(self.predict, BlackBox):
             check_count(names, self.predict.num_classes)
-        schema = self.schema or Schema.infer(table)
-        values = schema.read_training(table)
-        like = table if self.takes == "table" else None
+        of_table = self.takes == "table"
+        schema = self.schema or Schema.infer(table, keep_missing=of_table)
+        values = schema.read_training(table, keep_missing=of_table)
+        like = table if of_table else None
         model = TableModel(self.predict, self.params, self.output, schema, like)
+        missing = schema.missing(table)
+        lacking = missing.any(axis=0)
+        if lacking.any():
+            check_takes_missing(model, values, missing, table)
         classes = None
-        if self.categories in ("mvdm", "abdm-mvdm"):
+        if self.categories in ("mvdm", "abdm-mvdm") or lacking.any():
             classes = predicted_classes(model, values, table)
+        typical = typical_values(schema, values)
+        values = np.where(missing, typical, values)
         numbers = fit_category_values(
             schema, values, classes, method=self.categories, weight=self.category_weight
         )
         coding = TableCoding(schema, numbers)
+        labels = None
+        if lacking.any():
+            coding = replace(coding, missing=missing_coordinates(coding, typical, lacking))
+            # What the model decides for the rows as they are, not for those that are filled in.
+            labels = classes
         explainer = Explainer(
             of_coordinates(self.predict, coding, like),
             params=self.params,
@@ -148,7 +169,7 @@ class TableExplainer:
             refinement=self.refinement or Refinement(line_search=True, sparsify=True),
             engine=self.engine,
         )
-        fitted = explainer.fit(coding.coordinates(values))
+        fitted = explainer.fit(coding.coordinates(values), labels)
         check_count(names, fitted.num_classes)
         return FittedTableExplainer(coding, fitted, model, names)
 
@@ -183,7 +204,17 @@ class FittedTableExplainer:
 
     def coordinates(self, table: Table) -> Float[np.ndarray, "n columns"]:
         """Where the rows of a table lie in the search space, `[n, columns]`."""
-        return self.coding.coordinates(self.coding.schema.read(table))
+        return self.coding.coordinates(self.coding.schema.read(table), self._missing(table))
+
+    def _missing(self, table: Table) -> Bool[np.ndarray, "n columns"]:
+        """Which entries of a table are missing and may be."""
+        return self.coding.schema.missing(table) & np.isfinite(self.coding.missing_coordinates)
+
+    def _final_rows(self, table: Table, rules: Rules | None) -> FinalRows:
+        values, missing = self.coding.schema.read(table), self._missing(table)
+        read = read_rules(rules or {}, self.coding, values, missing)
+        starts = self.coding.coordinates(values, missing)
+        return FinalRows(self.model, self.coding, table, values, read, starts)
 
     def with_options(
         self,
@@ -258,13 +289,11 @@ class FittedTableExplainer:
             ValueError: if a column is lacking, or a rule or target doesn't fit.
             ExplanationInterrupted: on Ctrl-C.
         """
-        values = self.coding.schema.read(table)
-        read = read_rules(rules or {}, self.coding, values)
-        rows = FinalRows(self.model, self.coding, table, values, read)
+        rows = self._final_rows(table, rules)
         explanations = self.of_coordinates.explain(
-            self.coding.coordinates(values),
+            rows.starts,
             target=numbers_of(target, self.names),
-            constraints=read.constraints,
+            constraints=rows.read.constraints,
             num_alternatives=num_alternatives,
             on_progress=on_progress,
             final_form=rows,
@@ -305,11 +334,17 @@ class FittedTableExplainer:
                 explainer's own, or a number is out of its range.
             IndexError: if a row doesn't exist.
         """
-        coordinates = self.coding.coordinates(self.coding.schema.read_training(table))
+        schema = self.coding.schema
+        may_lack = self.coding.missing is not None
+        values = schema.read_training(table, keep_missing=may_lack)
+        filled = np.where(schema.missing(table), typical_values(schema, values), values)
+        coordinates = self.coding.coordinates(filled)
         chosen = choose_rows(explanations.core, rows, num_rows)
         part = explanations[chosen]
         own = {name: rule.of_rows(part.source_row) for name, rule in (rules or {}).items()}
-        read = read_rules(own, self.coding, part.original_values)
+        # A row that can't be read has no coordinates; what is missing has some.
+        missing = np.isnan(part.original_values) & np.isfinite(part.core.original)
+        read = read_rules(own, self.coding, part.original_values, missing)
         traces = trace_rows(
             self.of_coordinates,
             part.core,
@@ -335,10 +370,7 @@ class FittedTableExplainer:
         Returns:
             What `explain` would have returned of them.
         """
-        values = self.coding.schema.read(table)
-        read = read_rules(rules or {}, self.coding, values)
-        rows = FinalRows(self.model, self.coding, table, values, read)
-        return self._in_units(explanations, rows)
+        return self._in_units(explanations, self._final_rows(table, rules))
 
     def _in_units(self, explanations: Explanations, rows: FinalRows) -> TableExplanations:
         chosen = explanations.source_row
@@ -349,7 +381,11 @@ class FittedTableExplainer:
             original_values=rows.values[chosen],
             values=rows.exact(explanations.counterfactual, chosen),
             like=rows.table,
-            problems=self.coding.schema.problems(rows.values, rows.table),
+            # What is missing and may be is no problem: any value will do in its place.
+            problems=self.coding.schema.problems(
+                np.where(np.isfinite(rows.starts), np.nan_to_num(rows.values), rows.values),
+                rows.table,
+            ),
             class_names=self.class_names,
             labels=None if labels is None else labels[chosen],
         )

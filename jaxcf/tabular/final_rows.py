@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.tabular.coding import TableCoding
@@ -23,6 +23,7 @@ class FinalRows:
         table: that was given.
         values: `[n, columns]`, of its rows.
         read: the rules of its rows.
+        starts: `[n, columns]`, where its rows lie.
     """
 
     model: TableModel
@@ -30,6 +31,7 @@ class FinalRows:
     table: Table
     values: Float[np.ndarray, "n columns"]
     read: ReadRules
+    starts: Float32[np.ndarray, "n columns"]
 
     def exact(
         self, points: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
@@ -42,9 +44,7 @@ class FinalRows:
         """
         originals = self.values[source_row]
         lower, upper, steps = self.read.limits(source_row)
-        exact = self.coding.values(
-            points, originals, self.coding.coordinates(originals), lower, upper, steps
-        )
+        exact = self.coding.values(points, originals, self.starts[source_row], lower, upper, steps)
         types = float_types(self.table, self.coding.schema.names)
         for place, (column, kind) in enumerate(zip(self.coding.schema.columns, types, strict=True)):
             if kind is None or not isinstance(column, Numeric):
@@ -68,8 +68,7 @@ class FinalRows:
         originals = self.values[source_row]
         exact = self.exact(points, source_row)
         same = (exact == originals) | np.isnan(originals)
-        starts = self.coding.coordinates(originals)
-        return np.where(same, starts, self.coding.coordinates(exact))
+        return np.where(same, self.starts[source_row], self.coding.coordinates(exact))
 
     def predict(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcf.data.written_numbers import unread_text
 from jaxcf.tabular.columns import (
     Categorical,
     CategoricalEncoding,
@@ -12,7 +13,6 @@ from jaxcf.tabular.columns import (
     Column,
     Numeric,
     Ordinal,
-    is_missing,
 )
 from jaxcf.tabular.tables import Entries, Table, as_indices, as_numbers, read_columns
 
@@ -26,6 +26,7 @@ def infer_columns(
     ordinal: Mapping[str, Sequence[Category]],
     categorical: Iterable[str],
     encoding: CategoricalEncoding,
+    keep_missing: bool,
 ) -> tuple[Column, ...]:
     """One description per column of a table; `Schema.infer` states the rules.
 
@@ -34,6 +35,7 @@ def infer_columns(
         ordinal: Names of ordinal columns, with their categories in order.
         categorical: Names of columns that are categorical whatever they hold.
         encoding: What the model takes for categorical columns.
+        keep_missing: Whether entries may be missing.
 
     Returns:
         The columns, in the order of the table.
@@ -50,10 +52,54 @@ def infer_columns(
     _check_names(columns, ordinal, forced)
     if not columns or not len(next(iter(columns.values())).entries):
         raise ValueError("the table holds no rows or no columns; pass the training rows")
+    missing = {name: entries.missing() for name, entries in columns.items()}
+    empty = [name for name, gaps in missing.items() if gaps.all()]
+    if empty:
+        raise ValueError(
+            f"every entry of {', '.join(map(repr, empty))} is missing; leave out such a column"
+        )
+    if not keep_missing:
+        check_present(missing)
     return tuple(
-        _infer_column(name, entries, ordinal.get(name), name in forced, encoding)
+        _infer_column(name, entries, missing[name], ordinal.get(name), name in forced, encoding)
         for name, entries in columns.items()
     )
+
+
+def lacking(missing: Mapping[str, np.ndarray]) -> str | None:
+    """Which columns lack entries in how many rows, to begin a sentence with; None if none does.
+
+    Args:
+        missing: For each column the mask `[n]` of the rows in which it is missing.
+
+    Examples:
+        >>> lacking({"age": np.array([True, False]), "job": np.array([False, False])})
+        "entries are missing in 1 of 2 rows: of 'age' in 1"
+    """
+    counts = {name: int(gaps.sum()) for name, gaps in missing.items() if gaps.any()}
+    if not counts:
+        return None
+    rows = np.any(list(missing.values()), axis=0)
+    named = ", ".join(f"{name!r} in {count}" for name, count in counts.items())
+    return f"entries are missing in {int(rows.sum())} of {len(rows)} rows: of {named}"
+
+
+def check_present(missing: Mapping[str, np.ndarray]) -> None:
+    """Check that the training rows lack no entry.
+
+    Args:
+        missing: For each column the mask `[n]` of the rows in which it is missing.
+
+    Raises:
+        ValueError: If some do; the message names all columns.
+    """
+    said = lacking(missing)
+    if said is not None:
+        raise ValueError(
+            f"{said}; fill them in, leave out such columns or training rows, or give missing "
+            "categories a name of their own, such as 'missing'. A BlackBox that fills them in "
+            "itself gets them as they are with takes='table'"
+        )
 
 
 def describe_numbers(name: str, numbers: np.ndarray, step: float) -> Numeric:
@@ -61,20 +107,20 @@ def describe_numbers(name: str, numbers: np.ndarray, step: float) -> Numeric:
 
     Args:
         name: Of the column.
-        numbers: `[n]`; NaN or infinite where missing.
+        numbers: `[n]`, at least one; none is missing.
         step: Of its grid, 0 for none.
 
     Returns:
         The column, with limits, mean and deviation.
 
     Raises:
-        ValueError: If numbers are missing.
+        ValueError: If some are infinite.
     """
-    missing = int((~np.isfinite(numbers)).sum())
-    if missing:
+    infinite = int((~np.isfinite(numbers)).sum())
+    if infinite:
         raise ValueError(
-            f"column {name!r} has {missing} missing or infinite numbers among {len(numbers)} "
-            "training rows; expected numbers: fill them in or drop those rows"
+            f"column {name!r} has {infinite} infinite numbers among {len(numbers)} in the training "
+            "rows; expected finite ones: correct them or leave out those rows"
         )
     lower, upper = float(numbers.min()), float(numbers.max())
     # the deviation of equal numbers is not exactly 0 in floating point
@@ -102,20 +148,24 @@ def _check_names(
 def _infer_column(
     name: str,
     entries: Entries,
+    missing: np.ndarray,
     order: Sequence[Category] | None,
     forced: bool,
     encoding: CategoricalEncoding,
 ) -> Column:
+    present = Entries(entries.entries[~missing], entries.categories, entries.ordered)
     if order is None and not forced and entries.is_number:
-        return describe_numbers(name, as_numbers(entries), 1.0 if entries.is_integer else 0.0)
-    _check_entries(name, entries)
+        return _infer_numbers(name, present, whole=entries.is_integer, gaps=bool(missing.any()))
+    _check_entries(name, present)
     if order is not None:
         column = Ordinal(name, tuple(order))
-        _check_known(name, entries, column.categories)
+        _check_known(name, present, column.categories)
         return column
     if entries.ordered and entries.categories is not None and not forced:
         return Ordinal(name, entries.categories)
-    categories = entries.categories or _sorted(set(entries.as_list()))
+    if entries.categories is None and not forced:
+        _check_text(name, present)
+    categories = entries.categories or _sorted(set(present.as_list()))
     if len(categories) > MOST_CATEGORIES:
         raise ValueError(
             f"column {name!r} holds {len(categories)} different entries such as {categories[0]!r}; "
@@ -125,15 +175,22 @@ def _infer_column(
     return Categorical(name, categories, encoding)
 
 
+def _infer_numbers(name: str, present: Entries, *, whole: bool, gaps: bool) -> Numeric:
+    numbers = as_numbers(present)  # which has NaN for infinite ones
+    # A column of whole numbers becomes one of floats where one of them is missing.
+    whole = whole or (gaps and bool((numbers == np.round(numbers)).all()))
+    return describe_numbers(name, numbers, 1.0 if whole else 0.0)
+
+
+def _check_text(name: str, entries: Entries) -> None:
+    listed = [one if isinstance(one, str) else str(one) for one in entries.as_list()]
+    held = unread_text(listed)
+    if held is not None and any(isinstance(one, str) for one in entries.as_list()):
+        raise ValueError(f"column {name!r} holds {held}; or leave it out, or name it categorical")
+
+
 def _check_entries(name: str, entries: Entries) -> None:
-    listed = entries.as_list()
-    missing = sum(is_missing(one) for one in listed)
-    if missing:
-        raise ValueError(
-            f"column {name!r} has {missing} missing entries among {len(listed)} training rows; "
-            "name them as a category of their own, such as 'missing', or drop those rows"
-        )
-    wrong = [one for one in listed if not isinstance(one, (str, int, float, bool))]
+    wrong = [one for one in entries.as_list() if not isinstance(one, (str, int, float, bool))]
     if wrong:
         raise TypeError(
             f"column {name!r} holds {wrong[0]!r}, a {type(wrong[0]).__name__}; expected numbers, "
@@ -203,6 +260,13 @@ def describe_encoded(
     single = {names[place]: place for place in range(width) if place not in set(taken)}
     _check_single(single, label_encoded, ordinal, integer)
     whole = set(integer)
+    check_present(
+        {
+            name: np.isnan(array[:, place].astype(np.float64))
+            for name, place in single.items()
+            if name not in label_encoded and name not in ordinal
+        }
+    )
     described: list[tuple[tuple[int, ...], Column]] = [
         (block, Categorical(name, _block_categories(name, [names[place] for place in block])))
         for name, block in blocks.items()

@@ -17,6 +17,8 @@ from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
+from jaxcf.tabular.inference import lacking
+from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import OwnCells, Table
 
@@ -65,9 +67,10 @@ class TableKind:
 
 
 def nearest_values(coding: TableCoding, coordinates: np.ndarray) -> np.ndarray:
-    """The values that coordinates stand for, on the grids of their columns."""
+    """The values that coordinates stand for, on the grids of their columns; NaN for missing."""
     nothing = np.full(coordinates.shape, np.nan, np.float32)
-    return coding.values(coordinates, np.zeros(coordinates.shape), nothing)
+    values = coding.values(coordinates, np.zeros(coordinates.shape), nothing)
+    return np.where(coordinates == coding.missing_coordinates, np.nan, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +128,32 @@ class TableModel:
 _NUMBERED_BY = 4096
 
 
+def check_takes_missing(
+    model: TableModel, values: np.ndarray, missing: np.ndarray, table: Table
+) -> None:
+    """Ask a model about the training rows that lack entries.
+
+    Args:
+        model: of the table itself.
+        values: `[n, columns]`, of the training rows.
+        missing: `[n, columns]`, which entries they lack.
+        table: that was given.
+
+    Raises:
+        ValueError: if it has no answer for one; the message names all columns.
+    """
+    rows = np.flatnonzero(missing.any(axis=1))
+    failures = Failures(warn=False)
+    model.probabilities(values[rows], OwnCells(table, rows, ~missing[rows]), failures)
+    if failures.first is not None:
+        gaps = dict(zip(model.schema.names, missing.T, strict=True))
+        raise ValueError(
+            f"{lacking(gaps)}, and the model has no answer for such rows ({failures.first}); fill "
+            "them in, leave out such columns or training rows, or let the model fill them in, "
+            "such as a pipeline with an imputer"
+        )
+
+
 def predicted_classes(model: TableModel, values: np.ndarray, table: Table) -> Int[np.ndarray, " n"]:
     """What the model decides for the rows of a table, outside any search.
 
@@ -143,9 +172,10 @@ def predicted_classes(model: TableModel, values: np.ndarray, table: Table) -> In
     if isinstance(model.predict, BlackBox):
         # where the categories lie makes no difference to what is asked
         schema = model.schema
-        anywhere = TableCoding(schema, fit_category_values(schema, values, method="index"))
+        filled = np.where(np.isnan(values), typical_values(schema, values), values)
+        anywhere = TableCoding(schema, fit_category_values(schema, filled, method="index"))
         box = replace(model.predict, predict=_of_coordinates(model.predict, anywhere, model.like))
-        check_answer(box, anywhere.coordinates(values[few_rows(values)]))
+        check_answer(box, anywhere.coordinates(filled[few_rows(filled)]))
     asked = model.probabilities(values, own, Failures(warn=False))
     return np.nan_to_num(asked).argmax(axis=1)
 

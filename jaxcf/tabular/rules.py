@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from jaxcf.constraints import Constraints, rows_of
@@ -90,7 +90,10 @@ class ReadRules(NamedTuple):
 
 
 def read_rules(
-    rules: Rules, coding: TableCoding, values: Float[np.ndarray, "n columns"]
+    rules: Rules,
+    coding: TableCoding,
+    values: Float[np.ndarray, "n columns"],
+    missing: Bool[np.ndarray, "n columns"] | None = None,
 ) -> ReadRules:
     """Turn the rules of a table into those of its coordinates.
 
@@ -98,6 +101,8 @@ def read_rules(
         rules: by column name.
         coding: of the table.
         values: `[n, columns]`, the rows they hold for.
+        missing: `[n, columns]`, which of their entries are missing and may be: these stay missing,
+            whatever the rules; None for none.
 
     Returns:
         Constraints and limits of every row.
@@ -116,7 +121,7 @@ def read_rules(
     """
     _check_kind(rules, coding)
     columns, n = coding.schema.columns, len(values)
-    coordinates = coding.coordinates(values)
+    coordinates = coding.coordinates(values, missing)
     lower, upper = np.fmin(coordinates, 0), np.fmax(coordinates, 1)
     least, most = np.full(values.shape, -np.inf), np.full(values.shape, np.inf)
     masks = {
@@ -143,6 +148,10 @@ def read_rules(
             levels[:, place, : mask.shape[1]][~mask] = np.inf
             # Without any allowed category every row starts outside: a level that none has.
             levels[~mask.any(axis=1), place, 0] = _NOWHERE
+    if missing is not None and missing.any():
+        masks["frozen"] |= missing
+        lower, upper = (np.where(missing, coordinates, end) for end in (lower, upper))
+        levels = np.where(missing[:, :, None], np.inf, levels)
     rising = masks["frozen"] | masks["increase_only"]
     falling = masks["frozen"] | masks["decrease_only"]
     inside = (values >= least) & (values <= most)

@@ -23,7 +23,13 @@ from jaxcf.tabular.columns import (
     is_block,
     is_constant,
 )
-from jaxcf.tabular.inference import Categories, Positions, describe_encoded, infer_columns
+from jaxcf.tabular.inference import (
+    Categories,
+    Positions,
+    check_present,
+    describe_encoded,
+    infer_columns,
+)
 from jaxcf.tabular.tables import (
     Labels,
     OwnCells,
@@ -116,13 +122,16 @@ class Schema:
         categorical: Iterable[str] = (),
         encoding: CategoricalEncoding = "one-hot",
         scaling: Scaling = "unit",
+        keep_missing: bool = False,
     ) -> "Schema":
         """Find the columns from the training rows.
 
         The rules: integers are numeric with step 1; floats are numeric and continuous; strings,
         objects and booleans are categorical, their categories sorted; a pandas categorical column
         is categorical with the categories it declares, and ordinal where it declares an order.
-        A constant column stays, with coordinate 0, and can't change (`constant`).
+        A constant column stays, with coordinate 0, and can't change (`constant`). Text that is
+        meant as dates or numbers ("2020-01-05", "1,200.50", "50%") is refused unless it is named
+        categorical or ordinal; None, NaN and what pandas has for it are missing.
 
         Args:
             table: A pandas DataFrame or a mapping from names to columns, without the label.
@@ -130,14 +139,16 @@ class Schema:
             categorical: Names of columns that are categorical whatever they hold.
             encoding: What the model takes for categorical columns, "one-hot" or "label".
             scaling: What it takes for numeric ones, "unit", "standard" or "original".
+            keep_missing: Whether entries may be missing, for a model of the table itself that fills
+                them in. A column of floats that lacks some and holds whole numbers has step 1.
 
         Returns:
             The schema, in the column order of the table.
 
         Raises:
-            ValueError: If a column name is repeated, numbers or categories are missing (missing
-                categories must be named, as a category of their own), a column has over 500
-                categories, or `ordinal` or `categorical` doesn't fit the table.
+            ValueError: If a column name is repeated, entries are missing (the message names all
+                columns), a column has over 500 categories or text that is meant as dates or
+                numbers, or `ordinal` or `categorical` doesn't fit the table.
             TypeError: If the table is of another kind, or a column holds neither numbers nor names.
 
         Examples:
@@ -146,7 +157,11 @@ class Schema:
             ['Numeric', 'Numeric', 'Categorical']
         """
         columns = infer_columns(
-            table, ordinal=ordinal or {}, categorical=categorical, encoding=encoding
+            table,
+            ordinal=ordinal or {},
+            categorical=categorical,
+            encoding=encoding,
+            keep_missing=keep_missing,
         )
         return cls(columns, scaling)
 
@@ -267,15 +282,49 @@ class Schema:
         ]
         return np.stack(columns, axis=1)
 
-    def read_training(self, table: Table) -> Float[np.ndarray, "n columns"]:
-        """The values of training rows, every one of which must be readable.
+    def missing(self, table: Table) -> Bool[np.ndarray, "n columns"]:
+        """Which entries of a table stand for nothing: None, NaN and what pandas has for it.
+
+        Args:
+            table: As `read` takes it. Of an array the entries that are NaN.
+
+        Returns:
+            `[n, columns]`; an entry that is there but can't be read isn't missing.
 
         Raises:
-            ValueError: If a row can't be read, besides what `read` raises.
+            ValueError: As `read`.
+            TypeError: Likewise.
+
+        Examples:
+            >>> schema = Schema.infer({"age": [30.0, 40.0], "job": ["clerk", "pilot"]})
+            >>> schema.missing({"age": [None, 50.0], "job": ["sailor", None]}).tolist()
+            [[True, False], [False, True]]
+        """
+        if isinstance(table, np.ndarray):
+            gaps = np.isnan(np.asarray(table, np.float64))
+            return np.stack([gaps[:, list(one)].all(axis=1) for one in self.positions], axis=1)
+        entries = read_columns(table, self.names)
+        return np.stack([entries[name].missing() for name in self.names], axis=1)
+
+    def read_training(
+        self, table: Table, *, keep_missing: bool = False
+    ) -> Float[np.ndarray, "n columns"]:
+        """The values of training rows, every one of which must be readable.
+
+        Args:
+            table: As `read` takes it.
+            keep_missing: Whether entries may be missing.
+
+        Raises:
+            ValueError: If entries are missing or a row can't be read, besides what `read` raises.
             TypeError: If the table is of another kind.
         """
         values = self.read(table)
-        problems = self.problems(values, table)
+        missing = self.missing(table)
+        if not keep_missing:
+            check_present(dict(zip(self.names, missing.T, strict=True)))
+        # Any value that can be read will do in place of what may be missing.
+        problems = self.problems(np.where(missing, 0.0, values), table)
         if problems:
             row, message = next(iter(problems.items()))
             raise ValueError(
@@ -304,8 +353,9 @@ class Schema:
 
         Returns:
             The table, with the schema's columns only. Integer columns come as integers where every
-            entry is whole; NaN becomes NaN in numeric columns and None in others. A pandas
-            categorical column that lacks one of the categories gets it.
+            entry is whole; NaN becomes NaN in numeric columns and, in others, what `like` has where
+            entries are missing, else None. A pandas categorical column that lacks one of the
+            categories gets it.
 
         Raises:
             ValueError: If the values don't fit the schema.

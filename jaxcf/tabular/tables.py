@@ -52,6 +52,14 @@ class Entries(NamedTuple):
         """The entries as Python objects."""
         return [one.item() if isinstance(one, np.generic) else one for one in self.entries.tolist()]
 
+    def missing(self) -> np.ndarray:
+        """Which entries stand for nothing, `[n]`."""
+        if self.entries.dtype.kind == "f":
+            return np.isnan(self.entries)
+        if self.entries.dtype.kind != "O":
+            return np.zeros(len(self.entries), bool)
+        return np.array([is_missing(one) for one in self.entries.tolist()], bool)
+
 
 class OwnCells(NamedTuple):
     """Cells of rows to be written that are cells of a table that was given.
@@ -96,9 +104,11 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
     elif isinstance(table, Mapping):
         given = [(str(name), column) for name, column in table.items()]
     else:
+        kind = type(table)
+        hint = "; pass table.to_pandas()" if hasattr(table, "to_pandas") else ""
         raise TypeError(
-            f"the table is a {type(table).__name__}; expected a pandas DataFrame or a mapping from "
-            "column names to columns"
+            f"the table is a {kind.__module__.partition('.')[0]} {kind.__name__}; expected a "
+            f"pandas DataFrame or a mapping from column names to columns{hint}"
         )
     all_names = [name for name, _ in given]
     repeated = sorted({name for name in all_names if all_names.count(name) > 1})
@@ -139,7 +149,7 @@ def _entries(name: str, column: Any) -> Entries:
     if array.dtype.kind not in _NUMBERS + _NAMES:
         raise TypeError(
             f"column {name!r} has dtype {array.dtype}; expected numbers, booleans or names of "
-            "categories: convert it first"
+            "categories: convert it first, dates to numbers such as days since the first"
         )
     return entries
 
@@ -338,7 +348,11 @@ def write_columns(
         return pandas.DataFrame(
             {
                 names.get(name, name): _to_series(
-                    pandas, column, types.get(name), index, (categories or {}).get(name)
+                    pandas,
+                    _absent_like(column, like[names[name]] if name in names else None),
+                    types.get(name),
+                    index,
+                    (categories or {}).get(name),
                 )
                 for name, column in columns.items()
             },
@@ -354,10 +368,22 @@ def write_columns(
     given = {str(name): column for name, column in like.items()}
     return {
         name: _to_array(
-            column, _entries(name, given[name]).entries.dtype if name in given else None
+            _absent_like(column, given.get(name)),
+            _entries(name, given[name]).entries.dtype if name in given else None,
         )
         for name, column in columns.items()
     }
+
+
+def _absent_like(column: np.ndarray, given: Any) -> np.ndarray:
+    """Objects with what a given column has where entries are missing, in place of None."""
+    # Whoever fills entries in looks for either None or NaN.
+    if column.dtype.kind != "O" or getattr(given, "dtype", None) != np.dtype(object):
+        return column
+    absent = next((one for one in given if is_missing(one)), None)
+    if absent is None:
+        return column
+    return _as_objects([absent if one is None else one for one in column.tolist()])
 
 
 def _to_series(

@@ -32,8 +32,32 @@ def test_numbers_are_recognised_and_all_else_is_text(tmp_path):
     }
     assert columns["pay"].tolist()[::2] == [1.5, 2000.0]
     assert math.isnan(columns["pay"][1])
-    assert columns["job"].tolist() == ["clerk", "?", "''"]
+    assert columns["job"].tolist() == ["clerk", None, "''"]
     assert columns["nothing"].tolist() == [None] * 3
+    kept = data.read_table(file, missing=("",))
+    assert kept["job"].tolist() == ["clerk", "?", "''"]
+
+
+def test_what_stands_for_missing_is_missing_in_numbers_and_names(tmp_path):
+    markers = ["", "?", "NA", "n/a", "#N/A", "<NA>", "nan", "NULL", "None"]
+    lines = "".join(f"{one},{one},{row}\n" for row, one in enumerate(markers))
+    columns = data.read_table(write(tmp_path / "a.csv", "pay,job,n\n1.5,clerk,9\n" + lines))
+    assert columns["pay"].dtype == np.float64
+    assert np.isnan(columns["pay"]).sum() == len(markers)
+    assert columns["job"].tolist() == ["clerk", *[None] * len(markers)]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+def test_the_delimiter_and_the_encoding_are_found_out(tmp_path, delimiter, encoding):
+    text = 'naïve name~age~"a, b; c"\nJosé~30~x,y\nZoë~40~z\n'.replace("~", delimiter)
+    text = text.replace("x,y", '"x,y"')
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    columns = data.read_table(tmp_path / "a.csv")
+    assert list(columns) == ["naïve name", "age", "a, b; c"]
+    assert columns["naïve name"].tolist() == ["José", "Zoë"]
+    assert columns["age"].tolist() == [30, 40]
+    assert columns["a, b; c"].tolist() == ["x,y", "z"]
 
 
 def test_text_stays_text_like_in_another_file(tmp_path):

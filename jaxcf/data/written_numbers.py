@@ -1,0 +1,120 @@
+"""Numbers and dates as people write them: which text stands for one."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Shaped
+
+from jaxcf.data.csv_files import is_missing_text
+
+_PLAIN = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+# A group of three can't follow a leading zero: 0,125 is an eighth.
+_POINT = rf"{_PLAIN}|[+-]?[1-9]\d{{0,2}}(,\d{{3}})+(\.\d*)?"
+_COMMA = r"[+-]?\d+(,\d+)?|[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?"
+_YEAR, _DAY = r"(?:19|20)\d\d", r"[0-3]?\d"
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_TIME = r"(?:[T ]\s*\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?\s*(?:[ap]m|Z|UTC|[+-]\d\d:?\d\d)?)?"
+_DATE = "|".join(
+    (
+        rf"{_YEAR}(?P<sign>[-/.])[01]?\d(?P=sign){_DAY}",
+        rf"{_DAY}(?P<other>[-/.]){_DAY}(?P=other)(?:\d\d)?\d\d",
+        rf"{_DAY}[ -]{_MONTH}[ -](?:\d\d)?\d\d",
+        rf"{_MONTH} {_DAY},? {_YEAR}",
+    )
+)
+_IS_PLAIN, _IS_POINT, _IS_COMMA = (re.compile(one) for one in (_PLAIN, _POINT, _COMMA))
+_IS_DATE = re.compile(rf"(?:{_DATE}){_TIME}", re.IGNORECASE)
+
+
+def read_numbers(
+    texts: Sequence[str | None], *, comma_may_be_decimal: bool = True
+) -> Shaped[np.ndarray, " n"] | None:
+    """The numbers that texts stand for, where every one stands for one.
+
+    Plain numbers, thousands in groups ("1,200.50" or "1.200,50"), a decimal comma ("3,5") and
+    percentages ("50%", which is 50; all of them or none).
+
+    Args:
+        texts: without blanks around them; None where there is nothing.
+        comma_may_be_decimal: whether "1,200" may be 1.2 as well; where nothing tells, there is no
+            telling.
+
+    Returns:
+        Integers, or floats with NaN for None; None where some text is no number, or it isn't clear
+        which.
+
+    Examples:
+        >>> read_numbers(["1,200.00", None, "7"]).tolist(), read_numbers(["3,5", "1,200"]).tolist()
+        ([1200.0, nan, 7.0], [3.5, 1.2])
+        >>> read_numbers(["50%", "5%"]).tolist(), read_numbers(["50%", "5"])
+        ([50, 5], None)
+        >>> read_numbers(["1,200"]), read_numbers(["1,200"], comma_may_be_decimal=False).tolist()
+        (None, [1200])
+    """
+    present = [one for one in texts if one is not None]
+    plain = _plain_numbers(texts)
+    if plain is not None or not present:
+        return plain
+    if all(one.endswith("%") for one in present):
+        texts = [None if one is None else one[:-1].rstrip() for one in texts]
+        return read_numbers(texts, comma_may_be_decimal=comma_may_be_decimal)
+    with_point = all(map(_IS_POINT.fullmatch, present))
+    with_comma = all(map(_IS_COMMA.fullmatch, present))
+    if with_point and (not with_comma or not comma_may_be_decimal):
+        return _plain_numbers([None if one is None else one.replace(",", "") for one in texts])
+    if with_comma and not with_point:
+        plainer = [None if one is None else one.replace(".", "").replace(",", ".") for one in texts]
+        return _plain_numbers(plainer)
+    return None
+
+
+def _plain_numbers(texts: Sequence[str | None]) -> np.ndarray | None:
+    if None not in texts:
+        try:
+            return np.array([int(one) for one in texts if one is not None], np.int64)
+        except (ValueError, OverflowError):
+            pass
+    try:
+        numbers = np.array([np.nan if one is None else float(one) for one in texts])
+    except ValueError:
+        return None
+    # a column without a single number is no column of numbers
+    return numbers if np.isfinite(numbers).any() else None
+
+
+def unread_text(texts: Sequence[str]) -> str | None:
+    """What texts are that were meant as numbers or dates and would be taken for categories.
+
+    Plain whole numbers as text may well be the names of categories, such as postal codes, and are
+    none of these.
+
+    Args:
+        texts: the entries of a column.
+
+    Returns:
+        A few words with an example and what to do, to end a sentence that begins "holds"; None
+        for text of any other kind.
+
+    Examples:
+        >>> unread_text(["2020-01-05", "2021-12-31"])
+        "dates, such as '2020-01-05': make a number of them, such as days since the first"
+        >>> unread_text(["12345", "54321"]), unread_text(["clerk", "?"])
+        (None, None)
+    """
+    texts = [one.strip() for one in texts]
+    given = [one for one in texts if not is_missing_text(one)]
+    if not given:
+        return None
+    if all(map(_IS_DATE.fullmatch, given)):
+        return f"dates, such as {given[0]!r}: make a number of them, such as days since the first"
+    bare = [one.removesuffix("%").rstrip() for one in given]
+    if not all(_IS_POINT.fullmatch(one) or _IS_COMMA.fullmatch(one) for one in bare):
+        return None
+    written = next((one for one in given if not _IS_PLAIN.fullmatch(one)), None)
+    if written is not None:
+        return f"numbers as text, such as {written!r}: write them plainly, as 1200.5"
+    marker = next((one for one in texts if is_missing_text(one)), None)
+    if marker is not None:
+        return f"numbers beside {marker!r}: make numbers of them, and NaN of {marker!r}"
+    return None

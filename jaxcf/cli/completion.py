@@ -19,13 +19,13 @@ _PREAMBLE = {
     "bash": f"""\
 _jaxcf_data_file() {{
   compgen -W "{" ".join(DATA_NAMES)}" -- "$1"
-  compgen -f -X '!*.csv' -- "$1"
+  compgen -f -X '!*.[ct]sv' -- "$1"
   compgen -d -- "$1"
 }}
 """,
     "zsh": f"""\
 _jaxcf_data_file() {{
-  _alternative 'names:data set:({" ".join(DATA_NAMES)})' 'tables:table:_files -g "*.csv"'
+  _alternative 'names:data set:({" ".join(DATA_NAMES)})' 'tables:table:_files -g "*.[ct]sv"'
 }}
 """,
 }

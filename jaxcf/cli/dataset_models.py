@@ -20,7 +20,7 @@ def check_name(name: str) -> None:
     if name not in DATA_NAMES:
         raise ValueError(
             f"there is no data set {name!r}{did_you_mean(name, DATA_NAMES)}; expected one of "
-            f"{', '.join(DATA_NAMES)}, or the path of a table, which ends in .csv"
+            f"{', '.join(DATA_NAMES)}, or the path of a table, which ends in .csv or .tsv"
         )
 
 

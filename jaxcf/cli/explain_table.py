@@ -30,9 +30,12 @@ from jaxcf.cli.run_folder import (
     write_traces,
 )
 from jaxcf.cli.table_csv import write_counterfactuals
-from jaxcf.cli.table_models import Rows, as_frame, load_model, train_model
+from jaxcf.cli.table_missing import keeps_missing, settle_missing, split_rows
+from jaxcf.cli.table_models import as_frame, load_model, train_model
+from jaxcf.cli.table_rows import Rows
 from jaxcf.cli.table_rules import parse_rules
 from jaxcf.cli.terminal import Outcome, Terminal
+from jaxcf.data.csv_files import MISSING
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.run import ExplanationInterrupted
@@ -62,7 +65,7 @@ def is_table(name: str) -> bool:
         >>> is_table("my.csv"), is_table("adult"), is_table("digits")
         (True, True, False)
     """
-    return name == ADULT or name.lower().endswith(".csv")
+    return name == ADULT or name.lower().endswith((".csv", ".tsv"))
 
 
 def refuse_table_options(options: argparse.Namespace) -> None:
@@ -80,7 +83,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     began = time.perf_counter()
     _check_options(options)
     terminal.say(f"loading {options.data}")
-    train, test = _load(options)
+    train, test, asked_for = settle_missing(options, *_load(options))
     schema = _schema(options, train)
     rules = parse_rules(options.rule, schema)
     models_began = time.perf_counter()
@@ -94,7 +97,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     in_frames = model.arguments.get("takes") == "table"
     prepare = as_frame if in_frames else dict
-    asked_for = (train if test is None else test).first(options.limit)
+    asked_for = asked_for.first(options.limit)
     terminal.say(f"fitting categories and prototypes on {len(train)} rows")
     training_table = prepare(train.columns)
     fitted = explainer.fit(training_table)
@@ -156,6 +159,8 @@ def _check_options(options: argparse.Namespace) -> None:
     if options.data == ADULT:
         if options.test is not None:
             raise ValueError("adult has a test file of its own; --test is for CSV files")
+        if options.missing:
+            raise ValueError("--missing is for CSV files; '?' is a category of adult")
         if options.label not in (None, ADULT_LABEL):
             raise ValueError(
                 f"adult's label is {ADULT_LABEL!r}, not {options.label!r}; leave --label out"
@@ -210,12 +215,12 @@ def _load(options: argparse.Namespace) -> tuple[Rows, Rows | None]:
     else:
         # an identifier such as 007 is no number
         text = {} if options.id is None else {options.id: np.empty(0, object)}
-        columns = data.read_table(options.data, like=text)
-        train, test = _split(columns, options.label, options.data), None
+        read = partial(data.read_table, missing=options.missing or MISSING)
+        columns = read(options.data, like=text)
+        train, test = split_rows(options, columns, options.data), None
         if options.test is not None:
-            other = data.read_table(options.test, like=columns | text)
-            label = options.label if options.label in other else None
-            test = _split(other, label, str(options.test))
+            other = read(options.test, like=columns | text)
+            test = split_rows(options, other, str(options.test))
     if options.id is not None:
         train, test = _without_ids(options.id, train, test)
     for name in options.drop:
@@ -247,16 +252,14 @@ def _with_ids(rows: Rows, name: str) -> Rows:
     return replace(rows, ids=np.array(shown, object))
 
 
-def _split(columns: dict[str, np.ndarray], label: str | None, origin: str) -> Rows:
-    if label is None:
-        return Rows(columns, None)
-    table = data.split_label(columns, label, origin)
-    return Rows(dict(table.columns), table.labels)
-
-
 def _schema(options: argparse.Namespace, train: Rows) -> Schema:
     ordinal = _ordinal(options.ordinal)
-    found = Schema.infer(train.columns, ordinal=ordinal, categorical=options.categorical)
+    found = Schema.infer(
+        train.columns,
+        ordinal=ordinal,
+        categorical=options.categorical,
+        keep_missing=keeps_missing(options),
+    )
     # ranks up to 15 beside numbers in [0, 1] would train badly
     return Schema(
         tuple(

@@ -17,6 +17,9 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
     "id": None,
     "test": None,
     "drop": [],
+    "missing": [],
+    "fill": None,
+    "drop_missing": False,
     "ordinal": [],
     "categorical": [],
     "rule": [],
@@ -28,6 +31,7 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
 }
 """Options of `explain` that only tables have, and their defaults."""
 
+FILLS = ("median", "mode")
 _CATEGORIES = ("abdm", "mvdm", "abdm-mvdm", "index")
 
 
@@ -97,7 +101,7 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
         parser,
         nargs="?",
         help="digits, breast_cancer, mnist, cifar10, caltech101; adult (its test.csv, with a model "
-        "trained on its train.csv); or the path of a CSV file",
+        "trained on its train.csv); or the path of a table, .csv or .tsv",
     )
     group = parser.add_argument_group("what to explain, and where to write")
     add_path(
@@ -202,6 +206,25 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--drop", action="append", metavar="NAME", help="leave a column out; repeatable"
+    )
+    group.add_argument(
+        "--fill",
+        choices=FILLS,
+        help="put the median of the training rows in place of missing numbers, or their most "
+        "frequent entry; the most frequent category either way",
+    )
+    group.add_argument(
+        "--drop-missing",
+        action="store_true",
+        help="leave rows that lack an entry or the label out of training; a row to be explained "
+        "that lacks an entry has the status invalid_input",
+    )
+    group.add_argument(
+        "--missing",
+        action="append",
+        metavar="TEXT",
+        help="what stands for a missing entry in the CSV files, in capital or small letters "
+        "(default: nothing, ?, NA, N/A, #N/A, <NA>, NaN, null, None); repeatable",
     )
     group.add_argument(
         "--categorical",

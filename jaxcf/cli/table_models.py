@@ -1,12 +1,13 @@
 """The model of a table that `jaxcf explain` explains: trained on the label, or from a file."""
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcf.cli.table_missing import gaps_of, refuse_missing
+from jaxcf.cli.table_rows import Rows
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import LabelledTable, stratified_split
 from jaxcf.predictors.blackbox import BlackBox
@@ -18,24 +19,6 @@ from jaxcf.tabular.tables import Table
 _TEST_FRACTION = 0.25
 
 _MOST_CLASSES = 50
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Columns, and the label and the identifier of each row where there is one."""
-
-    columns: dict[str, np.ndarray]
-    labels: np.ndarray | None
-    ids: np.ndarray | None = None
-
-    def first(self, count: int | None) -> "Rows":
-        """Only the first rows; None for all."""
-        columns = {name: column[:count] for name, column in self.columns.items()}
-        labels, ids = (None if one is None else one[:count] for one in (self.labels, self.ids))
-        return Rows(columns, labels, ids)
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
 
 
 class TableModel(NamedTuple):
@@ -132,11 +115,24 @@ def load_model(
     """
     takes = options.model_takes
     labelled = test if test is not None and test.labels is not None else train
-    sample = model_rows(train.first(2).columns, schema, takes)
-    loaded = load_trusted_model(options.model, sample)
+    lacking = train.lacking()
+    sample = train.take(~lacking) if not lacking.all() else train
+    loaded = load_trusted_model(options.model, model_rows(sample.first(2).columns, schema, takes))
+    if takes == "table" and lacking.any():
+        try:
+            loaded.box.predict(model_rows(train.take(lacking).columns, schema, takes))
+        except Exception as error:  # whatever the model raises for what it can't fill in
+            reason = f"the model in {options.model} fails for them ({error})"
+            refuse_missing(options, gaps_of(train.columns), options.data, reason)
+    elif not lacking.any():
+        labelled = labelled.take(~labelled.lacking())
     record: dict[str, Any] = {"source": str(options.model), "takes": takes, "accuracy": None}
     # Labels under other names than the model's own can't be compared with its decisions.
-    if labelled.labels is not None and set(labelled.labels.tolist()) <= set(loaded.class_names):
+    if (
+        len(labelled)
+        and labelled.labels is not None
+        and set(labelled.labels.tolist()) <= set(loaded.class_names)
+    ):
         rows = model_rows(labelled.columns, schema, takes)
         decided = np.asarray(loaded.box.predict(rows)).argmax(axis=1)
         right = np.array(loaded.class_names, object)[decided] == labelled.labels
@@ -242,4 +238,11 @@ def as_frame(columns: dict[str, np.ndarray]) -> Any:
             "--model-takes table hands the model a DataFrame, which needs pandas, an extra: "
             "pip install 'jaxcf[pandas]'; or train the model on the encoded table"
         ) from error
-    return pandas.DataFrame(columns)
+    return pandas.DataFrame({name: _with_nan(column) for name, column in columns.items()})
+
+
+def _with_nan(column: np.ndarray) -> np.ndarray:
+    # as pandas reads files, and as imputers expect it
+    if column.dtype.kind == "O":
+        return np.array([np.nan if one is None else one for one in column.tolist()], object)
+    return column

@@ -34,7 +34,7 @@ class CsvLines(NamedTuple):
 
 
 def read_lines(path: str | Path, delimiter: str | None = None) -> CsvLines:
-    """The header of a CSV file, and its lines with their numbers, every one of the same length.
+    r"""The header of a CSV file, and its lines with their numbers, every one of the same length.
 
     Args:
         path: the file: UTF-8, UTF-16 with its mark, or else Windows-1252 (Latin-1).

@@ -29,7 +29,7 @@ def typical_values(
         A value per column that its schema allows.
 
     Examples:
-        >>> schema = Schema.infer({"age": [20, 30, 31, 60], "job": ["pilot", "clerk", "pilot", "x"]})
+        >>> schema = Schema.infer({"age": [20, 30, 31, 60], "job": ["b", "a", "b", "c"]})
         >>> typical_values(schema, np.array([[20, 1], [30, 0], [np.nan, 1], [60, np.nan]])).tolist()
         [30.0, 1.0]
     """

@@ -191,5 +191,5 @@ def test_wrong_table_arguments(tmp_path):
     with pytest.raises(ValueError, match="test_fraction is 0"):
         read_csv(file, label="paid", test_fraction=0)
     file.write_bytes(b"PK\x03\x04\x00\x00,1\n")
-    with pytest.raises(ValueError, match="is no text file.*Export a spreadsheet as CSV"):
+    with pytest.raises(ValueError, match=r"is no text file.*Export a spreadsheet as CSV"):
         read_csv(file, label="paid")

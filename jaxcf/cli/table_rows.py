@@ -1,0 +1,44 @@
+"""The rows of a table that a command works on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxcf.tabular.columns import is_missing
+from jaxcf.tabular.tables import read_columns
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Columns, and the label and the identifier of each row where there is one.
+
+    A row without a label where others have one has None.
+    """
+
+    columns: dict[str, np.ndarray]
+    labels: np.ndarray | None
+    ids: np.ndarray | None = None
+
+    def take(self, rows: slice | np.ndarray) -> "Rows":
+        """Some rows: a slice or a mask."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        labels, ids = (None if one is None else one[rows] for one in (self.labels, self.ids))
+        return Rows(columns, labels, ids)
+
+    def first(self, count: int | None) -> "Rows":
+        """Only the first rows; None for all."""
+        return self.take(slice(count))
+
+    def lacking(self) -> np.ndarray:
+        """Which rows lack an entry, `[n]`; the label is none."""
+        gaps = [one.missing() for one in read_columns(self.columns).values()]
+        return np.any(gaps, axis=0)
+
+    def labelled(self) -> np.ndarray:
+        """Which rows have their label, `[n]`; all of them where none is known."""
+        if self.labels is None:
+            return np.ones(len(self), bool)
+        return np.array([not is_missing(one) for one in self.labels.tolist()], bool)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))

@@ -1,9 +1,11 @@
 """Which pixels a decision rests on, and what becomes of it without them.
 
-Every attribution has one value per pixel: `[n, h, w]` for images `[n, h, w, channels]`, and the
-shape of the rows for all others (gray images `[n, h, w]`, tables `[n, features]`), where each
-feature counts as a pixel. All are of the score that `predict` returns for a class, be it a logit or
-a probability; logits say more, since a sure probability hardly has a gradient.
+Every attribution has one value per pixel: `[n, h, w]` for images `[n, h, w, channels]` or
+`[n, channels, h, w]`, and the shape of the rows for all others (gray images `[n, h, w]`, tables
+`[n, features]`), where each feature counts as a pixel. `channels` says where images have theirs,
+"first" or "last"; None takes them to be first where only the first of the three is 1 or 3. All
+are of the score that `predict` returns for a class, be it a logit or a probability; logits say
+more, since a sure probability hardly has a gradient.
 
 The models are called on batches of rows and the gradient is taken of the sum of their scores, so a
 model must treat each row by itself: batch normalisation has to be in its evaluation mode.
@@ -19,6 +21,7 @@ from jaxtyping import Array, Float, Int, Num, PyTree, Shaped
 
 from jaxcf.predictors.functions import Model, ModelFunctions, abstract_call, check_models
 from jaxcf.utils import batching
+from jaxcf.utils.images import Channels, check_channels, has_channels_first
 from jaxcf.utils.validation import as_rows
 
 Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]
@@ -35,6 +38,7 @@ def saliency(
     *,
     params: PyTree = None,
     batch_size: int | None = None,
+    channels: Channels | None = None,
 ) -> Float[np.ndarray, "n *pixels"]:
     r"""How steeply the class score changes with each pixel.
 
@@ -48,6 +52,7 @@ def saliency(
         params: a pytree passed through, traced.
         batch_size: rows per call of the model, at least 1; None chooses 64 on a CPU, else 512, or
             fewer.
+        channels: where images have theirs, "first" or "last"; None tells by their shape.
 
     Returns:
         `[n, *pixels]`, at least 0.
@@ -68,9 +73,10 @@ def saliency(
     models, x, classes = _checked(predict, x, classes, params)
 
     def of_batch(x: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        return _over_channels(np.max, np.abs(_score_gradient(models, params, x, classes)))
+        gradient = np.abs(_score_gradient(models, params, x, classes))
+        return _over_channels(np.max, gradient, channels)
 
-    return _in_batches(of_batch, batch_size, x, classes)
+    return _in_batches(of_batch, batch_size, channels, x, classes)
 
 
 def integrated_gradients(
@@ -82,6 +88,7 @@ def integrated_gradients(
     steps: int = 32,
     params: PyTree = None,
     batch_size: int | None = None,
+    channels: Channels | None = None,
 ) -> Float[np.ndarray, "n *pixels"]:
     r"""What each pixel adds to the class score on the way from a baseline to the row.
 
@@ -102,6 +109,7 @@ def integrated_gradients(
         params: a pytree passed through, traced.
         batch_size: rows per call of the model, at least 1; None chooses 64 on a CPU, else 512, or
             fewer.
+        channels: where images have theirs, "first" or "last"; None tells by their shape.
 
     Returns:
         `[n, *pixels]`.
@@ -136,9 +144,9 @@ def integrated_gradients(
         # Not in one program: XLA's convolutions are many times slower inside a compiled loop.
         for fraction in (np.arange(steps, dtype=np.float32) + np.float32(0.5)) / np.float32(steps):
             total += np.asarray(_score_gradient(models, params, start + fraction * way, classes))
-        return _over_channels(np.sum, way * total / np.float32(steps))
+        return _over_channels(np.sum, way * total / np.float32(steps), channels)
 
-    return _in_batches(of_batch, batch_size, x, np.broadcast_to(start, x.shape), classes)
+    return _in_batches(of_batch, batch_size, channels, x, np.broadcast_to(start, x.shape), classes)
 
 
 def grad_cam(
@@ -149,6 +157,7 @@ def grad_cam(
     *,
     params: PyTree = None,
     batch_size: int | None = None,
+    channels: Channels | None = None,
 ) -> Float[np.ndarray, "n h w"]:
     r"""Where a network sees what speaks for the class, as coarse as its feature map.
 
@@ -159,13 +168,15 @@ def grad_cam(
 
     Args:
         feature_map: images `[n, h, w, channels]` or `[n, h, w]` to features `[n, h', w', k]`, in
-            JAX; with `params` called `f(params, x)`.
+            JAX; with `params` called `f(params, x)`. Of images `[n, channels, h, w]` the features
+            are `[n, k, h', w']`.
         head: those features to scores `[n, classes]`: `head(feature_map(x))` is the model.
         x: images, any n.
         classes: whose score, one for all rows or `[n]`.
         params: a pytree passed through to both, traced.
         batch_size: rows per call of the model, at least 1; None chooses 64 on a CPU, else 512, or
             fewer.
+        channels: where images have theirs, "first" or "last"; None tells by their shape.
 
     Returns:
         `[n, h, w]`, at least 0; all 0 for a row where nothing speaks for the class.
@@ -189,7 +200,8 @@ def grad_cam(
     x = as_rows("x", x)
     if x.ndim not in (3, 4):
         raise ValueError(
-            f"x has shape {x.shape}; Grad-CAM needs images [n, h, w, channels] or [n, h, w]"
+            f"x has shape {x.shape}; Grad-CAM needs images [n, h, w, channels], "
+            "[n, channels, h, w] or [n, h, w]"
         )
     _check_functions(feature_map=feature_map, head=head)
     models = ModelFunctions(head, encode=feature_map, takes_params=params is not None)
@@ -198,7 +210,8 @@ def grad_cam(
     if len(features.shape) != 4 or features.shape[0] != 2:
         raise ValueError(
             f"feature_map returned shape {features.shape} for a batch of shape {image.shape}; "
-            "expected (2, h, w, channels), the last layer that is still laid out as an image"
+            "expected (2, h, w, channels), or (2, channels, h, w) of such images, the last layer "
+            "that is still laid out as an image"
         )
     scores = abstract_call("head", models.probabilities, params, features)
     if len(scores.shape) != 2 or scores.shape[0] != 2:
@@ -208,10 +221,12 @@ def grad_cam(
         )
     classes = _class_rows(classes, len(x), scores.shape[1])
 
-    def of_batch(x: np.ndarray, classes: np.ndarray) -> Array:
-        return _rectified_weighted_sum(models, params, x, classes)
+    axis = _channel_axis(x.shape, channels)
 
-    return _in_batches(of_batch, batch_size, x, classes)
+    def of_batch(x: np.ndarray, classes: np.ndarray) -> Array:
+        return _rectified_weighted_sum(models, params, x, classes, axis == 1)
+
+    return _in_batches(of_batch, batch_size, channels, x, classes)
 
 
 def mask_pixels(
@@ -221,6 +236,7 @@ def mask_pixels(
     *,
     fill: float = 0.0,
     most_important: bool = True,
+    channels: Channels | None = None,
 ) -> Shaped[np.ndarray, "n *shape"]:
     """Set the k most important pixels of each row to one value, in all their channels.
 
@@ -232,6 +248,7 @@ def mask_pixels(
         fill: what they become, in the type of `x`.
         most_important: whether the highest are masked, or the lowest. Signed attributions have
             what speaks against the class at their lower end.
+        channels: where images have theirs, "first" or "last"; None tells by their shape.
 
     Returns:
         `[n, *shape]` of the type of `x`; what isn't masked is bit-identical.
@@ -245,7 +262,8 @@ def mask_pixels(
         [[5, 0, 0]]
     """
     x, attribution = np.asarray(x), np.asarray(attribution)
-    pixels = _pixel_shape(x.shape)
+    axis = _channel_axis(x.shape, channels)
+    pixels = _without(x.shape, axis)
     if attribution.shape != pixels:
         raise ValueError(
             f"attribution has shape {attribution.shape}; expected {pixels}, one value per pixel of "
@@ -258,7 +276,9 @@ def mask_pixels(
     if k:
         importance = attribution.reshape(len(x), num_pixels).astype(np.float64)
         importance = np.nan_to_num(importance if most_important else -importance, nan=-np.inf)
-        masked[_k_highest(importance, k).reshape(pixels)] = fill
+        chosen = _k_highest(importance, k).reshape(pixels)
+        chosen = chosen if axis is None else np.expand_dims(chosen, axis)
+        masked[np.broadcast_to(chosen, x.shape)] = fill
     return masked
 
 
@@ -270,13 +290,24 @@ def _k_highest(values: np.ndarray, k: int) -> np.ndarray:
     return above | (equal & (np.cumsum(equal, axis=1) <= wanted))
 
 
-def _pixel_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[:-1] if len(shape) == 4 else shape
+def _channel_axis(shape: tuple[int, ...], channels: Channels | None) -> int | None:
+    """Which axis of a batch holds the channels, however many; None where there is none."""
+    check_channels(channels)
+    if len(shape) != 4:
+        return None
+    first = has_channels_first(shape[1:]) if channels is None else channels == "first"
+    return 1 if first else 3
 
 
-def _over_channels(reduce: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values)
-    return reduce(values, axis=-1) if values.ndim == 4 else values
+def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    return shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
+
+
+def _over_channels(
+    reduce: Callable[..., np.ndarray], values: np.ndarray, channels: Channels | None
+) -> np.ndarray:
+    axis = _channel_axis(values.shape, channels)
+    return values if axis is None else reduce(values, axis=axis)
 
 
 def _check_functions(**named: Model) -> None:
@@ -322,13 +353,14 @@ def _class_rows(classes: Classes, num_rows: int, num_classes: int) -> np.ndarray
 def _in_batches(
     function: Callable[..., np.ndarray | Array],
     batch_size: int | None,
+    channels: Channels | None,
     x: np.ndarray,
     *others: np.ndarray,
 ) -> np.ndarray:
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if not len(x):
-        return np.zeros(_pixel_shape(x.shape), np.float32)
+        return np.zeros(_without(x.shape, _channel_axis(x.shape, channels)), np.float32)
     most = _ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE
     size = batch_size or batching.batch_size(len(x), most)
     return batching.map_batches(function, x, *others, size=size)
@@ -351,12 +383,14 @@ def _score_gradient(models: ModelFunctions, params: PyTree, x: Array, classes: A
     return jax.grad(partial(_total_score, models, params, classes))(x)
 
 
-@partial(jax.jit, static_argnames="models")
+@partial(jax.jit, static_argnames=("models", "channels_first"))
 def _rectified_weighted_sum(
-    models: ModelFunctions, params: PyTree, x: Array, classes: Array
+    models: ModelFunctions, params: PyTree, x: Array, classes: Array, channels_first: bool
 ) -> Array:
     features = models.encoding(params, x)
     gradient = jax.grad(partial(_total_score, models, params, classes))(features)
-    weights = gradient.mean(axis=(1, 2), keepdims=True)
-    seen = jax.nn.relu((weights * features).sum(axis=3))
-    return jax.image.resize(seen, x.shape[:3], "bilinear")
+    pixels = (2, 3) if channels_first else (1, 2)
+    weights = gradient.mean(axis=pixels, keepdims=True)
+    seen = jax.nn.relu((weights * features).sum(axis=1 if channels_first else 3))
+    size = x.shape[2:] if channels_first else x.shape[1:3]
+    return jax.image.resize(seen, (len(x), *size), "bilinear")

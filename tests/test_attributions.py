@@ -238,7 +238,8 @@ def test_exactly_the_k_most_important_pixels_are_masked(masking):
     x, attribution, k, most_important = masking
     before = x.copy()
     fill = 9.0  # none of the values is
-    masked = mask_pixels(x, attribution, k, fill=fill, most_important=most_important)
+    options = {"most_important": most_important, "channels": "last"}
+    masked = mask_pixels(x, attribution, k, fill=fill, **options)
     np.testing.assert_array_equal(x, before)
     assert masked.shape == x.shape
     assert masked.dtype == x.dtype
@@ -260,11 +261,37 @@ def test_exactly_the_k_most_important_pixels_are_masked(masking):
 def test_a_larger_mask_holds_the_smaller_one(masking):
     x, attribution, k, most_important = masking
     smaller, larger = (
-        mask_pixels(x, attribution, size, fill=9.0, most_important=most_important) == 9.0
+        mask_pixels(x, attribution, size, fill=9.0, most_important=most_important, channels="last")
+        == 9.0
         for size in (max(0, k - 1), k)
     )
     assert (smaller <= larger).all()
-    assert not (mask_pixels(x, attribution, 0, fill=9.0) == 9.0).any()
+    assert not (mask_pixels(x, attribution, 0, fill=9.0, channels="last") == 9.0).any()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_images_with_channels_first_have_the_same_attributions(name):
+    def turned(function):
+        """Of images and features with their channels first, as a network of PyTorch has them."""
+
+        def of_turned(params, x):
+            answered = function(params, jnp.moveaxis(x, 1, -1))
+            return jnp.moveaxis(answered, -1, 1) if answered.ndim == 4 else answered
+
+        return of_turned
+
+    first = np.moveaxis(IMAGES, -1, 1)
+    functions = (PREDICT,) if name != "grad_cam" else (FEATURE_MAP, HEAD)
+    given: Any = [turned(one) for one in functions]
+    values = getattr(attributions, name)(*given, first, CLASSES, params=PARAMS, channels="first")
+    expected = of_images(name, IMAGES, CLASSES)
+    assert_close(values, expected)
+    masked = mask_pixels(first, values, 5, channels="first")
+    np.testing.assert_array_equal(
+        masked, np.moveaxis(mask_pixels(IMAGES, values, 5, channels="last"), -1, 1)
+    )
+    grey = first[:, :1]
+    np.testing.assert_array_equal(mask_pixels(grey, values, 5)[:, 0] == 0, masked[:, 0] == 0)
 
 
 def test_pixels_without_a_value_are_masked_last():

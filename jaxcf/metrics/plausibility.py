@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 
 from jaxcf.metrics.bootstrap import Interval
 from jaxcf.metrics.distances import flat
+from jaxcf.utils.images import with_channels_last
 
 # Share of the highest frequency along each axis from which a change counts as high.
 _HIGH = 0.5
@@ -140,7 +141,7 @@ def distance_to_class(
 
 
 def high_frequency_share(
-    perturbation: Float[np.ndarray, "n h w *channels"],
+    perturbation: Float[np.ndarray, "n *image"],
 ) -> Float[np.ndarray, " n"]:
     r"""How much of a change's energy lies in high frequencies.
 
@@ -150,7 +151,8 @@ def high_frequency_share(
     the disc of the lower half of all frequencies against the rest.
 
     Args:
-        perturbation: `[n, h, w]` or `[n, h, w, channels]`.
+        perturbation: `[n, h, w]` or `[n, h, w, channels]`; also `[n, 1 or 3, h, w]` where w is
+            neither 1 nor 3.
 
     Returns:
         `[n]`, 0 to 1; white noise has about 0.8; NaN where nothing changed.
@@ -172,6 +174,7 @@ def high_frequency_share(
             f"frequencies are those of images [n, h, w] or [n, h, w, channels], got shape "
             f"{perturbation.shape}"
         )
+    perturbation = with_channels_last(perturbation)
     height, width = perturbation.shape[1:3]
     energy = np.square(np.asarray(dctn(perturbation, axes=(1, 2), norm="ortho")))
     if energy.ndim == 4:

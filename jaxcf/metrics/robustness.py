@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxcf.metrics.distances import Batched
 from jaxcf.utils.batching import map_batches
+from jaxcf.utils.images import has_channels_first, with_channels_last
 
 Accident = Callable[[np.ndarray], np.ndarray]
 """From images `[n, h, w, channels]` in [0, 1] to the same."""
@@ -95,7 +96,7 @@ ACCIDENTS: dict[str, Accident] = {
 
 def survival(
     predict: Batched,
-    counterfactual: Float[np.ndarray, "n h w c"],
+    counterfactual: Float[np.ndarray, "n *image"],
     counterfactual_class: Int[np.ndarray, " n"],
     *,
     reconstruct: Batched | None = None,
@@ -105,7 +106,7 @@ def survival(
 
     Args:
         predict: the explained model, `[batch, *shape]` to probabilities or logits.
-        counterfactual: `[n, h, w, 1 or 3]`, images in [0, 1].
+        counterfactual: `[n, h, w, 1 or 3]` or `[n, 1 or 3, h, w]`, images in [0, 1].
         counterfactual_class: `[n]`.
         reconstruct: an autoencoder; one pass through it is one more accident, "autoencoder".
         accidents: by name.
@@ -124,7 +125,7 @@ def survival(
         ...  survival(is_any_pixel_white, images, np.array([1])).items() if name != "jpeg"}
         {'noise': [True], 'blur': [False], '8 bit': [True]}
     """
-    every = dict(accidents)
+    every = {name: _with_channels_last(after) for name, after in accidents.items()}
     if reconstruct is not None:
         every["autoencoder"] = lambda images: map_batches(reconstruct, images)
     if not len(counterfactual):
@@ -133,3 +134,14 @@ def survival(
         name: np.argmax(map_batches(predict, after(counterfactual)), axis=1) == counterfactual_class
         for name, after in every.items()
     }
+
+
+def _with_channels_last(accident: Accident) -> Accident:
+    """The same accident for images that may have their channels first."""
+
+    def happens(images: np.ndarray) -> np.ndarray:
+        first = has_channels_first(images.shape[1:])
+        after = accident(with_channels_last(images))
+        return np.moveaxis(after, -1, 1) if first else after
+
+    return happens

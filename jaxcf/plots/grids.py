@@ -11,7 +11,7 @@ from jaxcf.plots.subjects import subject_of
 from jaxcf.plots.tables import cells
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
-from jaxcf.utils.images import is_image, value_range
+from jaxcf.utils.images import Channels, is_image, value_range, with_channels_last
 from jaxcf.utils.selection import representative_rows
 from jaxcf.utils.validation import names_or_numbers
 
@@ -28,13 +28,14 @@ def grid(
     num_instances: int = 10,
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
+    channels: Channels | None = None,
 ) -> "Axes":
     """Originals, counterfactuals and their differences, side by side.
 
     Found rows of all original classes first, one column per instance, or one line of a table
-    with old and new entries. Images `[n, h, w]` or
-    `[n, h, w, 1 or 3]` stand above each other; of rows `[n, features]` the changes of the most
-    changed features, in words and colours: blue where a feature grew, red where it fell.
+    with old and new entries. Images `[n, h, w]`, `[n, h, w, 1 or 3]` or `[n, 1 or 3, h, w]` stand
+    above each other; of rows `[n, features]` the changes of the most changed features, in words and
+    colours: blue where a feature grew, red where it fell.
 
     Args:
         explanations: at least one row.
@@ -42,6 +43,8 @@ def grid(
         num_instances: how many at most, >= 1.
         class_names: one per class; a table's own or their numbers where not given.
         feature_names: one per feature, for rows that are no images; likewise.
+        channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
+            by their shape, see `jaxcf.utils.images.is_image`.
 
     Returns:
         The axes.
@@ -75,11 +78,12 @@ def grid(
         return _changes(
             chosen, ax, titles, names_or_numbers("features", feature_names, *shape, "feature ")
         )
-    if is_image(shape):
-        return _images(chosen, ax, titles)
+    if is_image(shape, channels):
+        pictures = with_channels_last(chosen.original, channels)
+        return _images(pictures, with_channels_last(chosen.counterfactual, channels), ax, titles)
     raise ValueError(
-        f"instances of shape {shape} are neither images [h, w], [h, w, 1], [h, w, 3] nor "
-        "rows [features]"
+        f"instances of shape {shape} are neither images [h, w], [h, w, 1 or 3], [1 or 3, h, w] nor "
+        f"rows [features]{'' if channels is None else f', with channels={channels!r}'}"
     )
 
 
@@ -115,17 +119,19 @@ def _longest_line(titles: Sequence[str]) -> int:
     return max(len(line) for one in titles for line in one.split("\n"))
 
 
-def _images(explanations: Explanations, ax: "Axes | None", titles: list[str]) -> "Axes":
-    count, height, width = explanations.original.shape[:3]
+def _images(
+    originals: np.ndarray, counterfactuals: np.ndarray, ax: "Axes | None", titles: list[str]
+) -> "Axes":
+    count, height, width = originals.shape[:3]
     height /= width
     lines = max(one.count("\n") for one in titles) + 1
     ax = axes_or_new(ax, 1.12 * count + 0.4, 3 * 1.12 * height + 0.18 * lines)
-    limits = value_range(np.stack([explanations.original, explanations.counterfactual]))
-    difference = explanations.perturbation
+    limits = value_range(originals, counterfactuals)
+    difference = counterfactuals - originals
     reach = float(np.abs(difference).max()) or 1.0
     drawn = [
-        (explanations.original, limits, "gray"),
-        (explanations.counterfactual, limits, "gray"),
+        (originals, limits, "gray"),
+        (counterfactuals, limits, "gray"),
         ([signed_change(change) for change in difference], (-reach, reach), DIFFERENCE),
     ]
     for line, (images, ends, colours) in enumerate(drawn):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcf.plots.style import axes_or_new, show_image
-from jaxcf.utils.images import is_image
+from jaxcf.utils.images import Channels, is_image, with_channels_last
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,14 +78,17 @@ def path_strip(
     ax: "Axes | None" = None,
     *,
     value_range: tuple[float, float] = (0.0, 1.0),
+    channels: Channels | None = None,
 ) -> "Axes":
     """The images of a search side by side on one axis, each with a word beneath.
 
     Args:
-        images: `[k, h, w]` or `[k, h, w, 1 or 3]`, in the order of the search.
+        images: `[k, h, w]`, `[k, h, w, 1 or 3]` or `[k, 1 or 3, h, w]`, in the order of the search.
         labels: `k` of them, such as the number of the update.
         ax: to draw on; None for a new figure.
         value_range: the values drawn darkest and brightest.
+        channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
+            by their shape, see `jaxcf.utils.images.is_image`.
 
     Returns:
         The axes.
@@ -104,8 +107,12 @@ def path_strip(
             f"{len(images)} images and {len(labels)} labels; pass at least one image, and one "
             "label for each"
         )
-    if not is_image(images.shape[1:]):
-        raise ValueError(f"rows of shape {images.shape[1:]} are no images [h, w], [h, w, 1 or 3]")
+    if not is_image(images.shape[1:], channels):
+        raise ValueError(
+            f"rows of shape {images.shape[1:]} are no images [h, w], [h, w, 1 or 3] or "
+            "[1 or 3, h, w]"
+        )
+    images = with_channels_last(images, channels)
     height = images.shape[1] / images.shape[2]
     ax = axes_or_new(ax, 1.15 * len(images), 1.1 * height + 0.45)
     for column, image in enumerate(images):

@@ -11,7 +11,7 @@ from jaxcf.plots.style import QUIET, axes_or_new, look, tidy
 from jaxcf.plots.subjects import subject_of
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
-from jaxcf.utils.images import is_image, value_range
+from jaxcf.utils.images import Channels, is_image, value_range, with_channels_last
 from jaxcf.utils.selection import evenly_spread, one_row
 from jaxcf.utils.validation import names_or_numbers
 
@@ -30,6 +30,7 @@ def search_path(
     num_points: int = 8,
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
+    channels: Channels | None = None,
 ) -> "Axes":
     """The way of one search, from the original to the counterfactual.
 
@@ -44,6 +45,8 @@ def search_path(
         num_points: images at most, >= 2, evenly spread over the updates.
         class_names: one per class; a table's own or their numbers where not given.
         feature_names: one per feature, for rows that are no images; likewise.
+        channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
+            by their shape, see `jaxcf.utils.images.is_image`.
 
     Returns:
         The axes.
@@ -75,9 +78,11 @@ def search_path(
     row = one_row(len(core), row)
     path = _reached(core, row, core.path[row])
     heading = _heading(core, row, class_names)
-    if is_image(path.shape[1:]):
+    if is_image(path.shape[1:], channels):
         found = bool(core.found[row])
-        return _images(path, core.counterfactual[row], ax, num_points, heading, found)
+        path = with_channels_last(path, channels)
+        counterfactual = with_channels_last(core.counterfactual[[row]], channels)[0]
+        return _images(path, counterfactual, ax, num_points, heading, found)
     names = names_or_numbers("features", feature_names, path[0].size, "feature ")
     change = (path - core.original[row]).reshape(len(path), -1)
     axes = _curves(change, core.perturbation[row].ravel(), ax, names, heading)
@@ -207,7 +212,7 @@ def _images(
         labels.append("")
     labels[-1] += "\ncounterfactual" if found else "\nbest effort"
     ax = axes_or_new(ax, 1.15 * len(images), 1.1 * images.shape[1] / images.shape[2] + 0.7)
-    path_strip(images, labels, ax, value_range=value_range(images))
+    path_strip(images, labels, ax, value_range=value_range(images), channels="last")
     ax.set_title(heading, fontsize=10)
     return ax
 

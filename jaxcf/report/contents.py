@@ -11,7 +11,7 @@ from jaxcf.report.packing import PackedArray, pack, packed_changes, packed_pictu
 from jaxcf.results.comparison import Results
 from jaxcf.tabular.columns import Column, Numeric
 from jaxcf.tabular.explanations import TableExplanations
-from jaxcf.utils.images import is_image, value_range
+from jaxcf.utils.images import Channels, is_image, value_range, with_channels_last
 
 ORIGINAL, COUNTERFACTUAL, OTHER = "original", "counterfactual", "other"
 
@@ -27,12 +27,14 @@ class Contents:
         facts: what the page must know to show one, JSON-able.
         arrays: originals and counterfactuals, packed, by name.
         units: offset and scale of each feature, see `contents`.
+        channels: where pictures have theirs, see `contents`.
     """
 
     kind: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, PackedArray] = field(default_factory=dict)
     units: tuple[np.ndarray, np.ndarray] | None = None
+    channels: Channels | None = None
 
     def in_units(self, points: Shaped[np.ndarray, "... features"]) -> Shaped[np.ndarray, "..."]:
         """Points of flat rows as the page shows them."""
@@ -48,17 +50,20 @@ def contents(
     feature_names: Sequence[str] | None = None,
     feature_units: tuple[ArrayLike, ArrayLike] | None = None,
     other: Results | None = None,
+    channels: Channels | None = None,
 ) -> Contents:
     """How the rows of some explanations are shown.
 
     Args:
-        explanations: images `[n, h, w]` or `[n, h, w, 1 or 3]`; tables `[n, features]`, or in
-            original units; rows of other shapes are not shown.
+        explanations: images `[n, h, w]`, `[n, h, w, 1 or 3]` or `[n, 1 or 3, h, w]`; tables
+            `[n, features]`, or in original units; rows of other shapes are not shown.
         feature_names: one per feature of a table without units of its own; "feature 0" and so on
             where not given.
         feature_units: offset and scale of each feature of such a table: original = x * scale +
             offset; None shows it as the model takes it.
         other: explanations of the same rows whose counterfactuals are to be shown beside.
+        channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
+            by their shape, see `jaxcf.utils.images.is_image`.
 
     Returns:
         The kind, the facts and the arrays.
@@ -71,45 +76,49 @@ def contents(
     shape = explanations.core.original.shape[1:]
     if len(shape) == 1 and shape[0]:
         return _flat(explanations, feature_names, feature_units, other)
-    if is_image(shape):
-        return _pictures(explanations, other)
+    if is_image(shape, channels):
+        return _pictures(explanations, other, channels)
     return Contents("none", {"shape": list(shape)})
 
 
-def _pictures(explanations: Results, other: Results | None) -> Contents:
+def _pictures(explanations: Results, other: Results | None, channels: Channels | None) -> Contents:
     core = explanations.core
     low, high = value_range(core.original, core.counterfactual)
-    originals, counterfactuals = reduced(core.original), reduced(core.counterfactual)
-    height, width, channels = originals.shape[1:]
+    originals = reduced(core.original, channels)
+    counterfactuals = reduced(core.counterfactual, channels)
+    height, width, num_channels = originals.shape[1:]
+    given_height, given_width = with_channels_last(core.original, channels).shape[1:3]
     arrays = {
         ORIGINAL: packed_pictures(originals, low, high),
         COUNTERFACTUAL: packed_changes(counterfactuals, originals, low, high, ORIGINAL),
     }
     if other is not None:
-        others = reduced(other.core.counterfactual)
+        others = reduced(other.core.counterfactual, channels)
         arrays[OTHER] = packed_changes(others, originals, low, high, ORIGINAL)
     facts = {
         "height": height,
         "width": width,
-        "channels": channels,
+        "channels": num_channels,
         "low": low,
         "high": high,
         "reach": _reach(counterfactuals - originals),
-        "givenHeight": core.original.shape[1],
-        "givenWidth": core.original.shape[2],
+        "givenHeight": given_height,
+        "givenWidth": given_width,
     }
-    return Contents("picture", facts, arrays)
+    return Contents("picture", facts, arrays, channels=channels)
 
 
-def reduced(pictures: Shaped[np.ndarray, "n *shape"]) -> Shaped[np.ndarray, "n h w c"]:
-    """Pictures with their channel, those with long sides averaged over squares of pixels.
+def reduced(
+    pictures: Shaped[np.ndarray, "n *shape"], channels: Channels | None = None
+) -> Shaped[np.ndarray, "n h w c"]:
+    """Pictures with their channel last, those with long sides averaged over squares of pixels.
 
     Examples:
         >>> import numpy as np
         >>> reduced(np.zeros((1, 28, 28))).shape, reduced(np.zeros((1, 300, 200, 3))).shape
         ((1, 28, 28, 1), (1, 100, 67, 3))
     """
-    array = np.asarray(pictures, np.float32)
+    array = with_channels_last(np.asarray(pictures, np.float32), channels)
     if array.ndim == 3:
         array = array[..., None]
     square = -(-max(array.shape[1:3]) // _LONGEST_SIDE)

@@ -123,7 +123,7 @@ def _shown_points(
     present = np.isfinite(flat).reshape(m * k, -1).any(axis=1)
     facts[f"{given.name}Present"] = present.reshape(m, k).tolist()
     if shown.kind == "picture":
-        pictures = quantise(reduced(flat), shown.facts["low"], shown.facts["high"])
+        pictures = quantise(reduced(flat, shown.channels), shown.facts["low"], shown.facts["high"])
         return {given.name: pack(pictures.reshape(m, k, *pictures.shape[1:]), 1)}
     if isinstance(explanations, TableExplanations):
         return {given.name: pack(explanations[given.rows].values_at(given.points), 1)}

@@ -26,6 +26,7 @@ from jaxcf.results.comparison import Comparison, Results
 from jaxcf.results.traces import Traces
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.utils import storage
+from jaxcf.utils.images import Channels
 from jaxcf.version import __version__
 
 
@@ -40,6 +41,7 @@ def write(
     title: str | None = None,
     config: Mapping[str, Any] | None = None,
     comparison: Comparison | None = None,
+    channels: Channels | None = None,
 ) -> None:
     """Write explanations as one HTML page: counts, gallery, filters, and each row in full.
 
@@ -58,6 +60,8 @@ def write(
         title: of the page.
         config: what was asked for and used, JSON-able, to be shown.
         comparison: with another run; its `first` must have the rows of `explanations`.
+        channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
+            by their shape, see `jaxcf.utils.images.is_image`.
 
     Raises:
         ValueError: if there are more or fewer names or units than classes or features, or the
@@ -82,7 +86,7 @@ def write(
         raise ValueError(
             f"the comparison is of {len(other)} rows; the explanations have {len(core)}"
         )
-    shown = contents(explanations, feature_names, feature_units, other)
+    shown = contents(explanations, feature_names, feature_units, other, channels)
     search_facts, search_arrays = searches(explanations, traces, shown)
     payload = {
         "title": title,

@@ -13,7 +13,7 @@ from jaxcf.results import html
 from jaxcf.results.accessors import Accessor
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
-from jaxcf.utils.images import is_image
+from jaxcf.utils.images import is_image, with_channels_last
 from jaxcf.utils.selection import chosen_rows, representative_rows
 from jaxcf.utils.storage import ArrayRule
 from jaxcf.utils.validation import names_or_numbers
@@ -402,7 +402,12 @@ def _strip(explanations: Explanations) -> np.ndarray | None:
         return None
     shown = min(_SHOWN_IMAGES, int(explanations.found.sum()))
     rows = representative_rows(explanations.found, explanations.original_class, shown)
-    pairs = np.stack([explanations.original[rows], explanations.counterfactual[rows]])
+    pairs = np.stack(
+        [
+            with_channels_last(images[rows])
+            for images in (explanations.original, explanations.counterfactual)
+        ]
+    )
     return pairs.reshape(*pairs.shape[:4], -1)
 
 

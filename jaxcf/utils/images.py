@@ -1,18 +1,81 @@
 """Which rows are images, and what is drawn darkest and brightest: for pictures and pages alike."""
 
+from typing import Literal, get_args
+
 import numpy as np
 from jaxtyping import Shaped
 
+Channels = Literal["first", "last"]
+"""Where an image has its channels: `[channels, h, w]`, as in PyTorch, or `[h, w, channels]`."""
 
-def is_image(shape: tuple[int, ...]) -> bool:
+_COUNTS = (1, 3)
+
+
+def is_image(shape: tuple[int, ...], channels: Channels | None = None) -> bool:
     """Whether rows of this shape can be shown as images.
 
+    Args:
+        shape: of one row.
+        channels: "first" or "last"; None tells by which end of the shape is 1 or 3, and takes them
+            to be last where both ends are.
+
     Examples:
-        >>> is_image((8, 8, 1)), is_image((30,)), is_image((5, 5, 7)), is_image((0, 8))
-        (True, False, False, False)
+        >>> is_image((8, 8, 1)), is_image((3, 8, 8)), is_image((30,)), is_image((5, 5, 7))
+        (True, True, False, False)
+        >>> is_image((8, 8, 1), "first"), is_image((0, 8))
+        (False, False)
     """
-    drawable = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-    return drawable and min(shape) > 0
+    check_channels(channels)
+    if not shape or min(shape) < 1:
+        return False
+    return len(shape) == 2 or _place_of_channels(shape, channels) is not None
+
+
+def has_channels_first(shape: tuple[int, ...], channels: Channels | None = None) -> bool:
+    """Whether rows of this shape are images `[channels, h, w]`; `channels` as for `is_image`.
+
+    Examples:
+        >>> has_channels_first((3, 8, 8)), has_channels_first((8, 8, 3))
+        (True, False)
+        >>> has_channels_first((1, 28, 1)), has_channels_first((1, 28, 1), "first")
+        (False, True)
+    """
+    check_channels(channels)
+    return _place_of_channels(shape, channels) == "first"
+
+
+def with_channels_last(
+    images: Shaped[np.ndarray, "n *shape"], channels: Channels | None = None
+) -> Shaped[np.ndarray, "n *picture"]:
+    """Images as they are drawn: `[n, h, w]` or `[n, h, w, channels]`; `channels` as for `is_image`.
+
+    Examples:
+        >>> with_channels_last(np.zeros((5, 3, 8, 9))).shape
+        (5, 8, 9, 3)
+    """
+    first = has_channels_first(images.shape[1:], channels)
+    return np.moveaxis(images, 1, -1) if first else images
+
+
+def check_channels(channels: Channels | None) -> None:
+    """Raise if it isn't said in one of the two words where the channels are.
+
+    Raises:
+        ValueError: if it is any other word.
+    """
+    if channels is not None and channels not in get_args(Channels):
+        raise ValueError(
+            f"channels is {channels!r}; expected 'first' for images [channels, h, w], 'last' for "
+            "[h, w, channels], or None to tell by their shape"
+        )
+
+
+def _place_of_channels(shape: tuple[int, ...], channels: Channels | None) -> Channels | None:
+    if len(shape) != 3:
+        return None
+    if channels != "first" and shape[2] in _COUNTS:
+        return "last"
+    return "first" if channels != "last" and shape[0] in _COUNTS else None
 
 
 def value_range(*images: Shaped[np.ndarray, "..."]) -> tuple[float, float]:

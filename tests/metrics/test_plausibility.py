@@ -79,3 +79,11 @@ def test_smooth_changes_are_low_and_white_noise_is_four_fifths_high():
 def test_frequencies_of_a_table_are_an_error():
     with pytest.raises(ValueError, match=r"frequencies are those of images .* got shape \(3, 4\)"):
         metrics.high_frequency_share(np.zeros((3, 4)))
+
+
+def test_frequencies_are_those_of_pixels_wherever_the_channels_are():
+    change = np.random.default_rng(0).normal(size=(2, 8, 6, 3))
+    np.testing.assert_allclose(
+        metrics.high_frequency_share(np.moveaxis(change, -1, 1)),
+        metrics.high_frequency_share(change),
+    )

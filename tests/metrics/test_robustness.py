@@ -62,6 +62,9 @@ def test_survival_asks_the_model_about_each_accident():
     assert kept["8 bit"].tolist() == [True, True]
     assert kept["autoencoder"].tolist() == [False, False]
     assert set(kept) == {*metrics.ACCIDENTS, "autoencoder"}
+    turned = metrics.survival(predict, np.moveaxis(images, -1, 1), np.array([1, 1]))
+    for name in ("blur", "8 bit", "jpeg"):
+        np.testing.assert_array_equal(turned[name], kept[name])
 
 
 def test_no_rows_survive_nothing():

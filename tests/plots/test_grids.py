@@ -1,5 +1,6 @@
 """The grid: what is drawn, from which rows, without touching the caller's figures."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,26 @@ def test_images_show_original_counterfactual_and_difference(shape):
         )
     low, high = axes.images[6].get_clim()
     assert low == -high
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((3, 8, 6), None), ((1, 8, 3), "first")])
+def test_images_with_channels_first_look_like_those_with_channels_last(shape, channels):
+    explanations = made_explanations(shape)
+    turned = replace(
+        explanations,
+        original=np.moveaxis(explanations.original, 1, -1),
+        counterfactual=np.moveaxis(explanations.counterfactual, 1, -1),
+    )
+    axes: Any = explanations.plot(num_instances=2, channels=channels)
+    np.testing.assert_array_equal(pixels(axes), pixels(turned.plot(num_instances=2)))
+    if channels is None:
+        assert explanations._repr_html_().count("<img") == 1
+        assert explanations._repr_html_() == turned._repr_html_()
+
+
+def test_an_image_that_is_none_as_the_caller_says_is_refused():
+    with pytest.raises(ValueError, match=r"neither images .* with channels='last'"):
+        made_explanations((3, 8, 6)).plot(channels="last")
 
 
 def test_the_images_stand_apart_and_all_are_in_the_picture():

@@ -28,14 +28,16 @@ def with_path(shape: tuple[int, ...], evaluations: int = 20, reached: int = 11) 
     )
 
 
-@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3)])
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3), (3, 6, 5)])
 def test_a_path_of_images_goes_from_the_original_to_the_counterfactual(shape):
     explanations = with_path(shape)
     axes: Any = explanations.plot.path(2, num_points=4, class_names=["a", "b", "c"])
     assert tick_labels(axes)[0] == ["original", "3", "7", "10\ncounterfactual"]
     first, *_, last = (image.get_array() for image in axes.images)
-    np.testing.assert_array_equal(first.ravel(), explanations.original[2].ravel())
-    np.testing.assert_array_equal(last.ravel(), explanations.counterfactual[2].ravel())
+    ends = explanations.original[2], explanations.counterfactual[2]
+    for shown, given in zip((first, last), ends, strict=True):
+        given = np.moveaxis(given, 0, -1) if shape[0] == 3 else given
+        np.testing.assert_array_equal(shown.ravel(), given.ravel())
     assert axes.get_title() == "c → a, found after 10 updates"
 
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,28 @@ class Page:
 
     def measure(self, key):
         return next(one["values"] for one in self.payload["measures"] if one["key"] == key)
+
+
+def test_pictures_with_channels_first_are_those_with_channels_last(tmp_path):
+    given = images(3, (9, 7, 3))
+    way = np.stack([given.original, given.counterfactual], axis=1)
+    last = replace(given, path=way)
+    first = replace(
+        given,
+        original=np.moveaxis(given.original, -1, 1),
+        counterfactual=np.moveaxis(given.counterfactual, -1, 1),
+        path=np.moveaxis(way, -1, 2),
+    )
+    pages = [
+        Page(tmp_path / "last.html", last),
+        Page(tmp_path / "told.html", first),
+        Page(tmp_path / "said.html", first, channels="first"),
+    ]
+    for page in pages[1:]:
+        assert page.payload["kind"] == "picture"
+        assert page.payload["contents"] == pages[0].payload["contents"]
+        for name in ("original", "counterfactual", "path"):
+            np.testing.assert_array_equal(page.array(name), pages[0].array(name))
 
 
 def test_every_row_is_in_every_column(tmp_path):

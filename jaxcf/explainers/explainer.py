@@ -13,11 +13,12 @@ from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
+from jaxcf.predictors.blackbox import how_to_pass
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models, check_params
 from jaxcf.predictors.inference import predict_and_encode_training
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.utils.validation import as_rows, check_finite, check_labels
+from jaxcf.utils.validation import as_rows, check_finite, check_labels, column_names
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Explainer:
         for name in ("predict", "encode", "reconstruct", "decode"):
             function = getattr(self, name)
             if not callable(function) and not (function is None and name != "predict"):
-                raise TypeError(f"{name} must be a function, got {type(function).__name__}")
+                got = f"{type(function).__name__}{how_to_pass(function)}"
+                raise TypeError(f"{name} must be a function, got {got}")
         if self.output not in ("probabilities", "logits"):
             raise ValueError(f"output must be 'probabilities' or 'logits', got {self.output!r}")
         if self.decode is not None and (self.encode is None or self.reconstruct is not None):
@@ -127,7 +129,8 @@ class Explainer:
         """Build the class prototypes.
 
         Args:
-            x_train: `[n, *shape]`.
+            x_train: `[n, *shape]`; of a DataFrame the names of the columns are remembered, and
+                asked for in `explain`.
             labels: `[n]`, the classes of the rows for the prototypes; None takes the classes the
                 model predicts, as the paper does.
 
@@ -141,6 +144,7 @@ class Explainer:
                 rows beside it (`check_model` says more), or the prototypes can't be built.
         """
         began = time.perf_counter()
+        feature_names = column_names(x_train)
         x_train = as_rows("x_train", x_train)
         if x_train.ndim < 2 or not len(x_train):
             raise ValueError(
@@ -182,6 +186,7 @@ class Explainer:
             latent_shape=latent_shape,
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
+            feature_names=feature_names,
         )
 
 

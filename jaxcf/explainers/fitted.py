@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxcf import solvers
 from jaxcf.constraints import Constraints, resolve
 from jaxcf.explainers import tracing
 from jaxcf.explainers.batch import make_batch
@@ -25,7 +26,7 @@ from jaxcf.results.traces import Traces
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.batching import batch_size
 from jaxcf.utils.numbers import check_whole
-from jaxcf.utils.validation import as_rows_of_shape
+from jaxcf.utils.validation import as_rows_of_shape, check_scale
 
 
 class FittedExplainer(FittedState):
@@ -140,12 +141,13 @@ class FittedExplainer(FittedState):
 
         Raises:
             TypeError: if `x` or `target` is of a wrong type.
-            ValueError: if a shape or the one target class is wrong, constraints don't fit, or
-                params have been deleted.
+            ValueError: if a shape or the one target class is wrong, the columns of a DataFrame are
+                others than in `fit` or in another order, images have values up to 255 and had none
+                in `fit`, constraints don't fit, or params have been deleted.
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
         check_params(self.params)
-        x = as_rows_of_shape(x, self.shape)
+        x = self._rows(x)
         check_whole("num_alternatives", num_alternatives)
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
             raise ValueError(
@@ -162,6 +164,13 @@ class FittedExplainer(FittedState):
             raise ExplanationInterrupted(search.unfinished(batch)) from None
         finally:
             answers.close()
+
+    def _rows(self, x: ArrayLike) -> np.ndarray:
+        """Rows to be explained, checked against those of `fit`."""
+        x = as_rows_of_shape(x, self.shape, self.feature_names)
+        small_steps = self.search.solver == solvers.adam()
+        check_scale(x, *self.feature_range[:2], small_steps=small_steps)
+        return x
 
     def stream(
         self,
@@ -186,7 +195,7 @@ class FittedExplainer(FittedState):
             ValueError: if params have been deleted.
         """
         check_params(self.params)
-        rows = (as_rows_of_shape(batch, self.shape) for batch in batches)
+        rows = (self._rows(batch) for batch in batches)
         feasible = ((x, resolve(None, self.feature_range, x)) for x in rows)
         ready = (make_batch(x, target, sets, self.num_classes) for x, sets in feasible)
         return Run(self, on_progress).explain(ready)

@@ -43,6 +43,7 @@ class FittedState:
         feature_range: lower and upper, arrays that broadcast to `*shape`, and whether they were
             asked for.
         seconds: that `fit` took.
+        feature_names: of the columns of the DataFrame that was given to `fit`; None of arrays.
 
     Raises:
         TypeError: if an option is of a wrong kind, the solver can't be used, or a term of the
@@ -65,6 +66,7 @@ class FittedState:
     latent_shape: tuple[int, ...]
     feature_range: FeatureRange
     seconds: float
+    feature_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_options(

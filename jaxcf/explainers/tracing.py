@@ -18,7 +18,7 @@ from jaxcf.search.engine import Pending
 from jaxcf.search.options import EngineOptions, split_options
 from jaxcf.search.status import Status
 from jaxcf.utils.selection import chosen_rows, evenly_spread, representative_rows
-from jaxcf.utils.validation import as_rows
+from jaxcf.utils.validation import as_rows, check_names, column_names
 
 SEARCHED = (Status.FOUND, Status.NOT_FOUND, Status.NEVER_MOVED, Status.NOT_CONFIRMED)
 """How rows end that have been searched to the end."""
@@ -112,6 +112,7 @@ def trace_rows(
         TypeError: if the training rows are no numbers.
         ValueError: if the training rows or the explanations are others than the explainer's.
     """
+    check_names(column_names(x_train), state.feature_names)
     x_train = as_rows("x_train", x_train)
     _check(state, explanations, x_train, num_points, num_neighbours)
     trajectories = _search_again(state, explanations, allowed, constraints, num_points)

@@ -161,12 +161,36 @@ def read_probabilities(answered: Any, num_rows: int, num_classes: int) -> np.nda
             f"predict returned {type(answered).__name__}, which is no array of numbers: {error}"
         ) from error
     if probabilities.shape != expected:
+        hint = how_to_stack(probabilities.shape, num_rows, "np")
+        if np.asarray(answered).dtype.kind in "iu":
+            hint = "; for class numbers pass what gives probabilities, such as predict_proba"
         raise BadAnswer(
             f"predict returned shape {probabilities.shape} for {num_rows} rows; expected "
             f"{expected}, one row of class probabilities for each"
-            f"{how_to_stack(probabilities.shape, num_rows, 'np')}"
+            f"{hint}"
         )
     return probabilities
+
+
+def how_to_pass(model: Any) -> str:
+    """What to do about a classifier that was passed itself, to end an error with; else nothing.
+
+    Args:
+        model: what was passed in place of a function.
+
+    Examples:
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> how_to_pass(GaussianNB())[:65]
+        '; pass BlackBox(model.predict_proba, num_classes=len(model.classes'
+        >>> how_to_pass(3)
+        ''
+    """
+    if not callable(getattr(model, "predict_proba", None)):
+        return ""
+    return (
+        "; pass BlackBox(model.predict_proba, num_classes=len(model.classes_)), to a "
+        "TableExplainer with takes='table' where the model takes the columns of a DataFrame"
+    )
 
 
 def how_to_stack(
@@ -368,7 +392,8 @@ class BlackBox:
 
     def __post_init__(self) -> None:
         if not callable(self.predict):
-            raise TypeError(f"predict must be a function, got {type(self.predict).__name__}")
+            got = type(self.predict).__name__
+            raise TypeError(f"predict must be a function, got {got}{how_to_pass(self.predict)}")
         if not isinstance(self.gradient, Gradient):
             raise TypeError(
                 "gradient must be CentralDifferences, RandomDirections or ExactJacobian, got "

@@ -59,6 +59,11 @@ def few_rows(x: Shaped[np.ndarray, "n *shape"]) -> Int[np.ndarray, " k"]:
     return np.concatenate([np.zeros(1, np.int64), others[:1]])
 
 
+_FOR_FRAMES = (
+    "; a model of a DataFrame is explained by jaxcf.tabular.TableExplainer with takes='table'"
+)
+
+
 def check_answer(box: BlackBox, x: Shaped[np.ndarray, "n *shape"]) -> None:
     """Ask for a few rows, to find out soon that a function can't be what is wanted.
 
@@ -74,9 +79,9 @@ def check_answer(box: BlackBox, x: Shaped[np.ndarray, "n *shape"]) -> None:
     except Exception:
         # Perhaps the row's fault and not the function's.
         if np.isnan(box.ask(x, failures)).any(axis=1).all():
-            raise ValueError(
-                f"predict failed for each of {len(x)} rows: {failures.first}"
-            ) from None
+            first = failures.first or ""
+            hint = _FOR_FRAMES if "dataframe" in first.lower() else ""
+            raise ValueError(f"predict failed for each of {len(x)} rows: {first}{hint}") from None
 
 
 def check_company(

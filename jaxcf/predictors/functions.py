@@ -181,10 +181,11 @@ def abstract_call(
     try:
         result = jax.eval_shape(function, params, batch)
     except Exception as error:
+        outside = "; a model of numpy, scikit-learn or PyTorch is passed as BlackBox(predict, ...)"
         raise TypeError(
             f"{name} could not be called on a float32 batch of shape {batch.shape}: {error}. "
             f"{name} must be a JAX function of a batch [n, *shape], or of (params, batch) "
-            "where params= is given"
+            f"where params= is given{outside if name == 'predict' else ''}"
         ) from error
     if not hasattr(result, "shape") or not jnp.issubdtype(result.dtype, jnp.floating):
         raise TypeError(

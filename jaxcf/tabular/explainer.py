@@ -15,7 +15,7 @@ from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.targets import Target
 from jaxcf.explainers.tracing import allowed_classes, choose_rows, trace_rows
 from jaxcf.objective import RECONSTRUCTION, Objective, as_objective
-from jaxcf.predictors.blackbox import BlackBox
+from jaxcf.predictors.blackbox import BlackBox, how_to_pass
 from jaxcf.predictors.functions import Model
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.results.explanations import Explanations
@@ -31,6 +31,7 @@ from jaxcf.tabular.missing import missing_coordinates, typical_values
 from jaxcf.tabular.predictors import (
     TableModel,
     Takes,
+    check_takes,
     check_takes_missing,
     of_coordinates,
     predicted_classes,
@@ -108,7 +109,8 @@ class TableExplainer:
 
     def __post_init__(self) -> None:
         if not callable(self.predict):
-            raise TypeError(f"predict must be a function, got {type(self.predict).__name__}")
+            got = type(self.predict).__name__
+            raise TypeError(f"predict must be a function, got {got}{how_to_pass(self.predict)}")
         if self.takes == "table" and not isinstance(self.predict, BlackBox):
             raise ValueError(
                 "takes='table' is for models outside JAX; wrap the model in a BlackBox, or let it "
@@ -140,6 +142,7 @@ class TableExplainer:
         values = schema.read_training(table, keep_missing=of_table)
         like = table if of_table else None
         model = TableModel(self.predict, self.params, self.output, schema, like)
+        check_takes(model, values)
         missing = schema.missing(table)
         lacking = missing.any(axis=0)
         if lacking.any():

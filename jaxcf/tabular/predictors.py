@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxcf.predictors.blackbox import BlackBox, Failures
+from jaxcf.predictors.blackbox import BadAnswer, BlackBox, Failures
 from jaxcf.predictors.checks import check_answer, few_rows
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.predictors.inference import predict_and_encode
@@ -128,6 +128,34 @@ class TableModel:
 _NUMBERED_BY = 4096
 
 
+def check_takes(model: TableModel, values: np.ndarray) -> None:
+    """Ask a model outside JAX about the first training rows, to find out what it can't take.
+
+    Args:
+        model: of the table.
+        values: `[n, columns]`, of the training rows, NaN where an entry is missing.
+
+    Raises:
+        ValueError: if it fails for the first rows, or answers in another shape.
+    """
+    if not isinstance(model.predict, BlackBox):
+        return
+    # where the categories lie makes no difference to what is asked
+    schema = model.schema
+    filled = np.where(np.isnan(values), typical_values(schema, values), values)
+    anywhere = TableCoding(schema, fit_category_values(schema, filled, method="index"))
+    box = replace(model.predict, predict=_of_coordinates(model.predict, anywhere, model.like))
+    try:
+        check_answer(box, anywhere.coordinates(filled[few_rows(filled)]))
+    except ValueError as error:
+        if isinstance(error.__cause__, BadAnswer):
+            raise
+        gets, other = "the encoded table, an array", "takes='table' hands it the table itself"
+        if model.like is not None:
+            gets, other = "the table itself", "takes='input' hands it the encoded table, an array"
+        raise ValueError(f"{error}; the model gets {gets}: {other}") from None
+
+
 def check_takes_missing(
     model: TableModel, values: np.ndarray, missing: np.ndarray, table: Table
 ) -> None:
@@ -164,18 +192,8 @@ def predicted_classes(model: TableModel, values: np.ndarray, table: Table) -> In
 
     Returns:
         `[n]`; 0 for rows that a black box has no answer for.
-
-    Raises:
-        ValueError: if a black box fails for the first rows, or answers in another shape.
     """
     own = OwnCells(table, np.arange(len(values)), np.ones(values.shape, bool))
-    if isinstance(model.predict, BlackBox):
-        # where the categories lie makes no difference to what is asked
-        schema = model.schema
-        filled = np.where(np.isnan(values), typical_values(schema, values), values)
-        anywhere = TableCoding(schema, fit_category_values(schema, filled, method="index"))
-        box = replace(model.predict, predict=_of_coordinates(model.predict, anywhere, model.like))
-        check_answer(box, anywhere.coordinates(filled[few_rows(filled)]))
     asked = model.probabilities(values, own, Failures(warn=False))
     return np.nan_to_num(asked).argmax(axis=1)
 

@@ -1,5 +1,6 @@
 """What callers pass, checked and as the library works with it: rows, labels, names."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,15 +13,105 @@ def as_rows(name: str, x: Any) -> np.ndarray:
     array = np.asarray(jax.device_get(x))
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
         raise TypeError(
-            f"{name} must hold numbers, got dtype {array.dtype}; encode categories as numbers first"
+            f"{name} must hold numbers, got dtype {array.dtype}; encode categories as numbers "
+            "first, or pass the table to jaxcf.tabular.TableExplainer"
         )
     if array.ndim < 1:
         raise ValueError(f"{name} must be an array of rows [n, *shape], got a single number")
     return array.astype(np.float32, copy=False)
 
 
-def as_rows_of_shape(x: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Rows to be explained, of the shape of those in training."""
+def column_names(x: Any) -> tuple[str, ...] | None:
+    """The names of the columns of a DataFrame of whatever library; None where there are none.
+
+    Examples:
+        >>> column_names(np.zeros((2, 2))) is None
+        True
+    """
+    # Columns themselves, and not their names, are what Arrow means by the other word.
+    names = getattr(x, "column_names", getattr(x, "columns", None))
+    if names is None or callable(names) or not all(isinstance(one, str | int) for one in names):
+        return None
+    given = tuple(map(str, names))
+    # Numbers that pandas gives to columns without names say nothing.
+    return None if given == tuple(map(str, range(len(given)))) else given
+
+
+_SHOWN_NAMES = 5
+
+
+def check_names(names: tuple[str, ...] | None, expected: tuple[str, ...] | None) -> None:
+    """Check that columns have the names of those in training, in the same order.
+
+    Args:
+        names: of the columns; None where they have none.
+        expected: in training; likewise.
+
+    Raises:
+        ValueError: if both have names and these differ.
+    """
+    if names is None or expected is None or names == expected:
+        return
+
+    def listed(chosen: Sequence[str]) -> str:
+        more = ", ..." if len(chosen) > _SHOWN_NAMES else ""
+        return ", ".join(map(repr, chosen[:_SHOWN_NAMES])) + more
+
+    if sorted(names) == sorted(expected):
+        raise ValueError(
+            f"x has its columns in another order than in fit: {listed(names)}; expected "
+            f"{listed(expected)}. Pass x[names] with the names as they were given to fit"
+        )
+    unseen = [name for name in names if name not in expected]
+    lacking = [name for name in expected if name not in names]
+    raise ValueError(
+        "the names of x's columns should match those that were given to fit; unseen then: "
+        f"{listed(unseen) or 'none'}; seen then, yet now missing: {listed(lacking) or 'none'}. "
+        "Pass the same columns in the same order"
+    )
+
+
+# Images of 8 bits, as they are stored, reach this; scaled ones don't.
+_BRIGHT, _SCALED = 100.0, 10.0
+
+
+def check_scale(x: np.ndarray, lower: Any, upper: Any, *, small_steps: bool) -> None:
+    """Check that images are on the scale of those in training, and that on one for the search.
+
+    Args:
+        x: `[n, *shape]`, to be explained; tables are left alone.
+        lower: smallest values in training.
+        upper: largest values in training.
+        small_steps: whether the search moves by hundredths, as it does unless told otherwise.
+
+    Raises:
+        ValueError: if most images have values up to 255 and those in training had none.
+    """
+    if x.ndim < 3 or not len(x):
+        return
+    low, high = float(np.min(lower)), float(np.max(upper))
+    if high <= _SCALED and np.fmax.reduce(x, axis=None) > _BRIGHT:
+        brightest = np.fmax.reduce(x.reshape(len(x), -1), axis=1)
+        if np.mean(brightest > _BRIGHT) > 0.5:
+            raise ValueError(
+                f"x holds images with values up to {brightest.max():g}, but those in training ran "
+                f"from {low:g} to {high:g}; scale them in the same way, such as x / 255"
+            )
+    if small_steps and high - low > _BRIGHT:
+        warnings.warn(
+            f"the images run from {low:g} to {high:g}, but the solver moves a pixel by about 0.03 "
+            "a step, so that few searches arrive; fit and explain images / 255 and multiply in "
+            "the model, as in lambda x: predict(255 * x), or pass a larger step, as in "
+            "SearchOptions(solver=solvers.adam(8.0))",
+            stacklevel=4,
+        )
+
+
+def as_rows_of_shape(
+    x: Any, shape: tuple[int, ...], names: tuple[str, ...] | None = None
+) -> np.ndarray:
+    """Rows to be explained, of the shape of those in training, and with columns of their names."""
+    check_names(column_names(x), names)
     x = as_rows("x", x)
     if x.shape[1:] != shape:
         hint = "; pass x[None] for one instance" if x.shape == shape else ""

@@ -1,0 +1,95 @@
+"""Rows that are not those of `fit`: other columns, another order, another scale."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxcf import Explainer, SearchOptions, solvers
+
+NAMES = ["age", "pay", "debt"]
+X = np.random.default_rng(0).uniform(-1, 1, (40, 3)).astype(np.float32)
+WEIGHTS = np.array([[3.0, -3.0], [1.0, -1.0], [-2.0, 2.0]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    table = pd.DataFrame(X, columns=NAMES)
+    return Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS)).fit(table)
+
+
+class OtherFrame:
+    """A frame of another library: it has columns, and numpy can read it."""
+
+    def __init__(self, rows, columns):
+        self.rows, self.columns = rows, columns
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.rows, dtype)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, OtherFrame])
+def test_columns_are_known_by_name_as_they_were_in_fit(fitted, kind):
+    given = kind(X[:5], columns=NAMES)
+    found = fitted.explain(given).counterfactual
+    np.testing.assert_array_equal(found, fitted.explain(X[:5]).counterfactual)
+    turned = kind(X[:5][:, ::-1], columns=NAMES[::-1])
+    with pytest.raises(
+        ValueError, match=r"in another order .* 'debt', 'pay', 'age'; expected 'age'"
+    ):
+        fitted.explain(turned)
+    with pytest.raises(ValueError, match="in another order"):
+        list(fitted.stream([given, turned]))
+    other = kind(X[:5], columns=["age", "wage", "debt"])
+    with pytest.raises(ValueError, match=r"unseen then: 'wage'; .* now missing: 'pay'"):
+        fitted.explain(other)
+    with pytest.raises(ValueError, match="in another order"):
+        fitted.trace(fitted.explain(given), kind(X[:, ::-1], columns=NAMES[::-1]))
+
+
+def test_columns_without_names_are_taken_as_they_come(fitted):
+    rows = pd.DataFrame(X[:5])
+    np.testing.assert_array_equal(
+        fitted.explain(rows).counterfactual, fitted.explain(X[:5]).counterfactual
+    )
+    assert Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS)).fit(rows).feature_names is None
+
+
+# --- the scale of images -----------------------------------------------------------------------
+
+IMAGES = np.random.default_rng(1).uniform(0, 1, (30, 4, 4, 1)).astype(np.float32)
+
+
+def brightness(scale):
+    def predict(x):
+        above = 20 * (x.mean(axis=(1, 2, 3)) / scale - 0.5)
+        return jax.nn.softmax(jnp.stack([-above, above], axis=1))
+
+    return predict
+
+
+def test_images_on_another_scale_than_in_fit_are_refused():
+    fitted = Explainer(brightness(1)).fit(IMAGES)
+    stored = (IMAGES[:6] * 255).astype(np.uint8)
+    with pytest.raises(ValueError, match=r"up to 25\d, but those in training ran .* x / 255"):
+        fitted.explain(stored)
+    some = IMAGES[:6].copy()
+    some[2] *= 255  # one image that is broken costs the others nothing
+    assert fitted.explain(some).found[[0, 1, 3, 4, 5]].all()
+
+
+def test_images_of_8_bits_are_warned_of_where_the_steps_are_small():
+    stored = (IMAGES * 255).astype(np.uint8)
+    fitted = Explainer(brightness(255), search=SearchOptions(max_steps=2)).fit(stored)
+    with pytest.warns(UserWarning, match=r"run from 0 to 25\d, .* 0.03 a step.*images / 255"):
+        fitted.explain(stored[:3])
+    wide = SearchOptions(solver=solvers.adam(8.0))
+    assert fitted.with_options(search=wide).explain(stored[:6]).found.all()
+
+
+def test_tables_may_have_any_scale():
+    wide = X * 1000
+    fitted = Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS / 1000)).fit(X)
+    assert len(fitted.explain(wide[:2])) == 2
+    Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS / 1000)).fit(wide).explain(wide[:2])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # The first that reads all lines alike is taken; "," where none does.
 _DELIMITERS = (",", ";", "\t", "|")
@@ -106,7 +106,7 @@ def _text_of(file: Path) -> str:
     )
 
 
-def _reader(text: str, delimiter: str, *, strict: bool) -> "csv._reader":
+def _reader(text: str, delimiter: str, *, strict: bool) -> Any:
     stream = io.StringIO(text, newline="")
     return csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=strict)
 

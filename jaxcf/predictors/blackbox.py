@@ -180,8 +180,8 @@ def how_to_pass(model: Any) -> str:
 
     Examples:
         >>> from sklearn.naive_bayes import GaussianNB
-        >>> how_to_pass(GaussianNB())[:65]
-        '; pass BlackBox(model.predict_proba, num_classes=len(model.classes'
+        >>> how_to_pass(GaussianNB()).split(",")[0]
+        '; pass BlackBox(model.predict_proba'
         >>> how_to_pass(3)
         ''
     """

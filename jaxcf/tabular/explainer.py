@@ -144,7 +144,7 @@ class TableExplainer:
         model = TableModel(self.predict, self.params, self.output, schema, like)
         check_takes(model, values)
         missing = schema.missing(table)
-        lacking = missing.any(axis=0)
+        lacking = np.asarray(missing.any(axis=0))
         if lacking.any():
             check_takes_missing(model, values, missing, table)
         classes = None
@@ -209,8 +209,10 @@ class FittedTableExplainer:
         """Where the rows of a table lie in the search space, `[n, columns]`."""
         return self.coding.coordinates(self.coding.schema.read(table), self._missing(table))
 
-    def _missing(self, table: Table) -> Bool[np.ndarray, "n columns"]:
-        """Which entries of a table are missing and may be."""
+    def _missing(self, table: Table) -> Bool[np.ndarray, "n columns"] | None:
+        """Which entries of a table are missing and may be; None where none may."""
+        if self.coding.missing is None:
+            return None
         return self.coding.schema.missing(table) & np.isfinite(self.coding.missing_coordinates)
 
     def _final_rows(self, table: Table, rules: Rules | None) -> FinalRows:

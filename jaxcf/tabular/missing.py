@@ -36,7 +36,9 @@ def typical_values(
     found = []
     for place, column in enumerate(schema.columns):
         present = values[~np.isnan(values[:, place]), place]
-        if isinstance(column, Categorical):
+        if not len(present):  # of a schema that was given
+            found.append(column.lower if isinstance(column, Numeric) else 0.0)
+        elif isinstance(column, Categorical):
             found.append(float(np.bincount(present.astype(np.intp)).argmax()))
         else:
             # One of them, for the middle of two needn't lie on the grid.

@@ -30,7 +30,7 @@ NA;1.200,50;Bäcker;10%;1.2.2020;yes
 def file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)
-    lines = TEXT.splitlines(keepends=True)
+    lines: list[str] = TEXT.splitlines(keepends=True)
     for _ in range(60):
         age, rate = generator.integers(20, 70), generator.integers(1, 90)
         job = generator.choice(["Bäcker", "clerk"])
@@ -44,7 +44,7 @@ def file(tmp_path, monkeypatch):
 
 def asked(**given):
     return argparse.Namespace(
-        **TABLE_DEFAULTS | {"data": "t.csv", "label": "paid", "test": None} | given
+        **dict(TABLE_DEFAULTS) | {"data": "t.csv", "label": "paid", "test": None} | given
     )
 
 

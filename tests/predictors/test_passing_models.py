@@ -1,5 +1,7 @@
 """A model that was passed in the wrong way: the error says in which it can be."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,11 +40,12 @@ def test_a_classifier_itself_is_told_how_to_be_passed(pipeline, made):
 
 
 def test_a_function_outside_jax_is_told_of_black_boxes(linear):
-    def of_numpy(x):
+    def of_numpy(x) -> Any:
         above = 1 / (1 + np.exp(-np.asarray(x)[:, 0]))
         return np.stack([1 - above, above], axis=1)
 
-    for predict in (linear.predict_proba, of_numpy):
+    functions: list[Any] = [linear.predict_proba, of_numpy]
+    for predict in functions:
         with pytest.raises(TypeError, match=r"numpy, scikit-learn .* as BlackBox\(predict"):
             Explainer(predict).fit(X)
         with pytest.raises(TypeError, match=r"as BlackBox\(predict"):

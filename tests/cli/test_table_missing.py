@@ -1,6 +1,7 @@
 """Tables that lack entries, on the command line: refused with a way out, filled in, left out."""
 
 import argparse
+from typing import Any
 
 import joblib
 import numpy as np
@@ -30,7 +31,7 @@ NA;1.200,50;Bäcker;10%;1.2.2020;yes
 def file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)
-    lines: list[str] = TEXT.splitlines(keepends=True)
+    lines: list[Any] = list(TEXT.splitlines(keepends=True))
     for _ in range(60):
         age, rate = generator.integers(20, 70), generator.integers(1, 90)
         job = generator.choice(["Bäcker", "clerk"])

@@ -183,9 +183,9 @@ def _infer_numbers(name: str, present: Entries, *, whole: bool, gaps: bool) -> N
 
 
 def _check_text(name: str, entries: Entries) -> None:
-    listed = [one if isinstance(one, str) else str(one) for one in entries.as_list()]
-    held = unread_text(listed)
-    if held is not None and any(isinstance(one, str) for one in entries.as_list()):
+    different = dict.fromkeys(entries.as_list())
+    held = unread_text([str(one) for one in different])
+    if held is not None and any(isinstance(one, str) for one in different):
         raise ValueError(f"column {name!r} holds {held}; or leave it out, or name it categorical")
 
 

@@ -70,6 +70,8 @@ def nearest_values(coding: TableCoding, coordinates: np.ndarray) -> np.ndarray:
     """The values that coordinates stand for, on the grids of their columns; NaN for missing."""
     nothing = np.full(coordinates.shape, np.nan, np.float32)
     values = coding.values(coordinates, np.zeros(coordinates.shape), nothing)
+    if coding.missing is None:
+        return values
     return np.where(coordinates == coding.missing_coordinates, np.nan, values)
 
 

@@ -104,11 +104,14 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
     elif isinstance(table, Mapping):
         given = [(str(name), column) for name, column in table.items()]
     else:
-        kind = type(table)
-        hint = "; pass table.to_pandas()" if hasattr(table, "to_pandas") else ""
+        # Frames of other libraries have the same name.
+        kind, hint = type(table).__name__, ""
+        if hasattr(table, "to_pandas"):
+            kind = f"{type(table).__module__.partition('.')[0]} {kind}"
+            hint = "; pass table.to_pandas()"
         raise TypeError(
-            f"the table is a {kind.__module__.partition('.')[0]} {kind.__name__}; expected a "
-            f"pandas DataFrame or a mapping from column names to columns{hint}"
+            f"the table is a {kind}; expected a pandas DataFrame or a mapping from column names to "
+            f"columns{hint}"
         )
     all_names = [name for name, _ in given]
     repeated = sorted({name for name in all_names if all_names.count(name) > 1})

@@ -308,7 +308,7 @@ def coding_from_json(given: Any) -> TableCoding:
         columns = tuple(map(_to_column, schema.pop("columns")))
         # The classes check what they are given; wrong types stumble over their comparisons.
         return TableCoding(Schema(columns, **schema), CategoryValues(**numbers))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"this is no description of a table: {error}") from error
 
 

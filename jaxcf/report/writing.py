@@ -40,6 +40,7 @@ def write(
     title: str | None = None,
     config: Mapping[str, Any] | None = None,
     comparison: Comparison | None = None,
+    run: str | None = None,
 ) -> None:
     """Write explanations as one HTML page: counts, gallery, filters, and each row in full.
 
@@ -58,6 +59,7 @@ def write(
         title: of the page.
         config: what was asked for and used, JSON-able, to be shown.
         comparison: with another run; its `first` must have the rows of `explanations`.
+        run: of which run the page is a part, where several files are.
 
     Raises:
         ValueError: if there are more or fewer names or units than classes or features, or the
@@ -103,7 +105,7 @@ def write(
         "comparison": None if comparison is None else _compared(comparison),
     }
     arrays = dict(shown.arrays) | search_arrays | _row_arrays(explanations)
-    text = page(title, payload, arrays)
+    text = page(title, payload, arrays, run)
     storage.write_atomically(path, lambda file: file.write(text.encode()))
 
 

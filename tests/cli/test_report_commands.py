@@ -10,15 +10,17 @@ import pytest
 from made_explanations import images, made, table, traces
 
 from jaxcf.cli import main as cli
-from jaxcf.cli.run_folder import EXPLANATIONS_FILE, TRACES_FILE, write_config
+from jaxcf.cli.run_folder import NewRun
+from jaxcf.cli.terminal import Terminal
+
+CONFIG = {"command": {}, "models": "x", "settings": {}}
 
 
 def write_run(folder, explanations, closer=None, **described):
-    explanations.save(folder / EXPLANATIONS_FILE)
+    run = NewRun.begin(folder, explanations, {})
     if closer is not None:
-        closer.save(folder / TRACES_FILE)
-    config = {"command": {}, "data": {"name": "made"} | described, "models": "x", "settings": {}}
-    write_config(folder, config)
+        run.write_traces(len(closer), lambda num_rows: closer, Terminal(quiet=True))
+    run.write_config(CONFIG | {"data": {"name": "made"} | described})
     return str(folder)
 
 

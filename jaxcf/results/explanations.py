@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 FORMAT = "jaxcf.explanations"
 SCHEMA_VERSION = 2
 
+# A row that is still being searched is no result.
+_FINISHED = frozenset(int(code) for code in Status) - {int(Status.RUNNING), int(Status.IDLE)}
+
 _CLASS = ArrayRule("iu", 1, lowest=-1)
 _ARRAYS = {
     "original": ArrayRule("f"),
     "counterfactual": ArrayRule("f"),
-    "status": ArrayRule("iu", 1),
+    "status": ArrayRule("iu", 1, codes=_FINISHED),
     "source_row": ArrayRule("iu", 1, lowest=0),
     "original_class": _CLASS,
-    "original_probabilities": ArrayRule("biuf", 2),
+    "original_probabilities": ArrayRule("f", 2),
     "counterfactual_class": _CLASS,
-    "probabilities": ArrayRule("biuf", 2),
+    "probabilities": ArrayRule("f", 2),
     "target_class": _CLASS,
     "prototype": ArrayRule("f"),
     "steps": ArrayRule("iu", 1, lowest=0),
@@ -64,9 +67,6 @@ _TAKEN = frozenset(
         "prediction_weight",
     )
 )
-
-# A row that is being searched is no result.
-_UNFINISHED = (Status.RUNNING, Status.IDLE)
 
 # Distances of so many rows at a time: those of 10,000 photographs would need gigabytes at once.
 _ROWS_AT_ONCE = 1024
@@ -232,7 +232,7 @@ class Explanations:
 
         def mean(values: np.ndarray) -> float | None:
             # NaN where a score doesn't exist, such as the diversity of a single counterfactual.
-            chosen = values[found & ~np.isnan(values)]
+            chosen = values[found & np.isfinite(values)]
             return float(np.mean(chosen, dtype=np.float64)) if len(chosen) else None
 
         steps = self.steps[found]
@@ -606,10 +606,6 @@ def unpack(
     Raises:
         ValueError: if their values make none.
     """
-    finished = {int(code) for code in Status} - {int(code) for code in _UNFINISHED}
-    unknown = set(np.unique(arrays["status"]).tolist()) - finished
-    if unknown:
-        raise ValueError(f"{path} is damaged: unknown status codes {sorted(unknown)}")
     found = arrays["status"] == Status.FOUND
     for name in ("original_class", "counterfactual_class"):
         if (arrays[name][found] < 0).any():

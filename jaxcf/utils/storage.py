@@ -196,12 +196,14 @@ class ArrayRule(NamedTuple):
         ndim: how many dimensions, None for any number.
         lowest: the smallest value allowed, None for any.
         highest: the greatest value allowed, None for any.
+        codes: the only values allowed, None for any.
     """
 
     kinds: str
     ndim: int | None = None
     lowest: int | None = None
     highest: int | None = None
+    codes: frozenset[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ class ArrayFile:
         """Unpack the arrays, the smallest first, each checked before the next is unpacked.
 
         Args:
-            rules: by name, whose `lowest` and `highest` are to hold.
+            rules: by name, whose `lowest`, `highest` and `codes` are to hold.
 
         Returns:
             The arrays in the order of the file.
@@ -252,7 +254,7 @@ class ArrayFile:
                 arrays[name] = _unpacked(self._archive, name)
             rule = (rules or {}).get(name)
             if rule is not None:
-                _check_range(self.path, name, arrays[name], rule)
+                _check_values(self.path, name, arrays[name], rule)
         return {name: arrays[name] for name in self.headers}
 
 
@@ -535,7 +537,7 @@ def check_lengths(path: str | os.PathLike[str], arrays: Mapping[str, Described])
         raise ValueError(f"{path} is damaged: its arrays differ in length: {lengths}")
 
 
-def _check_range(
+def _check_values(
     path: str | os.PathLike[str], name: str, array: np.ndarray, rule: ArrayRule
 ) -> None:
     if not array.size:
@@ -548,6 +550,10 @@ def _check_range(
         raise ValueError(
             f"{path} is damaged: {name} holds {array.max()}; expected {rule.highest} or less"
         )
+    if rule.codes is not None:
+        unknown = set(np.unique(array).tolist()) - rule.codes
+        if unknown:
+            raise ValueError(f"{path} is damaged: unknown {name} codes {sorted(unknown)}")
 
 
 def under(arrays: Mapping[str, np.ndarray], table: str) -> dict[str, np.ndarray]:

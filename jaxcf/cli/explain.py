@@ -105,8 +105,9 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 def _explainer(settings: Mapping[str, Any], model_set: ModelSet, dataset: Dataset) -> Explainer:
     in_input_space = getattr(settings.get("prototypes"), "in_input_space", False)
     functions = model_set.functions(latent_prototypes=not in_input_space)
-    ranges = {"feature_range": (0.0, 1.0)} if dataset.kind == "image" else {}
-    return Explainer(**functions, **settings, **ranges)
+    if dataset.kind == "image":
+        functions["feature_range"] = (0.0, 1.0)
+    return Explainer(**functions, **settings)
 
 
 def _config(

@@ -23,7 +23,7 @@ def write_counterfactuals(
     explanations: TableExplanations,
     id_name: str | None = None,
     *,
-    run: str,
+    run: str | None = None,
     raw: bool = False,
 ) -> None:
     """Write one line per row: the counterfactual's columns, then what became of the row.
@@ -39,14 +39,16 @@ def write_counterfactuals(
         path: of the file; written at once or not at all.
         explanations: of the table.
         id_name: the column for the labels of the explanations; None leaves them out.
-        run: of which run the file is a part, the last column.
+        run: of which run the file is a part, the last column; None leaves it out.
         raw: whether texts stay as they are that a spreadsheet would run as formulas; else they get
             an apostrophe in front, see `harmless`.
     """
     columns = _written(explanations, explanations.values)
     if id_name is not None and explanations.labels is not None:
         columns = {id_name: explanations.labels.tolist()} | columns
-    facts = _facts(explanations) | {"run": [run] * len(explanations)}
+    facts = _facts(explanations)
+    if run is not None:
+        facts["run"] = [run] * len(explanations)
     heads = [*_renamed(("row",), columns), *columns, *_renamed(tuple(facts), columns)]
     rows = explanations.core.source_row.tolist()
     lines = [heads, *zip(rows, *columns.values(), *facts.values(), strict=True)]

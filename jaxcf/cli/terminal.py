@@ -41,7 +41,12 @@ class Terminal:
 
         self._as_json = as_json
         # Nothing that is shown is markup: names of files, columns and classes may look like it.
-        plain = {"quiet": quiet, "highlight": False, "markup": False, "emoji": False}
+        plain: dict[str, Any] = {
+            "quiet": quiet,
+            "highlight": False,
+            "markup": False,
+            "emoji": False,
+        }
         # Progress goes to the error stream, so that output can be piped.
         self._out = Console(**plain)
         self._err = Console(**plain, stderr=True)

@@ -332,8 +332,11 @@ def run_of(file: Path) -> str | None:
     elif file.suffix == ".png":
         from PIL import Image
 
-        with Image.open(file) as picture:
-            found = picture.info.get(RUN)
+        try:
+            with Image.open(file) as picture:
+                found = picture.info.get(RUN)
+        except (OSError, SyntaxError) as error:  # the latter is PIL's for PNG
+            raise ValueError(f"{file} is damaged: {error}") from error
     elif file.suffix == ".html":
         with file.open(encoding="utf-8", errors="replace") as page:
             mark = re.search(RUN_MARK.format(r"(\w+)"), page.read(_HEAD_OF_A_PAGE))

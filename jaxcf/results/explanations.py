@@ -28,9 +28,11 @@ SCHEMA_VERSION = 2
 _FINISHED = frozenset(int(code) for code in Status) - {int(Status.RUNNING), int(Status.IDLE)}
 
 _CLASS = ArrayRule("iu", 1, lowest=-1)
+# Differences can be taken of whole numbers too, not of truth values and numbers without a sign.
+_NUMBERS = ArrayRule("if")
 _ARRAYS = {
-    "original": ArrayRule("f"),
-    "counterfactual": ArrayRule("f"),
+    "original": _NUMBERS,
+    "counterfactual": _NUMBERS,
     "status": ArrayRule("iu", 1, codes=_FINISHED),
     "source_row": ArrayRule("iu", 1, lowest=0),
     "original_class": _CLASS,
@@ -38,7 +40,7 @@ _ARRAYS = {
     "counterfactual_class": _CLASS,
     "probabilities": ArrayRule("f", 2),
     "target_class": _CLASS,
-    "prototype": ArrayRule("f"),
+    "prototype": _NUMBERS,
     "steps": ArrayRule("iu", 1, lowest=0),
     "prediction_weight": ArrayRule("biuf", 1),
 }
@@ -51,7 +53,7 @@ _TABLES = {
 }
 """What rows may have by name, an array each, called "losses/l1" in a file."""
 
-_OPTIONAL = {"path": ArrayRule("f")}
+_OPTIONAL = {"path": _NUMBERS}
 
 # Those that a row which was found can't be without.
 _FINITE_WHERE_FOUND = ("original", "counterfactual", "original_probabilities", "probabilities")

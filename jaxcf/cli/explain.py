@@ -18,7 +18,7 @@ from jaxcf.cli.command import (
     summary_rows,
 )
 from jaxcf.cli.dataset_models import check_name, find_models, load_data, with_interpretability
-from jaxcf.cli.run_folder import GRID_FILE, RUN, SUMMARY_FILE, NewRun, claimed_folder
+from jaxcf.cli.run_folder import GRID_FILE, SUMMARY_FILE, NewRun, claimed_folder
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data import Dataset
 from jaxcf.explainers import presets
@@ -145,7 +145,9 @@ def _write_run(
 
     run.write_config(config)
     run.write_json(SUMMARY_FILE, explanations.summary())
-    axes = plots.grid(
-        explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
+    run.write_picture(
+        GRID_FILE,
+        lambda: plots.grid(
+            explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
+        ),
     )
-    run.write(GRID_FILE, lambda path: plots.save(axes, path, notes={RUN: run.id}))

@@ -25,7 +25,6 @@ from jaxcf.cli.options import TABLE_DEFAULTS
 from jaxcf.cli.run_folder import (
     COLUMNS_FILE,
     COUNTERFACTUALS_FILE,
-    RUN,
     SUMMARY_FILE,
     NewRun,
     claimed_folder,
@@ -311,9 +310,6 @@ def _write_run(
     config: Mapping[str, Any],
     options: argparse.Namespace,
 ) -> None:
-    from jaxcf import plots
-
-    summary = explanations.summary()
     run.write(
         COUNTERFACTUALS_FILE,
         lambda path: write_counterfactuals(
@@ -321,10 +317,16 @@ def _write_run(
         ),
     )
     run.write_config(config)
-    run.write_json(SUMMARY_FILE, summary)
-    axes = plots.changes(explanations, num_features=len(summary["changed_share"]))
-    axes.set_title(f"{config['data']['name']}: {axes.get_title()}")
-    run.write(COLUMNS_FILE, lambda path: plots.save(axes, path, notes={RUN: run.id}))
+    run.write_json(SUMMARY_FILE, explanations.summary())
+    run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, config["data"]["name"]))
+
+
+def _titled_changes(explanations: TableExplanations, name: str) -> Any:
+    from jaxcf import plots
+
+    axes = plots.changes(explanations, num_features=len(explanations.coding.schema.columns))
+    axes.set_title(f"{name}: {axes.get_title()}")
+    return axes
 
 
 def _table_rows(explanations: TableExplanations) -> dict[str, str]:

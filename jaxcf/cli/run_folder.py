@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.tabular import explanations as tables
 from jaxcf.utils import storage
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 EXPLANATIONS_FILE = "explanations.npz"
 
@@ -201,6 +204,16 @@ class NewRun:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write `config.json`, with the version of its schema."""
         self.write_json(CONFIG_FILE, {"schema_version": CONFIG_SCHEMA_VERSION, **config})
+
+    def write_picture(self, name: str, draw: Callable[[], "Artist"]) -> None:
+        """Write what `draw` draws, with the id of the run; no name of the caller's is a formula."""
+        from matplotlib import rc_context
+
+        from jaxcf import plots
+
+        with rc_context({"text.parse_math": False}):
+            axes = draw()
+            self.write(name, lambda path: plots.save(axes, path, notes={RUN: self.id}))
 
     def write_traces(self, num_rows: int, trace: Callable[..., Traces], terminal: Terminal) -> None:
         """Write `details.npz` beside the other files: whoever interrupts this keeps them.

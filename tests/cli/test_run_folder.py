@@ -11,6 +11,7 @@ from made_explanations import images, table, traces
 
 from jaxcf import plots, report
 from jaxcf.cli.run_folder import (
+    COLUMNS_FILE,
     CONFIG_FILE,
     COUNTERFACTUALS_FILE,
     EXPLANATIONS_FILE,
@@ -27,6 +28,7 @@ from jaxcf.cli.run_folder import (
 )
 from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.cli.terminal import Terminal
+from jaxcf.tabular import Categorical, Numeric, Schema
 from jaxcf.utils import storage
 
 CONFIG = {"command": {}, "data": {"name": "made"}, "models": "shipped", "settings": {}}
@@ -43,8 +45,7 @@ def write_run(folder, command=(), details=1):
     run.write_traces(details, lambda num_rows: traces(explanations), Terminal(quiet=True))
     run.write_config(CONFIG)
     run.write_json(SUMMARY_FILE, {})
-    axes = plots.grid(explanations)
-    run.write(GRID_FILE, lambda path: plots.save(axes, path, notes={RUN: run.id}))
+    run.write_picture(GRID_FILE, lambda: plots.grid(explanations))
     run.write(REPORT_FILE, lambda path: report.write(path, explanations, run=run.id))
     run.write(COUNTERFACTUALS_FILE, lambda path: write_counterfactuals(path, table(3), run=run.id))
     return run
@@ -92,6 +93,14 @@ def test_a_file_of_another_run_is_named(two_runs, folder, name):
     with pytest.raises(ValueError, match="holds files of different runs: ") as error:
         read_run(folder)
     assert name in str(error.value)
+
+
+def test_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
+    names = (r"$\foo$", "$", "a_b^c")
+    schema = Schema((Numeric(names[0], 18, 90), Numeric("$", 0, 99), Categorical("^", names)))
+    run = NewRun(tmp_path, "abc")
+    run.write_picture(COLUMNS_FILE, lambda: plots.changes(table(20, schema)))
+    assert run_of(tmp_path / COLUMNS_FILE) == "abc"
 
 
 def test_pictures_and_pages_without_their_note_are_no_other_runs(folder):

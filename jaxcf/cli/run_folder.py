@@ -176,7 +176,7 @@ class NewRun:
         explanations: Explanations | TableExplanations,
         command: Mapping[str, Any],
     ) -> "NewRun":
-        """Take the files of another run away and write the explanations of this one.
+        """Write the explanations, and take away what is left of another run.
 
         Args:
             folder: where to.
@@ -186,10 +186,12 @@ class NewRun:
         Returns:
             The run, its explanations written.
         """
-        for name in RUN_FILES:
-            (folder / name).unlink(missing_ok=True)
         run = cls(folder, _id(explanations.core, command))
+        # First, so that where they can't be written the other run is still whole.
         run.write(EXPLANATIONS_FILE, lambda path: explanations.save(path, run=run.id))
+        for name in RUN_FILES:
+            if name != EXPLANATIONS_FILE:
+                (folder / name).unlink(missing_ok=True)
         return run
 
     def write(self, name: str, write: Callable[[Path], Any]) -> None:

@@ -129,6 +129,17 @@ def test_a_new_run_leaves_nothing_of_the_one_before(folder):
     assert run.files == [EXPLANATIONS_FILE]
 
 
+def test_a_run_that_cannot_be_written_spares_the_one_before(folder, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        NewRun.begin(folder, images(3, (5, 5)), {})
+    assert len(read_run(folder).core) == 4
+    assert sorted(os.listdir(folder)) == sorted(FILES)
+
+
 def config_with(**changes):
     return CONFIG | {"schema_version": 1} | changes
 

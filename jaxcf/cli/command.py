@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jaxcf import prototypes, solvers
+from jaxcf.cli.run_folder import RUN, NewRun
 from jaxcf.cli.terminal import Outcome
 from jaxcf.prototypes import PrototypeKind
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import SearchOptions
+from jaxcf.utils import storage
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -99,16 +101,34 @@ def chosen_prototypes(options: argparse.Namespace, usual: str) -> PrototypeKind 
     return prototypes.named(options.prototypes or usual, **kind)
 
 
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Check, before any work, that a file can be written and none is overwritten unasked.
+
+    Args:
+        out: the file.
+        overwrite: whether it may be there already.
+
+    Raises:
+        FileExistsError: if it is there and may not be.
+        OSError: if it can't be written.
+    """
+    storage.check_writable(out)
+    if out.exists() and not overwrite:
+        raise FileExistsError(
+            f"{out} is there already; pass --overwrite to replace it, or another --out"
+        )
+
+
 def run_outcome(
-    out: Path, summary: Mapping[str, Any], title: str, rows: Mapping[str, Any], status: int
+    run: NewRun, summary: Mapping[str, Any], title: str, rows: Mapping[str, Any], status: int
 ) -> Outcome:
     """What a run gives, once it is written to a folder."""
-    files = sorted(file.name for file in out.iterdir())
+    out, files = run.folder, sorted(run.files)
     kept = ("interrupted: what was finished is kept",) if status == EXIT_INTERRUPTED else ()
     written = f"written to {out}/: {', '.join(files)}"
     onwards = f"`jaxcf report {shlex.quote(str(out))}` makes a page of it"
     return Outcome(
-        {**summary, "out": str(out), "files": files},
+        {**summary, RUN: run.id, "out": str(out), "files": files},
         {title: rows},
         (*kept, written, onwards),
         status,

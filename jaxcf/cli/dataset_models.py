@@ -11,7 +11,9 @@ from jaxcf.cli.completion import DATA_NAMES
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
 from jaxcf.models import ModelSet
+from jaxcf.models.networks.registry import instance_shape
 from jaxcf.results.explanations import Explanations
+from jaxcf.utils import storage
 from jaxcf.utils.validation import did_you_mean
 
 
@@ -35,14 +37,42 @@ def find_models(
 ) -> tuple[ModelSet, str]:
     """The models of a data set, and where they come from: a file, shipped, kept or trained now."""
     if options.models is not None:
-        return models.load_models(options.models), str(options.models)
+        loaded = models.load_models(options.models)
+        check_fit(
+            loaded, str(options.models), dataset.name, tuple(dataset.shape), dataset.num_classes
+        )
+        return loaded, str(options.models)
     if dataset.name in models.pretrained_names():
         return models.pretrained(dataset.name), "shipped"
     kept = Path("models") / f"{dataset.name}.npz"
     if not kept.exists():
+        storage.check_writable(kept)
         terminal.say(f"no weights for {dataset.name} yet: training, to be kept in {kept}")
         models.save_models(kept, train_models(dataset, options.seed, terminal))
     return models.load_models(kept), str(kept)
+
+
+def check_fit(
+    model_set: ModelSet, origin: str, what: str, shape: tuple[int, ...], num_classes: int
+) -> None:
+    """Check that models take the rows that they are to be asked about.
+
+    Args:
+        model_set: the models.
+        origin: where they come from, for the message.
+        what: the rows are, likewise.
+        shape: of one row.
+        num_classes: how many classes there are.
+
+    Raises:
+        ValueError: if they take others.
+    """
+    takes, classes = instance_shape(model_set.classifier), model_set.classifier.num_classes
+    if (takes, classes) != (shape, num_classes):
+        raise ValueError(
+            f"the models of {origin} take rows of shape {takes} to {classes} classes; {what} has "
+            f"rows of shape {shape} and {num_classes} classes"
+        )
 
 
 def train_models(dataset: Dataset, seed: int, terminal: Terminal) -> ModelSet:

@@ -10,12 +10,20 @@ import numpy as np
 
 from jaxcf import data, metrics, models
 from jaxcf.cli.command import summary_rows
-from jaxcf.cli.dataset_models import with_interpretability
-from jaxcf.cli.run_folder import EVALUATION_FILE, EXPLANATIONS_FILE, SUMMARY_FILE, read_run
+from jaxcf.cli.dataset_models import check_fit, with_interpretability
+from jaxcf.cli.run_folder import (
+    EVALUATION_FILE,
+    EXPLANATIONS_FILE,
+    RUN,
+    SUMMARY_FILE,
+    read_run,
+)
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.models import Judge
+from jaxcf.models.networks.registry import instance_shape
 from jaxcf.results.explanations import Explanations
 from jaxcf.utils import storage
+from jaxcf.utils.numbers import check_number
 
 ORACLE, STAYS_ORIGINAL = "oracle", "stays_original"
 
@@ -35,7 +43,7 @@ def find_judges(
         The judges.
 
     Raises:
-        ValueError: if it is no data set of images.
+        ValueError: if it is no data set of images, or the kept judges are of others.
     """
     if len(shape) != 3:
         raise ValueError(
@@ -44,11 +52,19 @@ def find_judges(
         )
     path = Path("models") / f"{name}-judges.npz"
     if not path.exists():
+        storage.check_writable(path)
         terminal.say(f"no judges of {name} yet: training, to be kept in {path}")
     with terminal.training() as on_progress:
-        return models.kept_judges(
+        judges = models.kept_judges(
             path, lambda: data.load(name, data_dir=data_dir), on_progress=on_progress
         )
+    for judge in judges:
+        takes = instance_shape(judge.network)
+        if takes != shape:
+            raise ValueError(
+                f"the judges of {path} take rows of shape {takes}; those of {name} have {shape}"
+            )
+    return judges
 
 
 def judged(explanations: Explanations, judges: tuple[Judge, ...]) -> Explanations:
@@ -90,26 +106,29 @@ def judge_rows(summary: Mapping[str, Any]) -> dict[str, str]:
 
 def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Ask the models of a run again."""
+    check_number("--eps", options.eps, above=0)
+    storage.check_writable(options.run / EVALUATION_FILE)
     run = read_run(options.run)
     config = run.config
-    name, models_from = config["data"]["name"], config["models"]
-    accuracies = {}
-    if options.judges:
-        data_dir = options.data_dir or config["command"].get("data_dir")
-        judges = find_judges(name, run.core.original.shape[1:], data_dir, terminal)
-        run = replace(run, explanations=judged(run.core, judges))
-        accuracies = {judge.name: judge.accuracy for judge in judges}
     if run.is_table:
         raise ValueError(
             f"{options.run} explains a table, whose metrics are in its {SUMMARY_FILE} already; "
             "`jaxcf evaluate` is for the data sets with networks of their own"
         )
+    name, models_from = str(config["data"].get("name", options.run.name)), config["models"]
+    shape, num_classes = run.core.original.shape[1:], run.core.probabilities.shape[1]
     model_set = (
         models.pretrained(name) if models_from == "shipped" else models.load_models(models_from)
     )
+    check_fit(model_set, models_from, str(options.run), shape, num_classes)
+    accuracies = {}
+    if options.judges:
+        data_dir = options.data_dir or config["command"].get("data_dir")
+        judges = find_judges(name, shape, data_dir, terminal)
+        run = replace(run, explanations=judged(run.core, judges))
+        accuracies = {judge.name: judge.accuracy for judge in judges}
     explanations = with_interpretability(run.core, model_set, options.eps)
     found = explanations.found
-    num_classes = explanations.probabilities.shape[1]
     recorded = np.eye(num_classes, dtype=bool)[explanations.counterfactual_class[found]]
     still = metrics.validity(model_set.predict, explanations.counterfactual[found], recorded)
     summary = explanations.summary() | {
@@ -124,8 +143,9 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     if options.judges:
         summary["judges"] = accuracies
         rows |= judge_rows(summary)
-        run.core.save(options.run / EXPLANATIONS_FILE)
+        run.core.save(options.run / EXPLANATIONS_FILE, run=run.id)
         files.append(EXPLANATIONS_FILE)
+    summary = {RUN: run.id, **summary}
     storage.write_json(options.run / EVALUATION_FILE, summary)
     return Outcome(
         summary | {"out": str(options.run), "files": files},

@@ -18,13 +18,7 @@ from jaxcf.cli.command import (
     summary_rows,
 )
 from jaxcf.cli.dataset_models import check_name, find_models, load_data, with_interpretability
-from jaxcf.cli.run_folder import (
-    EXPLANATIONS_FILE,
-    SUMMARY_FILE,
-    free_folder,
-    write_config,
-    write_traces,
-)
+from jaxcf.cli.run_folder import GRID_FILE, SUMMARY_FILE, NewRun, claimed_folder
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data import Dataset
 from jaxcf.explainers import presets
@@ -33,9 +27,7 @@ from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.models import ModelSet
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import EngineOptions
-from jaxcf.utils import storage
-
-GRID_FILE = "grid.png"
+from jaxcf.utils.validation import did_you_mean
 
 _DEFAULT_OBJECTIVE = "D"
 
@@ -47,6 +39,15 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     check_name(options.data)
     explain_table.refuse_table_options(options)
     options.objective = options.objective or _DEFAULT_OBJECTIVE
+    settings = _settings(options)
+    name = f"{options.data}-{options.objective}"
+    with claimed_folder(options.out, name, overwrite=options.overwrite) as out:
+        return _explain(options, settings, out, terminal)
+
+
+def _explain(
+    options: argparse.Namespace, settings: Mapping[str, Any], out: Path, terminal: Terminal
+) -> Outcome:
     began = time.perf_counter()
     dataset = load_data(options.data, options.data_dir, terminal)
     if options.limit:
@@ -56,7 +57,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     model_set, models_from = find_models(options, dataset, terminal)
     models_seconds = time.perf_counter() - models_began
 
-    explainer = _explainer(options, model_set, dataset)
+    explainer = _explainer(settings, model_set, dataset)
     terminal.say(f"fitting prototypes on {len(dataset.x_train)} training rows")
     fitted = explainer.fit(dataset.x_train)
     terminal.say(f"explaining {len(dataset.x_test)} rows (compiling first)")
@@ -72,14 +73,12 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     seconds = {"models": models_seconds} | dict(explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     explanations = replace(explanations, seconds=seconds)
-    out = options.out or free_folder(
-        f"{dataset.name}-{options.objective}", new=options.config is not None
-    )
-    _write_run(out, explanations, dataset, _config(options, dataset, explanations, models_from))
+    run = NewRun.begin(out, explanations, asked(options))
+    _write_run(run, explanations, dataset, _config(options, dataset, explanations, models_from))
     trace = partial(fitted.trace, explanations, dataset.x_train, target=target)
-    write_traces(out, 0 if status else options.details, trace, terminal)
+    run.write_traces(0 if status else options.details, trace, terminal)
     title = f"{dataset.name}, objective {options.objective}"
-    return run_outcome(out, explanations.summary(), title, summary_rows(explanations), status)
+    return run_outcome(run, explanations.summary(), title, summary_rows(explanations), status)
 
 
 def _class_number(text: str, dataset: Dataset) -> int:
@@ -89,21 +88,26 @@ def _class_number(text: str, dataset: Dataset) -> int:
     if text.isdigit() and int(text) < len(names):
         return int(text)
     raise ValueError(
-        f"--target {text!r} is no class of {dataset.name}; its classes are {', '.join(names)}"
+        f"--target {text!r} is no class of {dataset.name}{did_you_mean(text, names)}; its classes "
+        f"are {', '.join(names)}"
     )
 
 
-def _explainer(options: argparse.Namespace, model_set: ModelSet, dataset: Dataset) -> Explainer:
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
     settings = presets.named(options.preset, options.objective)
     kind = chosen_prototypes(options, "nearest")
     if kind is not None:
         settings["prototypes"] = kind
+    settings["search"] = changed_search(options, settings["search"])
+    return settings | {"engine": EngineOptions(lanes=options.lanes)}
+
+
+def _explainer(settings: Mapping[str, Any], model_set: ModelSet, dataset: Dataset) -> Explainer:
     in_input_space = getattr(settings.get("prototypes"), "in_input_space", False)
     functions = model_set.functions(latent_prototypes=not in_input_space)
-    settings["search"] = changed_search(options, settings["search"])
     if dataset.kind == "image":
-        settings["feature_range"] = (0.0, 1.0)
-    return Explainer(**functions, **settings, engine=EngineOptions(lanes=options.lanes))
+        functions["feature_range"] = (0.0, 1.0)
+    return Explainer(**functions, **settings)
 
 
 def _config(
@@ -135,14 +139,15 @@ def _features(dataset: Dataset) -> dict[str, Any]:
 
 
 def _write_run(
-    out: Path, explanations: Explanations, dataset: Dataset, config: Mapping[str, Any]
+    run: NewRun, explanations: Explanations, dataset: Dataset, config: Mapping[str, Any]
 ) -> None:
     from jaxcf import plots
 
-    explanations.save(out / EXPLANATIONS_FILE)
-    write_config(out, config)
-    storage.write_json(out / SUMMARY_FILE, explanations.summary())
-    axes = plots.grid(
-        explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
+    run.write_config(config)
+    run.write_json(SUMMARY_FILE, explanations.summary())
+    run.write_picture(
+        GRID_FILE,
+        lambda: plots.grid(
+            explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
+        ),
     )
-    plots.save(axes, out / GRID_FILE)

@@ -23,11 +23,11 @@ from jaxcf.cli.command import (
 from jaxcf.cli.completion import ADULT
 from jaxcf.cli.options import TABLE_DEFAULTS
 from jaxcf.cli.run_folder import (
-    EXPLANATIONS_FILE,
+    COLUMNS_FILE,
+    COUNTERFACTUALS_FILE,
     SUMMARY_FILE,
-    free_folder,
-    write_config,
-    write_traces,
+    NewRun,
+    claimed_folder,
 )
 from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.cli.table_missing import keeps_missing, settle_missing, split_rows
@@ -41,13 +41,20 @@ from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
+from jaxcf.tabular import (
+    Ordinal,
+    Rule,
+    Schema,
+    TableCoding,
+    TableExplainer,
+    TableExplanations,
+    fit_category_values,
+)
 from jaxcf.tabular.columns import is_missing
-from jaxcf.utils import storage
+from jaxcf.tabular.explainer import as_table_objective
+from jaxcf.tabular.rules import read_rules
 
 KIND = "table file"
-COUNTERFACTUALS_FILE = "counterfactuals.csv"
-COLUMNS_FILE = "columns.png"
 
 _OBJECTIVE = "C"
 # Needs no gradient of the model, and so one prediction per step.
@@ -80,24 +87,38 @@ def refuse_table_options(options: argparse.Namespace) -> None:
 
 def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Explain a table."""
-    began = time.perf_counter()
     _check_options(options)
+    objective = _objective(options)
+    settings = _settings(options, objective)
+    name = f"{Path(options.data).stem}-{objective}"
+    with claimed_folder(options.out, name, overwrite=options.overwrite) as out:
+        return _explain(options, settings, objective, out, terminal)
+
+
+def _explain(
+    options: argparse.Namespace,
+    settings: Mapping[str, Any],
+    objective: str,
+    out: Path,
+    terminal: Terminal,
+) -> Outcome:
+    began = time.perf_counter()
     terminal.say(f"loading {options.data}")
     train, test, asked_for = settle_missing(options, *_load(options))
+    asked_for = asked_for.first(options.limit)
     schema = _schema(options, train)
-    rules = parse_rules(options.rule, schema)
+    # Raises where a column is lacking that the model is going to be trained on.
+    schema.read(asked_for.first(1).columns)
+    rules = _rules(options.rule, schema, train)
     models_began = time.perf_counter()
     made = train_model(options, train, test, schema, terminal) if options.model is None else None
     model = made or load_model(options, train, test, schema)
     models_seconds = time.perf_counter() - models_began
-    objective = _objective(options)
-    explainer = TableExplainer(**model.arguments, **_settings(options, objective))
+    explainer = TableExplainer(**model.arguments, **settings)
     class_names: tuple[str, ...] = model.arguments["class_names"]
-    _check_target(options.target, class_names)
 
     in_frames = model.arguments.get("takes") == "table"
     prepare = as_frame if in_frames else dict
-    asked_for = asked_for.first(options.limit)
     terminal.say(f"fitting categories and prototypes on {len(train)} rows")
     training_table = prepare(train.columns)
     fitted = explainer.fit(training_table)
@@ -117,7 +138,6 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     if asked_for.ids is not None:
         explanations = explanations.with_labels(asked_for.ids)
     name = Path(options.data).stem
-    out = options.out or free_folder(f"{name}-{objective}", new=options.config is not None)
     described = {
         "name": name,
         "kind": KIND,
@@ -134,12 +154,13 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "rules": list(options.rule),
         "settings": dict(core.settings),
     }
-    _write_run(out, explanations, config, options.id)
+    run = NewRun.begin(out, explanations, asked(options))
+    _write_run(run, explanations, config, options)
     trace = partial(fitted.trace, explanations, training_table, target=options.target, rules=rules)
-    write_traces(out, 0 if status else options.details, trace, terminal)
+    run.write_traces(0 if status else options.details, trace, terminal)
     shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
     title = f"{name}, objective {objective}"
-    return run_outcome(out, explanations.summary(), title, shown, status)
+    return run_outcome(run, explanations.summary(), title, shown, status)
 
 
 def _check_options(options: argparse.Namespace) -> None:
@@ -173,13 +194,6 @@ def _check_options(options: argparse.Namespace) -> None:
         raise ValueError(f"--confidence is {options.confidence}; expected 0 to below 1")
 
 
-def _check_target(target: str | None, class_names: tuple[str, ...]) -> None:
-    if target is not None and target not in class_names:
-        raise ValueError(
-            f"--target {target!r} is no class; the classes are {', '.join(class_names)}"
-        )
-
-
 def _objective(options: argparse.Namespace) -> str:
     """The objective asked for; else the one that suits the model."""
     return options.objective or (_OBJECTIVE if options.model is None else _BLACK_BOX_OBJECTIVE)
@@ -194,7 +208,7 @@ def _search(options: argparse.Namespace) -> SearchOptions:
 def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
     confidence = {} if options.confidence is None else {"confidence": options.confidence}
     settings: dict[str, Any] = {
-        "objective": Objective.named(objective, **confidence),
+        "objective": as_table_objective(Objective.named(objective, **confidence)),
         "categories": options.categories or "abdm",
         "search": changed_search(options, _search(options)),
         "refinement": Refinement(line_search=True, sparsify=True),
@@ -269,6 +283,15 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
     )
 
 
+def _rules(texts: Sequence[str], schema: Schema, train: Rows) -> dict[str, Rule]:
+    """The rules, each of which fits its column: the search would say so only after the training."""
+    rules = parse_rules(texts, schema)
+    values = schema.read(train.first(1).columns)
+    coding = TableCoding(schema, fit_category_values(schema, values, method="index"))
+    read_rules(rules, coding, values)
+    return rules
+
+
 def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     declared: dict[str, tuple[str, ...]] = {}
     for text in texts:
@@ -285,18 +308,28 @@ def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _write_run(
-    out: Path, explanations: TableExplanations, config: Mapping[str, Any], id_name: str | None
+    run: NewRun,
+    explanations: TableExplanations,
+    config: Mapping[str, Any],
+    options: argparse.Namespace,
 ) -> None:
+    run.write(
+        COUNTERFACTUALS_FILE,
+        lambda path: write_counterfactuals(
+            path, explanations, options.id, run=run.id, raw=options.raw_csv
+        ),
+    )
+    run.write_config(config)
+    run.write_json(SUMMARY_FILE, explanations.summary())
+    run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, config["data"]["name"]))
+
+
+def _titled_changes(explanations: TableExplanations, name: str) -> Any:
     from jaxcf import plots
 
-    summary = explanations.summary()
-    explanations.save(out / EXPLANATIONS_FILE)
-    write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations, id_name)
-    write_config(out, config)
-    storage.write_json(out / SUMMARY_FILE, summary)
-    axes = plots.changes(explanations, num_features=len(summary["changed_share"]))
-    axes.set_title(f"{config['data']['name']}: {axes.get_title()}")
-    plots.save(axes, out / COLUMNS_FILE)
+    axes = plots.changes(explanations, num_features=len(explanations.coding.schema.columns))
+    axes.set_title(f"{name}: {axes.get_title()}")
+    return axes
 
 
 def _table_rows(explanations: TableExplanations) -> dict[str, str]:

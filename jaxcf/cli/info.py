@@ -8,7 +8,7 @@ import jax
 
 from jaxcf import data, models
 from jaxcf.cli.command import summary_rows
-from jaxcf.cli.run_folder import EXPLANATION_FORMATS, read_explanations, read_run
+from jaxcf.cli.run_folder import EXPLANATION_FORMATS, RUN, read_explanations, read_run
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.utils import storage
 from jaxcf.version import __version__
@@ -24,7 +24,7 @@ def info(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         run = read_run(options.path)
         return Outcome(
             run.explanations.summary()
-            | {"settings": run.config["settings"], "out": str(options.path)},
+            | {RUN: run.id, "settings": run.config["settings"], "out": str(options.path)},
             {str(options.path): summary_rows(run.core), "settings": run.config["settings"]},
         )
     if storage.read_metadata(options.path).get("format") in EXPLANATION_FORMATS:

@@ -134,7 +134,7 @@ def _recorded(options: argparse.Namespace) -> dict[str, Any]:
     for name in sorted(command.keys() - known.keys()):
         raise ValueError(f"{path}: explain has no option {name!r}{did_you_mean(name, known)}")
     # A run is written elsewhere than the one it repeats, and a file never grants trust.
-    not_taken = {"out", "trust_model_file"} | (known.keys() - actions.keys())
+    not_taken = {"out", "overwrite", "trust_model_file"} | (known.keys() - actions.keys())
     return {
         name: _checked(path, actions[name], value)
         for name, value in command.items()

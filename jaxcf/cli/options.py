@@ -28,6 +28,7 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
     "model": None,
     "trust_model_file": False,
     "model_takes": "table",
+    "raw_csv": False,
 }
 """Options of `explain` that only tables have, and their defaults."""
 
@@ -49,6 +50,12 @@ def at_least_zero(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
     return value
+
+
+def _add_overwrite(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace what lies at --out already"
+    )
 
 
 def _add_data_options(group: argparse._ActionsContainer) -> None:
@@ -108,7 +115,8 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
         group,
         "--config",
         metavar="FILE",
-        help="take the options of this run's config.json, all but --out and --trust-model-file; "
+        help="take the options of this run's config.json, all but --out, --overwrite and "
+        "--trust-model-file; "
         "those given beside it come first, DATA as well",
     )
     add_path(
@@ -117,9 +125,9 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
         "--out",
         folder=True,
         metavar="DIR",
-        help="where to write (default runs/DATA-OBJECTIVE; "
-        "with --config never into a folder that exists)",
+        help="where to write (default runs/DATA-OBJECTIVE, with a number behind it if that exists)",
     )
+    _add_overwrite(group)
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
     group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
     group.add_argument(
@@ -255,6 +263,12 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         help="what --model is called with: a DataFrame of the columns (needs pandas; the default), "
         "or the encoded table: numbers and ranks scaled to [0, 1], categories one-hot, sorted",
     )
+    group.add_argument(
+        "--raw-csv",
+        action="store_true",
+        help="write texts to counterfactuals.csv as they are; without it those that a spreadsheet "
+        "would run as formulas get an apostrophe in front",
+    )
 
 
 # --- evaluate ------------------------------------------------------------------------------
@@ -319,6 +333,7 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
     add_data(parser, help="digits, breast_cancer, mnist, cifar10 or caltech101")
     group = parser.add_argument_group("data and models")
     add_path(group, "-o", "--out", metavar="FILE", help="where to write (default models/DATA.npz)")
+    _add_overwrite(group)
     _add_data_options(group)
 
 
@@ -386,6 +401,7 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
     group = parser.add_argument_group("what to show, and where to write")
     add_path(group, "-o", "--out", metavar="FILE", help="where to write (default RUN/report.html)")
+    _add_overwrite(group)
     add_path(group, "--compare", folder=True, metavar="RUN", help="another run over the same rows")
 
 

@@ -2,28 +2,31 @@
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
 from jaxcf import report
-from jaxcf.cli.run_folder import RunFolder, read_run
+from jaxcf.cli.command import check_free
+from jaxcf.cli.options import COMMANDS
+from jaxcf.cli.run_folder import REPORT_FILE, RunFolder, read_run, run_of
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.report.wording import measure_words
 from jaxcf.results.comparison import Comparison, PairedDifference, compare
-
-REPORT_FILE = "report.html"
+from jaxcf.utils import storage
 
 
 def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Write the report of a run."""
+    out = options.out or options.run / REPORT_FILE
+    storage.check_writable(out)
     terminal.say(f"reading {options.run}")
     run = read_run(options.run)
+    _check_out(out, options, run)
     compared = None
     if options.compare is not None:
         compared = _compared(options.run, run, options.compare, read_run(options.compare))
-    out = options.out or options.run / REPORT_FILE
     described = run.config["data"]
     title = str(described.get("name", options.run.name))
     report.write(
@@ -34,8 +37,9 @@ def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         feature_names=described.get("features"),
         feature_units=_units(described),
         title=f"{title}: counterfactual explanations",
-        config=run.config,
+        config=_without_places(run.config),
         comparison=compared,
+        run=run.id,
     )
     document: dict[str, Any] = {
         "n": len(run.explanations),
@@ -61,6 +65,37 @@ def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     return Outcome(compared.summary(), _tables(compared))
 
 
+def _check_out(out: Path, options: argparse.Namespace, run: RunFolder) -> None:
+    """Only an earlier page of the same run is replaced unasked."""
+    own = out == options.run / REPORT_FILE
+    if not own and not (out.exists() and run.id is not None and run_of(out) == run.id):
+        check_free(out, overwrite=options.overwrite)
+
+
+def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of a config: it goes to others, whom no folder of this machine concerns.
+
+    Of every path only the last part stays; `config.json` has the whole, to repeat the run.
+    """
+    parser = argparse.ArgumentParser()
+    COMMANDS["explain"].add_options(parser)
+    paths = {"data"} | {one.dest for one in parser._actions if one.type is Path}
+    command = {
+        name: _last_part(value) if name in paths else value
+        for name, value in config["command"].items()
+    }
+    shown = dict(config) | {"command": command, "models": _last_part(config["models"])}
+    model = config.get("model")
+    if isinstance(model, dict) and "source" in model:
+        shown["model"] = model | {"source": _last_part(model["source"])}
+    return shown
+
+
+def _last_part(value: Any) -> Any:
+    # Of Windows' paths as well, wherever the page is made.
+    return PureWindowsPath(value).name or value if isinstance(value, str) else value
+
+
 def _class_names(run: RunFolder) -> list[str] | None:
     if run.is_table:
         return None  # it has its own
@@ -74,10 +109,18 @@ def _units(described: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None
 
 
 def _compared(first: Path, one: RunFolder, second: Path, other: RunFolder) -> Comparison:
-    names = (first.resolve().name, second.resolve().name)
-    if names[0] == names[1]:
-        names = (str(first), str(second))
-    return compare(one.explanations, other.explanations, names=names)
+    return compare(one.explanations, other.explanations, names=_names(first, second))
+
+
+def _names(first: Path, second: Path) -> tuple[str, str]:
+    """What two folders are called: by as few of their last parts as tell them apart."""
+    one, other = first.resolve().parts, second.resolve().parts
+    most = max(len(one), len(other))
+    same = 1
+    while same < most and one[-same:] == other[-same:]:
+        same += 1
+    same = 1 if one == other else same
+    return "/".join(one[-same:]), "/".join(other[-same:])
 
 
 def _tables(compared: Comparison) -> dict[str, dict[str, str]]:

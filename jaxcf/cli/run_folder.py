@@ -1,18 +1,29 @@
 """The folder that a run writes: the names of its files, and what is read from it again."""
 
+import csv
+import hashlib
+import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from jaxcf.cli.terminal import Terminal
+from jaxcf.report.page import RUN_MARK
 from jaxcf.results import explanations as plain
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.tabular import explanations as tables
 from jaxcf.utils import storage
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 EXPLANATIONS_FILE = "explanations.npz"
 
@@ -24,12 +35,44 @@ CONFIG_FILE = "config.json"
 
 EVALUATION_FILE = "evaluation.json"
 
+GRID_FILE = "grid.png"
+
+COLUMNS_FILE = "columns.png"
+
+COUNTERFACTUALS_FILE = "counterfactuals.csv"
+
+REPORT_FILE = "report.html"
+
+RUN_FILES = (
+    EXPLANATIONS_FILE,
+    TRACES_FILE,
+    SUMMARY_FILE,
+    CONFIG_FILE,
+    EVALUATION_FILE,
+    GRID_FILE,
+    COLUMNS_FILE,
+    COUNTERFACTUALS_FILE,
+    REPORT_FILE,
+)
+"""Every name that a file of a run may have."""
+
+RUN = "run"
+"""Under what a file says which run it is of: a key of JSON, a column, an entry of a picture."""
+
 CONFIG_SCHEMA_VERSION = 1
 
 EXPLANATION_FORMATS = (plain.FORMAT, tables.FORMAT)
 """The formats that `read_explanations` reads."""
 
 _CONFIG_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dict}
+
+# Options that say where and how a run is written, not what it is.
+_NO_PART_OF_A_RUN = ("out", "overwrite")
+
+_ID_DIGITS = 16
+
+# The mark of a page stands near its beginning, and the rest of the page may be long.
+_HEAD_OF_A_PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -47,6 +90,11 @@ class RunFolder:
     traces: Traces | None = None
 
     @property
+    def id(self) -> str | None:
+        """What its files say that they are of; None of runs that were written without."""
+        return self.config.get(RUN)
+
+    @property
     def core(self) -> Explanations:
         """The explanations; of a table, those in coordinates."""
         return self.explanations.core
@@ -57,22 +105,148 @@ class RunFolder:
         return isinstance(self.explanations, TableExplanations)
 
 
-def free_folder(name: str, *, new: bool) -> Path:
-    """Where a run goes if nobody says where; if it shall be new, with a number if it must."""
-    folder, number = Path("runs") / name, 1
-    while new and folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+# --- writing -----------------------------------------------------------------------------------
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write `config.json`, with the version of its schema."""
-    storage.write_json(folder / CONFIG_FILE, {"schema_version": CONFIG_SCHEMA_VERSION, **config})
+@contextmanager
+def claimed_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator[Path]:
+    """A folder for a run, before any work: it can be written, and no other run lies in it.
+
+    Args:
+        out: where it shall be; None for `runs/NAME`, with a number behind it if that exists.
+        name: of the folder if nobody says where.
+        overwrite: whether another run may lie there.
+
+    Yields:
+        The folder. Afterwards it is removed again if nothing was written to it.
+
+    Raises:
+        FileExistsError: if a run lies there and may not be overwritten.
+        OSError: if it can't be written.
+    """
+    folder = Path("runs") / name if out is None else out
+    storage.check_writable(folder, folder=True)
+    if out is not None and not overwrite:
+        present = [one for one in RUN_FILES if os.path.lexists(folder / one)]
+        if present:
+            raise FileExistsError(
+                f"{folder} holds a run already ({', '.join(present)}); pass --overwrite to replace "
+                "it, or another --out"
+            )
+    made = [one for one in folder.parents if not one.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        try:
+            folder.mkdir()
+            made.insert(0, folder)
+            break
+        except FileExistsError:
+            # Two that begin at once take two folders.
+            if out is not None or overwrite:
+                break
+            number += 1
+            folder = Path("runs") / f"{name}-{number}"
+    try:
+        yield folder
+    finally:
+        for one in made:
+            with suppress(OSError):  # only what is empty can be removed
+                one.rmdir()
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that is being written, file by file; each says which run it is of.
+
+    Attributes:
+        folder: where to.
+        id: of the run.
+        files: the names of those written so far.
+    """
+
+    folder: Path
+    id: str
+    files: list[str] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls,
+        folder: Path,
+        explanations: Explanations | TableExplanations,
+        command: Mapping[str, Any],
+    ) -> "NewRun":
+        """Write the explanations, and take away what is left of another run.
+
+        Args:
+            folder: where to.
+            explanations: what was found.
+            command: every option that was given.
+
+        Returns:
+            The run, its explanations written.
+        """
+        run = cls(folder, _id(explanations.core, command))
+        # First, so that where they can't be written the other run is still whole.
+        run.write(EXPLANATIONS_FILE, lambda path: explanations.save(path, run=run.id))
+        for name in RUN_FILES:
+            if name != EXPLANATIONS_FILE:
+                (folder / name).unlink(missing_ok=True)
+        return run
+
+    def write(self, name: str, write: Callable[[Path], Any]) -> None:
+        """Have `write(path)` write a file of that name."""
+        write(self.folder / name)
+        self.files.append(name)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write content as JSON, with the id of the run."""
+        self.write(name, lambda path: storage.write_json(path, {RUN: self.id, **content}))
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write `config.json`, with the version of its schema."""
+        self.write_json(CONFIG_FILE, {"schema_version": CONFIG_SCHEMA_VERSION, **config})
+
+    def write_picture(self, name: str, draw: Callable[[], "Artist"]) -> None:
+        """Write what `draw` draws, with the id of the run; no name of the caller's is a formula."""
+        from matplotlib import rc_context
+
+        from jaxcf import plots
+
+        with rc_context({"text.parse_math": False}):
+            axes = draw()
+            self.write(name, lambda path: plots.save(axes, path, notes={RUN: self.id}))
+
+    def write_traces(self, num_rows: int, trace: Callable[..., Traces], terminal: Terminal) -> None:
+        """Write `details.npz` beside the other files: whoever interrupts this keeps them.
+
+        Args:
+            num_rows: how many rows; 0 for no file.
+            trace: called with `num_rows`; gives their traces.
+            terminal: for progress.
+        """
+        if num_rows:
+            terminal.say(f"looking closely at up to {num_rows} rows")
+            traces = trace(num_rows=num_rows)
+            self.write(TRACES_FILE, lambda path: traces.save(path, run=self.id))
+
+
+def _id(explanations: Explanations, command: Mapping[str, Any]) -> str:
+    """An id that follows from what was asked for and found: the same run again has the same."""
+    asked_for = {name: one for name, one in command.items() if name not in _NO_PART_OF_A_RUN}
+    settings = dict(explanations.settings)
+    digest = hashlib.sha256(json.dumps([asked_for, settings], sort_keys=True).encode())
+    for name, array in plain.pack(explanations).items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:_ID_DIGITS]
+
+
+# --- reading -----------------------------------------------------------------------------------
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """Read what `write_config` wrote.
+    """Read what `NewRun.write_config` wrote.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -93,7 +267,30 @@ def read_config(path: Path) -> Mapping[str, Any]:
         if not isinstance(config.get(name), kind):
             wanted = "an object" if kind is dict else "a text"
             raise ValueError(f"{path} is damaged: {name!r} must be {wanted}")
+    _check_leaves(path, config)
     return config
+
+
+def _check_leaves(path: Path, config: Mapping[str, Any]) -> None:
+    """What is read of a config: names, texts and numbers, and no nulls in their place."""
+    data = config["data"]
+    leaves: dict[str, tuple[Any, bool]] = {
+        RUN: (config.get(RUN), isinstance(config.get(RUN), str | None)),
+        "data.name": (data.get("name"), isinstance(data.get("name", ""), str)),
+    }
+    data_dir = config["command"].get("data_dir")
+    leaves["command.data_dir"] = (data_dir, isinstance(data_dir, str | None))
+    for name in ("classes", "features"):
+        given = data.get(name, [])
+        texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
+        leaves[f"data.{name}"] = (given, texts)
+    for name in ("offset", "scale"):
+        given = data.get(name, [])
+        numbers = isinstance(given, list) and all(map(storage.is_number, given))
+        leaves[f"data.{name}"] = (given, numbers)
+    for name, (given, right) in leaves.items():
+        if not right:
+            raise ValueError(f"{path} is damaged: {name} is {given!r}")
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunFolder:
@@ -107,7 +304,7 @@ def read_run(folder: str | os.PathLike[str]) -> RunFolder:
 
     Raises:
         FileNotFoundError: if it is no such folder.
-        ValueError: if one of its files is damaged.
+        ValueError: if one of its files is damaged, or of another run than the others.
     """
     folder = Path(folder)
     config_file = folder / CONFIG_FILE
@@ -115,12 +312,105 @@ def read_run(folder: str | os.PathLike[str]) -> RunFolder:
         raise FileNotFoundError(
             f"{folder} is no run: it has no {CONFIG_FILE}; pass a folder written by `jaxcf explain`"
         )
+    config = read_config(config_file)
+    _check_one_run(folder, config.get(RUN))
     traces_file = folder / TRACES_FILE
-    return RunFolder(
-        read_config(config_file),
+    run = RunFolder(
+        config,
         read_explanations(folder / EXPLANATIONS_FILE),
         Traces.load(traces_file) if traces_file.is_file() else None,
     )
+    _check_data(config_file, config["data"], run)
+    if run.traces is not None:
+        _check_traces(traces_file, run.traces, run.core)
+    return run
+
+
+def run_of(file: Path) -> str | None:
+    """Which run a file says that it is of; None where it says nothing.
+
+    Args:
+        file: one that a run wrote.
+
+    Raises:
+        OSError: if it can't be read.
+        ValueError: if it is damaged.
+    """
+    found: Any = None
+    if file.suffix == ".npz":
+        found = storage.read_metadata(file).get(RUN)
+    elif file.suffix == ".json":
+        content = storage.read_json(file)
+        found = content.get(RUN) if isinstance(content, dict) else None
+    elif file.suffix == ".csv":
+        found = _run_of_table(file)
+    elif file.suffix == ".png":
+        from PIL import Image
+
+        try:
+            with Image.open(file) as picture:
+                found = picture.info.get(RUN)
+        except (OSError, SyntaxError) as error:  # the latter is PIL's for PNG
+            raise ValueError(f"{file} is damaged: {error}") from error
+    elif file.suffix == ".html":
+        with file.open(encoding="utf-8", errors="replace") as page:
+            mark = re.search(RUN_MARK.format(r"(\w+)"), page.read(_HEAD_OF_A_PAGE))
+        found = mark and mark[1]
+    return found if isinstance(found, str) else None
+
+
+def _run_of_table(file: Path) -> str | None:
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            reader = csv.reader(lines)
+            heads, first = next(reader, []), next(reader, [])
+    except csv.Error as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    # It comes last, and is called otherwise where the table has a column of that name.
+    return first[-1] if heads and first and heads[-1] in (RUN, f"jaxcf_{RUN}") else None
+
+
+def _check_one_run(folder: Path, run: str | None) -> None:
+    """Raise where a file says that it is of another run than `config.json`."""
+    others = []
+    for name in RUN_FILES:
+        if not (folder / name).is_file():
+            continue
+        found = run_of(folder / name)
+        # Pictures and pages may have gone through other programs, which leave such notes out.
+        if found != run and (found is not None or name.endswith((".npz", ".json"))):
+            others.append(name)
+    if others:
+        raise ValueError(
+            f"{folder} holds files of different runs: {', '.join(others)} and {CONFIG_FILE} are "
+            "not of the same; take the files of the other run away, or run `jaxcf explain` again "
+            "with --overwrite"
+        )
+
+
+def _check_data(path: Path, data: Mapping[str, Any], run: RunFolder) -> None:
+    classes, shape = run.core.probabilities.shape[1], run.core.original.shape[1:]
+    wanted = {"classes": (classes,)} | dict.fromkeys(("features", "offset", "scale"), shape)
+    for name, lengths in wanted.items():
+        if name in data and (len(data[name]),) != lengths:
+            raise ValueError(
+                f"{path} is damaged: it has {len(data[name])} {name} where {EXPLANATIONS_FILE} has "
+                f"{', '.join(map(str, lengths))}"
+            )
+    if ("offset" in data) != ("scale" in data):
+        raise ValueError(f"{path} is damaged: it has one of offset and scale alone")
+
+
+def _check_traces(path: Path, traces: Traces, core: Explanations) -> None:
+    if len(traces) and traces.rows.max() >= len(core):
+        raise ValueError(
+            f"{path} is of row {traces.rows.max()}; {EXPLANATIONS_FILE} has {len(core)} rows"
+        )
+    if traces.prototype.shape[1:] != core.original.shape[1:]:
+        raise ValueError(
+            f"{path} is of rows of shape {traces.prototype.shape[1:]}; those of "
+            f"{EXPLANATIONS_FILE} have {core.original.shape[1:]}"
+        )
 
 
 def read_explanations(path: str | os.PathLike[str]) -> Explanations | TableExplanations:
@@ -133,22 +423,3 @@ def read_explanations(path: str | os.PathLike[str]) -> Explanations | TableExpla
     if storage.read_metadata(path).get("format") == tables.FORMAT:
         return TableExplanations.load(path)
     return Explanations.load(path)
-
-
-def write_traces(
-    out: Path, num_rows: int, trace: Callable[..., Traces], terminal: Terminal
-) -> None:
-    """Write `details.npz` beside the explanations.
-
-    Args:
-        out: folder of the run, its other files written: whoever interrupts this keeps them.
-        num_rows: how many rows; 0 for no file.
-        trace: called with `num_rows`; gives their traces.
-        terminal: for progress.
-    """
-    file = out / TRACES_FILE
-    # That of an earlier run would be of other rows.
-    file.unlink(missing_ok=True)
-    if num_rows:
-        terminal.say(f"looking closely at up to {num_rows} rows")
-        trace(num_rows=num_rows).save(file)

@@ -15,6 +15,7 @@ from jaxcf.tabular import Schema
 from jaxcf.tabular.classifiers import train_table_classifier
 from jaxcf.tabular.predictors import Takes
 from jaxcf.tabular.tables import Table
+from jaxcf.utils.validation import did_you_mean
 
 _TEST_FRACTION = 0.25
 
@@ -53,7 +54,7 @@ def train_model(
         The model, and its accuracy on rows it wasn't trained on.
 
     Raises:
-        ValueError: if the labels are no classes.
+        ValueError: if the labels are no classes, or the class to reach is none of them.
     """
     assert train.labels is not None  # _check_options has seen to it
     learnt = LabelledTable(train.columns, train.labels)
@@ -63,6 +64,7 @@ def train_model(
             f"the label column {options.label!r} holds {len(names)} different values; expected "
             f"2 to {_MOST_CLASSES} classes"
         )
+    _check_target(options.target, names)
     if test is not None and test.labels is not None:
         held_out, on = LabelledTable(test.columns, test.labels), "rows of the test file"
     else:
@@ -71,6 +73,7 @@ def train_model(
         )
         learnt, held_out = learnt.take(part), learnt.take(rest)
         on = "rows held out of training"
+    truth = held_out.classes(names)
     terminal.say(f"training a classifier on {len(learnt)} rows")
     with terminal.training() as on_progress:
         trained = train_table_classifier(
@@ -87,7 +90,7 @@ def train_model(
         "train_rows": len(learnt),
         "epochs": trained.training.epochs,
         "seed": options.seed,
-        "accuracy": trained.accuracy(held_out.columns, held_out.classes(names)),
+        "accuracy": trained.accuracy(held_out.columns, truth),
         "accuracy_rows": len(held_out),
         "accuracy_on": on,
     }
@@ -111,13 +114,15 @@ def load_model(
     Raises:
         FileNotFoundError: if there is no such file.
         TypeError: if it holds no such model.
-        ValueError: if it can't be loaded, or fails for the first rows.
+        ValueError: if it can't be loaded, fails for the first rows, or has no such class as the
+            one to reach.
     """
     takes = options.model_takes
     labelled = test if test is not None and test.labels is not None else train
     lacking = train.lacking()
     sample = train.take(~lacking) if not lacking.all() else train
     loaded = load_trusted_model(options.model, model_rows(sample.first(2).columns, schema, takes))
+    _check_target(options.target, loaded.class_names)
     if takes == "table" and lacking.any():
         try:
             loaded.box.predict(model_rows(train.take(lacking).columns, schema, takes))
@@ -145,6 +150,14 @@ def load_model(
         "class_names": loaded.class_names,
     }
     return TableModel(arguments, record)
+
+
+def _check_target(target: str | None, class_names: tuple[str, ...]) -> None:
+    if target is not None and target not in class_names:
+        raise ValueError(
+            f"--target {target!r} is no class{did_you_mean(target, class_names)}; the classes are "
+            f"{', '.join(class_names)}"
+        )
 
 
 class LoadedModel(NamedTuple):

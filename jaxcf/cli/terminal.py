@@ -40,13 +40,20 @@ class Terminal:
         from rich.console import Console
 
         self._as_json = as_json
+        # Nothing that is shown is markup: names of files, columns and classes may look like it.
+        plain: dict[str, Any] = {
+            "quiet": quiet,
+            "highlight": False,
+            "markup": False,
+            "emoji": False,
+        }
         # Progress goes to the error stream, so that output can be piped.
-        self._out = Console(quiet=quiet, highlight=False)
-        self._err = Console(stderr=True, quiet=quiet, highlight=False)
+        self._out = Console(**plain)
+        self._err = Console(**plain, stderr=True)
 
     def say(self, text: str) -> None:
         """One line about what is being done, for those who watch."""
-        self._err.print(text, markup=False)
+        self._err.print(text)
 
     def show(self, outcome: Outcome) -> None:
         """What a command gives, on the output stream; its remarks on the error stream."""

@@ -1,27 +1,13 @@
 """Decoded images on disk: written in one piece, checked when read, rebuilt when damaged."""
 
 import os
-import zipfile
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from jaxcf.utils.storage import write_atomically
-
-# what numpy raises depends on where the damage is; TypeError: the file is one array, not a zip
-_DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    TypeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+from jaxcf.utils.storage import ArrayHeader, open_arrays, write_atomically
 
 
 def default_cache_dir() -> Path:
@@ -44,19 +30,19 @@ def read_images(
     Returns:
         Images in [0, 255] and labels in [0, num_classes), or None.
     """
+    declared = {
+        "images": ArrayHeader(np.dtype(np.uint8), (count, *shape)),
+        "labels": ArrayHeader(np.dtype(np.int32), (count,)),
+    }
     try:
-        # opened here, because numpy leaves a damaged file open
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            images, labels = file["images"], file["labels"]
-    except _DAMAGE:
+        with open_arrays(path) as file:
+            if file.headers != declared:
+                return None
+            arrays = file.read()
+    except (OSError, ValueError):
         return None
-    fits = (
-        images.dtype == np.uint8
-        and labels.dtype == np.int32
-        and images.shape == (count, *shape)
-        and labels.shape == (count,)
-        and (count == 0 or (labels.min() >= 0 and labels.max() < num_classes))
-    )
+    images, labels = arrays["images"], arrays["labels"]
+    fits = count == 0 or (labels.min() >= 0 and labels.max() < num_classes)
     return (images, labels) if fits else None
 
 

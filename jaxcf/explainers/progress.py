@@ -151,10 +151,11 @@ def bars(console: "Console | None", text: str) -> "Bars":
     # Where the terminal is narrow, the bar gives way and not the numbers.
     whole = Column(no_wrap=True)
     return Progress(
-        TextColumn("{task.description}"),
+        # What a task is called may hold the caller's own words, which are no markup.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(table_column=whole),
-        TextColumn(text),
+        TextColumn(text, markup=False),
         TimeElapsedColumn(table_column=whole),
         TimeRemainingColumn(table_column=whole),
         console=console,

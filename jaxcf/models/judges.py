@@ -16,8 +16,8 @@ from jaxcf.data.dataset import Dataset
 from jaxcf.data.splitting import halves
 from jaxcf.models.augmentation import is_photograph, usual_augmentation
 from jaxcf.models.functions import call
-from jaxcf.models.network_files import read_networks, restore, write_networks
-from jaxcf.models.networks.registry import JudgeNetwork
+from jaxcf.models.network_files import open_networks, restore, write_networks
+from jaxcf.models.networks.registry import JudgeNetwork, instance_shape
 from jaxcf.models.training import OnProgress, train_classifier
 from jaxcf.models.training_loop import apply_in_batches
 from jaxcf.utils.validation import check_labels
@@ -172,13 +172,17 @@ def load_judges(path: str | os.PathLike[str]) -> tuple[Judge, ...]:
         ...
         FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
     """
-    architectures, arrays, known = read_networks(path, _CONTENT)
-    for name in architectures:
-        _check_known(path, name, known.get(name))
-    networks = restore(path, architectures, architectures, arrays, lambda _: JudgeNetwork)
+    with open_networks(path, _CONTENT) as file:
+        known = file.metadata
+        for name in file.architectures:
+            _check_known(path, name, known.get(name))
+        networks = restore(file, file.architectures, lambda _: JudgeNetwork)
+    alike = {(instance_shape(one), one.num_classes) for one in networks}
+    if len(alike) > 1:
+        raise ValueError(f"{path} holds judges of different instances or classes: {sorted(alike)}")
     return tuple(
         Judge(name, network, known[name]["accuracy"], known[name]["training"])
-        for name, network in zip(architectures, networks, strict=True)
+        for name, network in zip(file.architectures, networks, strict=True)
     )
 
 

@@ -1,9 +1,10 @@
 """Named networks in one npz file, no pickle, checked when read."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import UnionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,27 @@ import numpy as np
 from flax import nnx, traverse_util
 
 from jaxcf.models.networks.registry import Network, build
-from jaxcf.utils.storage import read_arrays, write_arrays
+from jaxcf.utils.storage import Described, open_arrays, write_arrays
 
 SCHEMA_VERSION = 1
+
+
+class NetworkFile(NamedTuple):
+    """A file of networks, none of whose arrays is unpacked yet.
+
+    Attributes:
+        path: Of the file, for messages.
+        architectures: What to build, by name.
+        metadata: What is to be known of them.
+        headers: Type and shape of every array, called `name/key`.
+        read: Unpacks all of them.
+    """
+
+    path: str | os.PathLike[str]
+    architectures: Mapping[str, Any]
+    metadata: dict[str, Any]
+    headers: Mapping[str, Described]
+    read: Callable[[], Mapping[str, np.ndarray]]
 
 
 def write_networks(
@@ -47,48 +66,46 @@ def write_networks(
     write_arrays(path, arrays, description)
 
 
-def read_networks(
-    path: str | os.PathLike[str], content: str
-) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `write_networks` wrote, for `restore` to make networks of.
+@contextmanager
+def open_networks(path: str | os.PathLike[str], content: str) -> Iterator[NetworkFile]:
+    """Open what `write_networks` wrote, for `restore` to make networks of.
 
-    Returns:
-        The architectures by name, the arrays, and the metadata.
+    Args:
+        path: The file.
+        content: What it must hold.
+
+    Yields:
+        The open file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is something else, damaged, or of another schema version.
     """
-    arrays, description = read_arrays(path)
-    if description.get("format") != f"jaxcf {content}":
-        raise ValueError(
-            f"{path} holds no jaxcf {content}: expected a file written by save_{content}"
-        )
-    if description.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has schema version {description.get('schema_version')!r}: this version of "
-            f"jaxcf reads {SCHEMA_VERSION}; train the {content} again or use a matching version"
-        )
-    architectures, metadata = description.get("architectures"), description.get("metadata")
-    if not isinstance(architectures, dict) or not isinstance(metadata, dict):
-        raise ValueError(f"{path} is damaged: it doesn't describe its networks and their data")
-    return architectures, arrays, metadata
+    with open_arrays(path) as file:
+        description = file.metadata
+        if description.get("format") != f"jaxcf {content}":
+            raise ValueError(
+                f"{path} holds no jaxcf {content}: expected a file written by save_{content}"
+            )
+        if description.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(
+                f"{path} has schema version {description.get('schema_version')!r}: this version of "
+                f"jaxcf reads {SCHEMA_VERSION}; train the {content} again or use a matching version"
+            )
+        architectures, metadata = description.get("architectures"), description.get("metadata")
+        if not isinstance(architectures, dict) or not isinstance(metadata, dict):
+            raise ValueError(f"{path} is damaged: it doesn't describe its networks and their data")
+        yield NetworkFile(path, architectures, metadata, file.headers, file.read)
 
 
 def restore(
-    path: str | os.PathLike[str],
-    names: Iterable[str],
-    architectures: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray],
-    kind_of: Callable[[str], type | UnionType],
+    file: NetworkFile, names: Iterable[str], kind_of: Callable[[str], type | UnionType]
 ) -> list[Any]:
     """Build networks and give them their weights, once every array has been checked.
 
     Args:
-        path: Where they come from, for messages.
+        file: With the architectures and the weights.
         names: Which networks, in which order.
-        architectures: What to build, by name.
-        arrays: The weights, called `name/key`.
         kind_of: What the network of a name must be an instance of.
 
     Returns:
@@ -100,13 +117,17 @@ def restore(
     """
     networks, expected = {}, set()
     for name in names:
-        networks[name] = _abstract_network(path, name, architectures[name], kind_of(name))
+        networks[name] = _abstract_network(file, name, kind_of(name))
         shapes = _flat_weights(networks[name])
         expected |= {f"{name}/{key}" for key in shapes}
         for key, wanted in shapes.items():
-            _check_array(path, f"{name}/{key}", arrays.get(f"{name}/{key}"), wanted)
-    if unknown := set(arrays) - expected:
-        raise ValueError(f"{path} holds arrays of no layer: {sorted(unknown)}")
+            _check_header(file, f"{name}/{key}", wanted)
+    if unknown := set(file.headers) - expected:
+        raise ValueError(f"{file.path} holds arrays of no layer: {sorted(unknown)}")
+    arrays = file.read()
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{file.path}: {name!r} holds NaN or infinity")
     return [_with_weights(network, name, arrays) for name, network in networks.items()]
 
 
@@ -114,34 +135,37 @@ def _flat_weights(network: Network) -> dict[str, Any]:
     return traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(network)), sep="/")
 
 
-def _abstract_network(
-    path: str | os.PathLike[str], name: str, architecture: Any, kind: type | UnionType
-) -> Network:
+def _abstract_network(file: NetworkFile, name: str, kind: type | UnionType) -> Network:
     """The network with shapes and types in place of its weights."""
+    architecture = file.architectures[name]
     try:
+        if _most_layers(architecture) > len(file.headers):
+            raise ValueError("it has more layers than the file has arrays")
         network = nnx.eval_shape(lambda: build(architecture, nnx.Rngs(0)))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} describes no valid {name}: {error}") from error
+    # What nonsense makes a constructor stumble over is up to its layers.
+    except Exception as error:
+        raise ValueError(f"{file.path} describes no valid {name}: {error}") from error
     if not isinstance(network, kind):
-        raise ValueError(f"{path} describes no valid {name}: it is a {architecture['kind']}")
+        raise ValueError(f"{file.path} describes no valid {name}: it is a {architecture['kind']}")
     return network
 
 
-def _check_array(
-    path: str | os.PathLike[str],
-    name: str,
-    array: np.ndarray | None,
-    wanted: jax.ShapeDtypeStruct,
-) -> None:
-    if array is None:
-        raise ValueError(f"{path} lacks the array {name!r}")
-    if array.shape != wanted.shape or array.dtype != wanted.dtype:
+def _most_layers(architecture: Mapping[str, Any]) -> int:
+    """How many layers a description asks for at most: a depth, or one for each of some widths."""
+    depth = architecture.get("depth", 0)
+    listed = [len(one) for one in architecture.values() if isinstance(one, list)]
+    return max([depth if isinstance(depth, int) else 0, *listed])
+
+
+def _check_header(file: NetworkFile, name: str, wanted: jax.ShapeDtypeStruct) -> None:
+    if name not in file.headers:
+        raise ValueError(f"{file.path} lacks the array {name!r}")
+    given = file.headers[name]
+    if given.shape != wanted.shape or given.dtype != wanted.dtype:
         raise ValueError(
-            f"{path}: {name!r} has shape {array.shape} and type {array.dtype}, expected "
+            f"{file.path}: {name!r} has shape {given.shape} and type {given.dtype}, expected "
             f"{wanted.shape} and {wanted.dtype}"
         )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{path}: {name!r} holds NaN or infinity")
 
 
 def _with_weights(network: Network, name: str, arrays: Mapping[str, np.ndarray]) -> Any:

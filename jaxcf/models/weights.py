@@ -1,17 +1,20 @@
 """Weights of a model set on disk: one npz file, no pickle, checked when read."""
 
 import os
-import zipfile
-from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
 
 import numpy as np
 
 from jaxcf.models.model_set import AUTOENCODER, CLASSIFIER, ModelSet
-from jaxcf.models.network_files import read_networks, restore, write_networks
-from jaxcf.models.networks.registry import Autoencoder, Classifier, Network
+from jaxcf.models.network_files import NetworkFile, open_networks, restore, write_networks
+from jaxcf.models.networks.registry import (
+    Autoencoder,
+    Classifier,
+    Network,
+    instance_shape,
+)
+from jaxcf.utils.storage import open_arrays
 
 _CONTENT = "models"
 _CLASS_AUTOENCODER = "class_autoencoder_{}"
@@ -74,7 +77,8 @@ def load_models(path: str | os.PathLike[str]) -> ModelSet:
         ...     len(load_models(f"{folder}/models.npz").class_autoencoders)
         2
     """
-    return _assemble(path, *read_networks(path, _CONTENT))
+    with open_networks(path, _CONTENT) as file:
+        return _assemble(file)
 
 
 def pretrained_names() -> tuple[str, ...]:
@@ -150,14 +154,8 @@ def load_torch_models(
         ...
         FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
     """
-    try:
-        # Opened here, since numpy leaves a damaged file open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"{path} is not an npz file, or is damaged: {error}") from error
+    with open_arrays(path) as file:
+        arrays = file.read()
     try:
         num_classes = len(arrays["classifier/dense/bias"])
         code_channels = len(arrays["ae_all/enc_conv3/bias"])
@@ -178,7 +176,9 @@ def load_torch_models(
                 if value is not None:
                     renamed[f"{name}/{layer}/{part}"] = _from_torch(layer, value, image_shape)
     # What is left belongs to no layer: reported as unknown, under its own name.
-    return _assemble(path, architectures, renamed | arrays, {"source": "PyTorch"})
+    weights = renamed | arrays
+    source = {"source": "PyTorch"}
+    return _assemble(NetworkFile(path, architectures, source, weights, lambda: weights))
 
 
 def _from_torch(layer: str, value: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -204,22 +204,25 @@ def _by_name(models: ModelSet) -> dict[str, Network]:
     return networks
 
 
-def _assemble(
-    path: str | os.PathLike[str],
-    architectures: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray],
-    metadata: dict[str, Any],
-) -> ModelSet:
+def _assemble(file: NetworkFile) -> ModelSet:
     """Build the networks and give them their weights, once every array has been checked."""
-    count = len(architectures) - 2
+    count = len(file.architectures) - 2
     names = [CLASSIFIER, AUTOENCODER, *(_CLASS_AUTOENCODER.format(i) for i in range(count))]
-    if sorted(architectures) != sorted(names):
+    if sorted(file.architectures) != sorted(names):
         raise ValueError(
-            f"{path} describes the networks {sorted(architectures)}: expected a classifier, an "
-            "autoencoder, and class autoencoders numbered from 0"
+            f"{file.path} describes the networks {sorted(file.architectures)}: expected a "
+            "classifier, an autoencoder, and class autoencoders numbered from 0"
         )
-    loaded = restore(
-        path, names, architectures, arrays, lambda n: Classifier if n == CLASSIFIER else Autoencoder
-    )
-    classifier, autoencoder, *class_autoencoders = loaded
-    return ModelSet(classifier, autoencoder, tuple(class_autoencoders), metadata)
+    kinds = dict.fromkeys(names, Autoencoder) | {CLASSIFIER: Classifier}
+    classifier, autoencoder, *class_autoencoders = restore(file, names, kinds.__getitem__)
+    if count not in (0, classifier.num_classes):
+        raise ValueError(
+            f"{file.path} holds {count} class autoencoders; its classifier knows "
+            f"{classifier.num_classes} classes"
+        )
+    shapes = [instance_shape(one) for one in (classifier, autoencoder, *class_autoencoders)]
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"{file.path} holds networks of different instances: {sorted(set(shapes))}"
+        )
+    return ModelSet(classifier, autoencoder, tuple(class_autoencoders), file.metadata)

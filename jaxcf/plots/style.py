@@ -5,19 +5,18 @@ hatch of its own too. The colours are those of Okabe and Ito, which differ in li
 (https://jfly.uni-koeln.de/color/).
 """
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-import os
 
 from jaxcf.utils import storage
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = (
     "#0072B2",  # blue
@@ -191,12 +190,15 @@ def tidy(axis: "Axes") -> None:
     axis.set_axisbelow(True)
 
 
-def save(picture: "Artist", path: str | os.PathLike[str]) -> None:
+def save(
+    picture: "Artist", path: str | os.PathLike[str], *, notes: Mapping[str, str] | None = None
+) -> None:
     """Write a picture as a PNG file, at once or not at all.
 
     Args:
         picture: a figure, or axes for the figure that they are on.
         path: of the file.
+        notes: texts by name to stand in the file beside the picture.
 
     Examples:
         >>> import tempfile
@@ -205,4 +207,7 @@ def save(picture: "Artist", path: str | os.PathLike[str]) -> None:
     """
     figure = picture.get_figure(root=True)
     assert figure is not None
-    storage.write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    known = dict(notes or {})
+    storage.write_atomically(
+        path, lambda file: figure.savefig(file, format="png", dpi=130, metadata=known)
+    )

@@ -29,14 +29,23 @@ _SCRIPTS = (
 )
 """In this order; they share one scope, so what runs at once comes last."""
 
+RUN_MARK = '<meta name="jaxcf-run" content="{}">'
+"""How a page says which run it is of."""
 
-def page(title: str, payload: Mapping[str, Any], arrays: Mapping[str, PackedArray]) -> str:
+
+def page(
+    title: str,
+    payload: Mapping[str, Any],
+    arrays: Mapping[str, PackedArray],
+    run: str | None = None,
+) -> str:
     """Put the page together.
 
     Args:
         title: of the page.
         payload: what the page knows at once, JSON-able.
         arrays: what it reads when it is needed, by name.
+        run: of which run it is, if of one.
 
     Returns:
         The HTML. Nothing in it that comes from data is markup, and its policy forbids every
@@ -52,6 +61,7 @@ def page(title: str, payload: Mapping[str, Any], arrays: Mapping[str, PackedArra
     described = {name: array.description() for name, array in arrays.items()}
     parts = {
         "title": html.escape(title),
+        "run": "" if run is None else RUN_MARK.format(html.escape(run)),
         "policy": (
             f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
             "base-uri 'none'; form-action 'none'"

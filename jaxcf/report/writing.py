@@ -42,6 +42,7 @@ def write(
     config: Mapping[str, Any] | None = None,
     comparison: Comparison | None = None,
     channels: Channels | None = None,
+    run: str | None = None,
 ) -> None:
     """Write explanations as one HTML page: counts, gallery, filters, and each row in full.
 
@@ -62,6 +63,7 @@ def write(
         comparison: with another run; its `first` must have the rows of `explanations`.
         channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
             by their shape, see `jaxcf.utils.images.is_image`.
+        run: of which run the page is a part, where several files are.
 
     Raises:
         ValueError: if there are more or fewer names or units than classes or features, or the
@@ -107,7 +109,7 @@ def write(
         "comparison": None if comparison is None else _compared(comparison),
     }
     arrays = dict(shown.arrays) | search_arrays | _row_arrays(explanations)
-    text = page(title, payload, arrays)
+    text = page(title, payload, arrays, run)
     storage.write_atomically(path, lambda file: file.write(text.encode()))
 
 

@@ -24,18 +24,23 @@ if TYPE_CHECKING:
 FORMAT = "jaxcf.explanations"
 SCHEMA_VERSION = 2
 
+# A row that is still being searched is no result.
+_FINISHED = frozenset(int(code) for code in Status) - {int(Status.RUNNING), int(Status.IDLE)}
+
 _CLASS = ArrayRule("iu", 1, lowest=-1)
+# Differences can be taken of whole numbers too, not of truth values and numbers without a sign.
+_NUMBERS = ArrayRule("if")
 _ARRAYS = {
-    "original": ArrayRule("biuf"),
-    "counterfactual": ArrayRule("biuf"),
-    "status": ArrayRule("iu", 1),
+    "original": _NUMBERS,
+    "counterfactual": _NUMBERS,
+    "status": ArrayRule("iu", 1, codes=_FINISHED),
     "source_row": ArrayRule("iu", 1, lowest=0),
     "original_class": _CLASS,
-    "original_probabilities": ArrayRule("biuf", 2),
+    "original_probabilities": ArrayRule("f", 2),
     "counterfactual_class": _CLASS,
-    "probabilities": ArrayRule("biuf", 2),
+    "probabilities": ArrayRule("f", 2),
     "target_class": _CLASS,
-    "prototype": ArrayRule("biuf"),
+    "prototype": _NUMBERS,
     "steps": ArrayRule("iu", 1, lowest=0),
     "prediction_weight": ArrayRule("biuf", 1),
 }
@@ -48,7 +53,22 @@ _TABLES = {
 }
 """What rows may have by name, an array each, called "losses/l1" in a file."""
 
-_OPTIONAL = {"path": ArrayRule("biuf")}
+_OPTIONAL = {"path": _NUMBERS}
+
+# Those that a row which was found can't be without.
+_FINITE_WHERE_FOUND = ("original", "counterfactual", "original_probabilities", "probabilities")
+
+_L1_WEIGHT = 0.1
+
+# What summaries and tables say of their own, and so no score can be called.
+_TAKEN = frozenset(
+    (
+        *("n", "found", "status", "steps", "l1", "l2", "elastic_net", "changed", "seconds"),
+        *("changed_share", "moved", "row", "original_class", "counterfactual_class"),
+        *("target_class", "original_probability", "counterfactual_probability"),
+        "prediction_weight",
+    )
+)
 
 # Distances of so many rows at a time: those of 10,000 photographs would need gigabytes at once.
 _ROWS_AT_ONCE = 1024
@@ -159,7 +179,7 @@ class Explanations:
     @property
     def l1_weight(self) -> float:
         """The objective's beta; 0.1 where it has none."""
-        return self.settings.get("objective", {}).get("weights", {}).get("l1", 0.1)
+        return self.settings.get("objective", {}).get("weights", {}).get("l1", _L1_WEIGHT)
 
     def __getitem__(self, rows: Any) -> "Explanations":
         """The chosen rows, as explanations: a mask, a slice, row numbers or one row number.
@@ -178,8 +198,20 @@ class Explanations:
         return replace(self, **arrays, **tables, path=path)
 
     def with_scores(self, **scores: Float[np.ndarray, " n"]) -> "Explanations":
-        """The same explanations with further values per row, shown in summaries and tables."""
+        """The same explanations with further values per row, shown in summaries and tables.
+
+        Args:
+            **scores: `[n]` each, by the name that they are shown under.
+
+        Raises:
+            ValueError: if there isn't one value per row, or a name is that of something else.
+        """
         for name, values in scores.items():
+            if name in _TAKEN:
+                raise ValueError(
+                    f"a score can't be called {name!r}: summaries have that already; choose "
+                    "another name"
+                )
             if np.shape(values) != (len(self),):
                 raise ValueError(
                     f"the score {name!r} has shape {np.shape(values)}; expected ({len(self)},), "
@@ -202,7 +234,7 @@ class Explanations:
 
         def mean(values: np.ndarray) -> float | None:
             # NaN where a score doesn't exist, such as the diversity of a single counterfactual.
-            chosen = values[found & ~np.isnan(values)]
+            chosen = values[found & np.isfinite(values)]
             return float(np.mean(chosen, dtype=np.float64)) if len(chosen) else None
 
         steps = self.steps[found]
@@ -311,9 +343,14 @@ class Explanations:
         }
         return overview_html(self, medians, images=_strip(self))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one npz file, at once or not at all, without pickle."""
-        storage.write_arrays(path, pack(self), describe(self))
+    def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
+        """Write everything to one npz file, at once or not at all, without pickle.
+
+        Args:
+            path: of the file.
+            run: of which run it is a part, where several files are.
+        """
+        storage.write_arrays(path, pack(self), describe(self) | {"run": run})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Explanations":
@@ -323,7 +360,9 @@ class Explanations:
             FileNotFoundError: if there is no such file.
             ValueError: if it isn't such a file, is damaged, or of another schema version.
         """
-        return unpack(path, *storage.read_arrays(path))
+        with storage.open_arrays(path) as file:
+            rules = check_declared(path, file.headers, file.metadata)
+            return unpack(path, file.read(rules), file.metadata)
 
 
 # --- at a glance -------------------------------------------------------------------------
@@ -493,6 +532,72 @@ def describe(explanations: Explanations) -> dict[str, Any]:
     }
 
 
+def check_declared(
+    path: str | os.PathLike[str],
+    headers: Mapping[str, storage.ArrayHeader],
+    metadata: Mapping[str, Any],
+) -> dict[str, ArrayRule]:
+    """Check what a file of explanations declares, before any of it is unpacked.
+
+    Args:
+        path: of the file, for messages.
+        headers: of its arrays, by name.
+        metadata: their description.
+
+    Returns:
+        What the values of each array must be.
+
+    Raises:
+        ValueError: if they make no explanations.
+    """
+    storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
+    rules = storage.check_arrays(path, headers, _ARRAYS, _OPTIONAL, _TABLES)
+    shape, shown = headers["original"].shape, headers["original_probabilities"].shape
+    for name, other, wanted in (
+        ("counterfactual", "original", shape),
+        ("probabilities", "original_probabilities", shown),
+    ):
+        if headers[name].shape != wanted:
+            raise ValueError(
+                f"{path} is damaged: {name} has shape {headers[name].shape} where {other} has "
+                f"{wanted}"
+            )
+    if not shown[1]:
+        raise ValueError(f"{path} is damaged: its probabilities are of no class")
+    points = headers.get("path")
+    if points is not None and (len(points.shape) < 2 or points.shape[2:] != shape[1:]):
+        raise ValueError(f"{path} is damaged: its path has shape {points.shape}, its rows {shape}")
+    taken = sorted(name for name in headers if name.removeprefix("scores/") in _TAKEN - {name})
+    if taken:
+        raise ValueError(f"{path} is damaged: {taken[0]!r} has the name of something else")
+    recorded = [headers[name].shape for name in headers if name.startswith("history/")]
+    if len({*recorded, *([points.shape[:2]] if points is not None else [])}) > 1:
+        raise ValueError(
+            f"{path} is damaged: its path and history are of different numbers of evaluations"
+        )
+    _check_description(path, metadata)
+    for name in rules:
+        if rules[name] is _CLASS:
+            rules[name] = _CLASS._replace(highest=shown[1] - 1)
+    return rules
+
+
+def _check_description(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> None:
+    for name in ("settings", "seconds"):
+        if not isinstance(metadata.get(name, {}), dict):
+            raise ValueError(f"{path} is damaged: its {name} are no JSON object")
+    for name, value in metadata.get("seconds", {}).items():
+        if not storage.is_number(value):
+            raise ValueError(f"{path} is damaged: its seconds {name!r} are {value!r}, no number")
+    objective = metadata.get("settings", {}).get("objective", {})
+    weights = objective.get("weights", {}) if isinstance(objective, dict) else None
+    if not (isinstance(weights, dict) and storage.is_number(weights.get("l1", _L1_WEIGHT))):
+        raise ValueError(
+            f"{path} is damaged: its settings have the objective {objective!r}; expected one whose "
+            "weights are numbers"
+        )
+
+
 def unpack(
     path: str | os.PathLike[str],
     arrays: Mapping[str, np.ndarray],
@@ -502,36 +607,33 @@ def unpack(
 
     Args:
         path: where they come from, for messages.
-        arrays: by name.
-        metadata: their description.
+        arrays: by name; what they declare has been checked.
+        metadata: their description, likewise.
 
     Raises:
-        ValueError: if they make none.
+        ValueError: if their values make none.
     """
-    storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
-    storage.check_arrays(path, arrays, _ARRAYS, _OPTIONAL, _TABLES)
-    shape, shown = arrays["original"].shape, arrays["original_probabilities"].shape
-    points = arrays.get("path")
-    expected = {"counterfactual": shape, "probabilities": shown}
-    for name, wanted in expected.items():
-        if arrays[name].shape != wanted:
-            raise ValueError(
-                f"{path} is damaged: {name} has shape {arrays[name].shape} where "
-                f"{'original' if wanted is shape else 'original_probabilities'} has {wanted}"
-            )
-    if points is not None and (points.ndim < 2 or points.shape[2:] != shape[1:]):
-        raise ValueError(f"{path} is damaged: its path has shape {points.shape}, its rows {shape}")
-    for name in ("settings", "seconds"):
-        if not isinstance(metadata.get(name, {}), dict):
-            raise ValueError(f"{path} is damaged: its {name} are no JSON object")
-    unknown = set(np.unique(arrays["status"]).tolist()) - {int(code) for code in Status}
-    if unknown:
-        raise ValueError(f"{path} is damaged: unknown status codes {sorted(unknown)}")
+    found = arrays["status"] == Status.FOUND
+    for name in ("original_class", "counterfactual_class"):
+        if (arrays[name][found] < 0).any():
+            raise ValueError(f"{path} is damaged: {name} of a row that was found is none")
+    for name in _FINITE_WHERE_FOUND:
+        if not _finite_rows(arrays[name])[found].all():
+            raise ValueError(f"{path} is damaged: {name} of a row that was found isn't finite")
     fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     fields |= {table: storage.under(arrays, table) for table in _TABLES}
     return Explanations(
         **fields,
-        path=points,
+        path=arrays.get("path"),
         settings=metadata.get("settings", {}),
         seconds=metadata.get("seconds", {}),
     )
+
+
+def _finite_rows(rows: np.ndarray) -> np.ndarray:
+    """Which rows hold finite numbers alone."""
+    finite = np.empty(len(rows), bool)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        finite[start : start + _ROWS_AT_ONCE] = np.isfinite(some.reshape(len(some), -1)).all(axis=1)
+    return finite

@@ -67,11 +67,17 @@ class Traces:
     def __repr__(self) -> str:
         return f"Traces(rows={self.rows.tolist()})"
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one npz file, at once or not at all, without pickle."""
+    def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
+        """Write everything to one npz file, at once or not at all, without pickle.
+
+        Args:
+            path: of the file.
+            run: of which run it is a part, where several files are.
+        """
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"{_LOSSES}/{name}": values for name, values in self.losses.items()}
-        storage.write_arrays(path, arrays, {"format": FORMAT, "schema_version": SCHEMA_VERSION})
+        described = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "run": run}
+        storage.write_arrays(path, arrays, described)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Traces":
@@ -81,18 +87,21 @@ class Traces:
             FileNotFoundError: if there is no such file.
             ValueError: if it isn't such a file, is damaged, or of another schema version.
         """
-        arrays, metadata = storage.read_arrays(path)
-        storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
-        storage.check_arrays(path, arrays, _ARRAYS, tables={_LOSSES: ArrayRule("f", 2)})
-        _check_shapes(path, arrays)
+        with storage.open_arrays(path) as file:
+            storage.check_format(path, file.metadata, FORMAT, SCHEMA_VERSION)
+            arrays = file.read(_check_declared(path, file.headers))
         return cls(
             **{name: arrays[name] for name in _ARRAYS}, losses=storage.under(arrays, _LOSSES)
         )
 
 
-def _check_shapes(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    m, *shape = arrays["prototype"].shape
-    p, k = arrays["evaluations"].shape[1], arrays["nearest_row"].shape[1]
+def _check_declared(
+    path: str | os.PathLike[str], headers: Mapping[str, storage.ArrayHeader]
+) -> dict[str, ArrayRule]:
+    """Check what the file declares before any of it is unpacked; the rules of the values."""
+    rules = storage.check_arrays(path, headers, _ARRAYS, tables={_LOSSES: ArrayRule("f", 2)})
+    m, *shape = headers["prototype"].shape
+    p, k = headers["evaluations"].shape[1], headers["nearest_row"].shape[1]
     expected = {
         "rows": (m,),
         "evaluations": (m, p),
@@ -100,11 +109,10 @@ def _check_shapes(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]
         "nearest": (m, k, *shape),
         "nearest_row": (m, k),
     }
-    losses = [name for name in arrays if name.startswith(f"{_LOSSES}/")]
-    expected |= dict.fromkeys(losses, arrays[losses[0]].shape if losses else ())
-    for name, wanted in expected.items():
-        if arrays[name].shape != wanted:
-            raise ValueError(
-                f"{path} is damaged: {name} has shape {arrays[name].shape} where the other arrays "
-                f"want {wanted}"
-            )
+    losses = [name for name in headers if name.startswith(f"{_LOSSES}/")]
+    if losses:
+        expected |= dict.fromkeys(losses, headers[losses[0]].shape)
+        most = headers[losses[0]].shape[1] - 1
+        rules["evaluations"] = rules["evaluations"]._replace(highest=most)
+    storage.check_shapes(path, headers, expected)
+    return rules

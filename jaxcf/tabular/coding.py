@@ -335,7 +335,7 @@ def coding_from_json(given: Any) -> TableCoding:
         # The classes check what they are given; wrong types stumble over their comparisons.
         coding = Schema(columns, **schema), CategoryValues(**numbers)
         return TableCoding(*coding, given.get("missing"))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"this is no description of a table: {error}") from error
 
 

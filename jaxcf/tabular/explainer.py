@@ -116,7 +116,7 @@ class TableExplainer:
                 "takes='table' is for models outside JAX; wrap the model in a BlackBox, or let it "
                 "take the encoded table"
             )
-        _table_objective(self.objective or "C")
+        as_table_objective(self.objective or "C")
         read_class_names(self.class_names)
 
     def fit(self, table: Table) -> "FittedTableExplainer":
@@ -165,7 +165,7 @@ class TableExplainer:
             of_coordinates(self.predict, coding, like),
             params=self.params,
             output=self.output,
-            objective=_table_objective(self.objective or "C"),
+            objective=as_table_objective(self.objective or "C"),
             prototypes=self.prototypes,
             search=self.search,
             trust_threshold=self.trust_threshold,
@@ -256,7 +256,7 @@ class FittedTableExplainer:
             ('l1', 'l2', 'prototype')
         """
         changed = self.of_coordinates.with_options(
-            objective=None if objective is None else _table_objective(objective),
+            objective=None if objective is None else as_table_objective(objective),
             search=search,
             trust_threshold=trust_threshold,
             refinement=refinement,
@@ -396,7 +396,7 @@ class FittedTableExplainer:
         )
 
 
-def _table_objective(given: str | Objective) -> Objective:
+def as_table_objective(given: str | Objective) -> Objective:
     """An objective that tables can have, where its name may stand for it."""
     objective = as_objective(given)
     if RECONSTRUCTION in objective.terms:

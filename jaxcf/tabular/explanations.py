@@ -13,6 +13,7 @@ from jaxcf.results import html
 from jaxcf.results.accessors import Accessor
 from jaxcf.results.explanations import (
     Explanations,
+    check_declared,
     check_equal_rows,
     check_kind_and_length,
     check_source_rows,
@@ -351,11 +352,15 @@ class TableExplanations:
         tables = {"changed columns": html.Table(shares)} if shares else {}
         return overview_html(self.core, medians, class_names=self.class_names, tables=tables)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
         """Write everything to one npz file, at once or not at all, without pickle.
 
         All but the kind of table that was given (`like`), and labels that are neither strings nor
         whole numbers.
+
+        Args:
+            path: of the file.
+            run: of which run it is a part, where several files are.
         """
         arrays = pack(self.core)
         arrays |= {name: getattr(self, name) for name in _ARRAYS}
@@ -365,6 +370,7 @@ class TableExplanations:
         metadata = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
+            "run": run,
             "explanations": describe(self.core),
             "coding": coding_to_json(self.coding),
             "problems": [[int(row), message] for row, message in self.problems.items()],
@@ -380,40 +386,87 @@ class TableExplanations:
             FileNotFoundError: if there is no such file.
             ValueError: if it isn't such a file, is damaged, or of another schema version.
         """
-        arrays, metadata = storage.read_arrays(path)
-        storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
-        own = {name: array for name, array in arrays.items() if name in {**_ARRAYS, **_OPTIONAL}}
-        storage.check_arrays(path, own, _ARRAYS, _OPTIONAL)
-        storage.check_lengths(path, arrays)
-        labels = own.pop(_LABELS, None)
-        described = metadata.get("explanations")
-        if not isinstance(described, dict):
-            raise ValueError(f"{path} is damaged: it doesn't describe its explanations")
-        others = {
-            name: array for name, array in arrays.items() if name not in {**_ARRAYS, **_OPTIONAL}
-        }
-        core = unpack(path, others, described)
+        with storage.open_arrays(path) as file:
+            described = _checked_description(path, file)
+            arrays = file.read(described.rules)
+        core = unpack(path, _split(arrays)[1], file.metadata["explanations"])
         try:
-            coding = coding_from_json(metadata["coding"])
-            own = {name: coding.schema.checked(array) for name, array in own.items()}
-            problems = {int(row): str(message) for row, message in metadata["problems"]}
-            names = metadata["class_names"]
-            if not (names is None or isinstance(names, list)):
-                raise ValueError(f"class_names are {names!r}")
-        except (KeyError, TypeError, ValueError) as error:
+            values = {name: described.coding.schema.checked(arrays[name]) for name in _ARRAYS}
+        except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
-        columns = len(coding.schema.columns)
-        if core.original.shape[1:] != (columns,):
-            raise ValueError(
-                f"{path} is damaged: its coordinates have shape {core.original.shape} for "
-                f"{columns} columns"
-            )
+        for name, array in values.items():
+            if np.isinf(array).any() or np.isnan(array[core.found]).any():
+                raise ValueError(f"{path} is damaged: {name} hold infinity, or lack a row found")
         return cls(
             core=core,
-            coding=coding,
-            **own,
+            coding=described.coding,
+            **values,
             like={},
-            problems=problems,
-            class_names=None if names is None else tuple(map(str, names)),
-            labels=labels,
+            problems=described.problems,
+            class_names=described.class_names,
+            labels=arrays.get(_LABELS),
         )
+
+
+# --- the file ----------------------------------------------------------------------------
+
+
+class _Description(NamedTuple):
+    """What a file says of itself before its arrays are unpacked, once it was found to be right."""
+
+    rules: dict[str, ArrayRule]
+    coding: TableCoding
+    problems: dict[int, str]
+    class_names: tuple[str, ...] | None
+
+
+def _split(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A file's arrays of the table, and those of the explanations in coordinates."""
+    names = {**_ARRAYS, **_OPTIONAL}
+    own = {name: array for name, array in arrays.items() if name in names}
+    return own, {name: array for name, array in arrays.items() if name not in names}
+
+
+def _checked_description(path: str | os.PathLike[str], file: storage.ArrayFile) -> _Description:
+    metadata = file.metadata
+    storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
+    own, others = _split(file.headers)
+    rules = storage.check_arrays(path, own, _ARRAYS, _OPTIONAL)
+    storage.check_lengths(path, file.headers)
+    described = metadata.get("explanations")
+    if not isinstance(described, dict):
+        raise ValueError(f"{path} is damaged: it doesn't describe its explanations")
+    rules |= check_declared(path, others, described)
+    try:
+        coding = coding_from_json(metadata["coding"])
+        problems = _problems(metadata["problems"])
+        names = _class_names(metadata["class_names"], others["probabilities"].shape[1])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    n, columns = own["values"].shape[0], len(coding.schema.columns)
+    storage.check_shapes(path, own, dict.fromkeys(_ARRAYS, (n, columns)))
+    if others["original"].shape[1:] != (columns,):
+        raise ValueError(
+            f"{path} is damaged: its coordinates have shape {others['original'].shape} for "
+            f"{columns} columns"
+        )
+    return _Description(rules, coding, problems, names)
+
+
+def _problems(given: Any) -> dict[int, str]:
+    """Why rows couldn't be read, from JSON's pairs of a row and a message."""
+    pairs = given if isinstance(given, list) else [given]
+    for pair in pairs:
+        right = isinstance(pair, list) and [type(one) for one in pair] == [int, str]
+        if not right:
+            raise ValueError(f"a problem is {pair!r}; expected a row and a message")
+    return dict(pairs)
+
+
+def _class_names(given: Any, count: int) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
+    if not texts or len(given) != count:
+        raise ValueError(f"class_names are {given!r}; expected one text for each of {count}")
+    return tuple(given)

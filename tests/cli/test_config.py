@@ -108,8 +108,9 @@ def test_repeatable_options_are_replaced_as_a_whole(taken):
 
 def test_neither_place_nor_trust_are_taken(taken):
     command = COMMAND | {"out": "there", "model": "m.joblib", "trust_model_file": True}
+    command |= {"overwrite": True}
     options = taken(command)
-    assert options.out is None
+    assert (options.out, options.overwrite) == (None, False)
     assert options.model == Path("m.joblib")
     assert options.trust_model_file is False
     assert taken(command, "--trust-model-file").trust_model_file is True

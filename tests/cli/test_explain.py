@@ -17,6 +17,7 @@ from jaxcf.cli.run_folder import read_run
 from jaxcf.utils import storage
 
 SUMMARY_KEYS = {
+    "run",
     "n",
     "found",
     "status",
@@ -75,12 +76,46 @@ def test_details_are_of_the_rows_of_the_run(digits_run):
     assert np.isfinite(details.prototype).all()
 
 
-def test_no_details_leave_none_of_an_earlier_run(digits_run):
-    Path("run").mkdir()
-    shutil.copy(digits_run / "details.npz", "run")
+def test_a_run_is_overwritten_only_if_asked_to_and_then_wholly(digits_run, capsys):
+    shutil.copytree(digits_run, "run")
+    Path("run", "notes.txt").write_text("mine")
     arguments = ["explain", "digits", "--limit", "4", *NO_DETAILS, "--quiet", "--out", "run"]
-    assert cli.main(arguments) == 0
-    assert read_run("run").traces is None
+    assert cli.main(arguments) == 1
+    assert "run holds a run already" in capsys.readouterr().err
+    assert len(read_run("run").core) == 40
+    assert cli.main([*arguments, "--overwrite", "--json"]) == 0
+    run, document = read_run("run"), json.loads(capsys.readouterr().out)
+    assert (len(run.core), run.traces) == (4, None)
+    assert document["run"] == run.id != read_run(digits_run).id
+    files = sorted(document["files"])
+    assert files == ["config.json", "explanations.npz", "grid.png", "summary.json"]
+    assert sorted(file.name for file in Path("run").iterdir()) == sorted([*files, "notes.txt"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "digits", "--target", "eleven"], "its classes are 0, 1"),
+        (["explain", "digits", "--out", "file"], "file is no folder"),
+        (["explain", "digits", "--out", "file/run"], "file is no folder"),
+        (["explain", "digits", "--learning-rate", "-1"], "learning_rate"),
+        (["train", "digits", "--out", "file"], "pass --overwrite"),
+        (["train", "digits", "--out", "file/models.npz"], "file is no folder"),
+        (["train", "digits", "--out", "folder"], "it is a folder"),
+        (["evaluate", "run", "--eps", "0"], "--eps must be > 0"),
+    ],
+)
+def test_what_can_be_known_is_said_before_any_work(arguments, message, monkeypatch, capsys):
+    def work(*arguments, **options):
+        raise AssertionError("the models were asked for")
+
+    for name in ("pretrained", "load_models", "train_models"):
+        monkeypatch.setattr(models, name, work)
+    Path("file").touch()
+    Path("folder").mkdir()
+    assert cli.main([*arguments, "--quiet"]) == 1
+    assert message in capsys.readouterr().err
+    assert sorted(file.name for file in Path().iterdir()) == ["file", "folder"]
 
 
 def test_judges_say_what_they_read(digits_run, capsys):
@@ -218,12 +253,10 @@ def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):
     ("arguments", "message"),
     [
         (["explain", "digit"], "did you mean digits?"),
-        (["explain", "digits", "--target", "eleven"], "its classes are 0, 1"),
         (["explain", "mnist", "--data-dir", "nowhere"], "nowhere"),
         (["explain", "digits", "--models", "nowhere.npz"], "nowhere.npz"),
         (["evaluate", "nowhere"], "jaxcf explain"),
         (["explain", "digits", "--k", "100000", "--limit", "4"], "--k 100000 neighbours"),
-        (["explain", "digits", "--learning-rate", "-1", "--limit", "4"], "learning_rate"),
     ],
 )
 def test_failures_say_why_in_one_line(arguments, message, capsys):
@@ -260,7 +293,7 @@ def commands(run):
     return [
         ["explain", "digits", "--limit", "4", *NO_DETAILS, "--out", "run"],
         ["evaluate", "copy"],
-        ["train", "breast_cancer"],
+        ["train", "breast_cancer", "--overwrite"],
         ["info"],
         ["info", "copy"],
         ["info", "copy/explanations.npz"],

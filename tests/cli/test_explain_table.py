@@ -1,6 +1,7 @@
 """`jaxcf explain` for tables, run in this process as a user would call it."""
 
 import csv
+import os
 
 import joblib
 import numpy as np
@@ -47,6 +48,8 @@ def folder(tmp_path_factory):
             csv.writer(file).writerows([heads[: len(lines[0])], *lines])
     with (root / "new.csv").open("a") as file:
         file.write("30,10,,astronaut,small\n")
+    (root / "other.csv").write_text("age,hours,job,status\n30,20,clerk,small\n")
+    (root / "labels.csv").write_text(f"{','.join(heads)}\n30,9.5,20,clerk,small,perhaps\n")
     return root
 
 
@@ -304,6 +307,7 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
 # --- errors ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("run")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -318,16 +322,27 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["FILE", "--label", "paid", "--ordinal", "status"], "expected NAME:lowest|...|highest"),
         (["FILE", "--label", "paid", "--ordinal", "job:clerk|pilot"], "'sailor'"),
         (["FILE", "--label", "paid", "--categorical", "gift"], "categorical names 'gift'"),
-        (["FILE", "--label", "paid", "--target", "maybe"], "the classes are no, yes"),
+        (["FILE", "--label", "paid", "--target", "yess"], "(did you mean yes?); the classes are"),
+        (["FILE", "--label", "paid", "--test", "other.csv"], "'pay'"),
+        (["FILE", "--label", "paid", "--test", "labels.csv"], "the label 'perhaps' is none"),
+        (["FILE", "--label", "paid", "--learning-rate", "-1"], "learning_rate"),
+        (["FILE", "--label", "paid", "--out", "FILE"], "loans.csv is no folder"),
+        (["FILE", "--label", "paid", "--out", "RUN"], "run holds a run already"),
         (["FILE", "--label", "paid", "--confidence", "1.5"], "expected 0 to below 1"),
         (["FILE", "--label", "paid", "--objective", "D"], "use A, C or E"),
         (["FILE", "--label", "paid", "--preset", "paper"], "--preset is for the data sets"),
         (["FILE", "--label", "paid", "--rule", "gift:frozen"], "names no column"),
         (["FILE", "--label", "paid", "--rule", "job:increase"], "needs an order"),
+        (["FILE", "--label", "paid", "--rule", "pay:9..", "--rule", "pay:..8"], "above upper"),
+        (["FILE", "--label", "paid", "--rule", "age:step=1.5"], "multiples of 1"),
         (["FILE", "--label", "paid", "--trust-model-file"], "goes with --model FILE"),
         (["FILE", "--model", "pipeline.joblib"], "runs code"),
         (["FILE", "--trust-model-file", "--model", "nowhere.joblib"], "nowhere.joblib"),
         (["FILE", "--trust-model-file", "--model", "nothing.joblib"], "no predict_proba"),
+        (
+            ["FILE", "--trust-model-file", "--model", "pipeline.joblib", "--target", "maybe"],
+            "the classes are no, yes",
+        ),
         (["FILE", "--trust-model-file", "--model", "damaged.joblib"], "can't be loaded"),
         (["FILE", "--trust-model-file", "--model", "linear.joblib"], "--model-takes input"),
         (["adult"], "--data-dir"),
@@ -338,8 +353,14 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["digits", "--rule", "age:frozen"], "--rule is for tables"),
     ],
 )
-def test_failures_say_why_in_one_line(model_files, arguments, message, capsys):
-    given = [str(model_files / "loans.csv") if one == "FILE" else one for one in arguments]
+def test_failures_say_why_in_one_line(model_files, arguments, message, capsys, monkeypatch):
+    def work(*arguments, **options):
+        raise AssertionError("a model was trained for nothing")
+
+    monkeypatch.setattr("jaxcf.cli.table_models.train_table_classifier", work)
+    places = {"FILE": "loans.csv", "RUN": "run"}
+    places |= {name: name for name in ("other.csv", "labels.csv")}
+    given = [str(model_files / places[one]) if one in places else one for one in arguments]
     if "--model" in given:
         place = given.index("--model") + 1
         given[place] = str(model_files / given[place])
@@ -348,6 +369,7 @@ def test_failures_say_why_in_one_line(model_files, arguments, message, capsys):
     assert message in captured.err
     assert captured.err.startswith("jaxcf: error: ")
     assert "Traceback" not in captured.err
+    assert os.listdir() == []
 
 
 def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):

@@ -10,15 +10,17 @@ import pytest
 from made_explanations import images, made, table, traces
 
 from jaxcf.cli import main as cli
-from jaxcf.cli.run_folder import EXPLANATIONS_FILE, TRACES_FILE, write_config
+from jaxcf.cli.run_folder import NewRun
+from jaxcf.cli.terminal import Terminal
+
+CONFIG = {"command": {}, "models": "x", "settings": {}}
 
 
 def write_run(folder, explanations, closer=None, **described):
-    explanations.save(folder / EXPLANATIONS_FILE)
+    run = NewRun.begin(folder, explanations, {})
     if closer is not None:
-        closer.save(folder / TRACES_FILE)
-    config = {"command": {}, "data": {"name": "made"} | described, "models": "x", "settings": {}}
-    write_config(folder, config)
+        run.write_traces(len(closer), lambda num_rows: closer, Terminal(quiet=True))
+    run.write_config(CONFIG | {"data": {"name": "made"} | described})
     return str(folder)
 
 
@@ -82,6 +84,41 @@ def test_a_report_may_hold_a_comparison(runs, tmp_path):
     compared = payload(tmp_path / "both.html")["comparison"]
     assert compared["names"] == ["first", "second"]
     assert compared["differences"][0]["difference"] == 7
+
+
+def test_a_page_holds_no_folder_of_the_machine(tmp_path):
+    explanations, home = images(8, (5, 5)), str(tmp_path)
+    folders = [tmp_path / name / "run" for name in ("a", "b")]
+    for folder, steps in zip(folders, (0, 7), strict=True):
+        one = replace(explanations, steps=explanations.steps + steps)
+        places = {"data": f"{home}/my.csv", "out": home, "data_dir": f"{home}/data", "models": home}
+        places |= {"model": "C:\\Users\\me\\m.joblib", "test": "../them/new.csv", "label": "a/b"}
+        model = {"source": f"{home}/m.joblib", "takes": "table"}
+        here = {"command": places, "models": f"{home}/models/made.npz", "model": model}
+        NewRun.begin(folder, one, {}).write_config(CONFIG | {"data": {"name": "made"}} | here)
+    arguments = ["report", str(folders[0]), "--compare", str(folders[1]), "-q"]
+    assert cli.main(arguments) == 0
+    text = (folders[0] / "report.html").read_text()
+    assert home not in text
+    assert not re.search("Users|them/", text)
+    page = payload(folders[0] / "report.html")
+    assert page["comparison"]["names"] == ["a/run", "b/run"]
+    for shown in (["command.data", "my.csv"], ["models", "made.npz"], ["command.label", "a/b"]):
+        assert shown in page["settings"]
+
+
+def test_a_page_of_its_own_run_is_written_anew_and_nothing_else(runs, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    report = ["report", runs["first"], "-q", "-o", str(out)]
+    assert cli.main(report) == cli.main(report) == 0
+    for there in (None, "<!DOCTYPE html>"):
+        if there is not None:
+            out.write_text(there)
+        assert cli.main(["report", runs["second"], "-q", "-o", str(out)]) == cli.EXIT_FAILED
+        assert "is there already; pass --overwrite" in capsys.readouterr().err
+    assert cli.main(["report", runs["second"], "-q", "-o", str(out), "--overwrite"]) == 0
+    assert cli.main(["report", runs["second"], "-q", "-o", f"{out}/new.html"]) == cli.EXIT_FAILED
+    assert "page.html is no folder" in capsys.readouterr().err
 
 
 def test_compare_prints_both_and_the_difference(runs, capsys):

@@ -165,7 +165,7 @@ def column(**changes: Any) -> Any:
 
 DAMAGES = [
     (without("values"), "is damaged: it lacks values"),
-    (with_array("values", lambda a: a[:, :-1]), "is damaged: values have shape"),
+    (with_array("values", lambda a: a[:, :-1]), "is damaged: values has shape"),
     (with_array("values", lambda a: a[:-1]), "is damaged: its arrays differ in length"),
     (with_array("values", lambda a: a.astype(str)), "is damaged: values has dtype <U"),
     (with_array("values", lambda a: a + 9), "is damaged: column .* has the value"),

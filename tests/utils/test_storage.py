@@ -67,18 +67,65 @@ def test_a_write_that_stops_half_way_leaves_the_old_file_and_nothing_else(tmp_pa
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_files_are_readable_by_others(tmp_path):
-    storage.write_json(tmp_path / "file", {})
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_files_are_as_public_as_the_umask_has_it(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        storage.write_json(tmp_path / "file", {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
+
+
+def test_contents_are_on_the_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path, monkeypatch
+):
+    done, sync, replace = [], os.fsync, os.replace
+
+    def noting_sync(descriptor):
+        status = os.fstat(descriptor)
+        done.append("folder" if stat.S_ISDIR(status.st_mode) else status.st_size)
+        sync(descriptor)
+
+    def noting_replace(*paths):
+        done.append("name")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", noting_sync)
+    monkeypatch.setattr(os, "replace", noting_replace)
+    storage.write_atomically(tmp_path / "new" / "file", lambda file: file.write(b"12345"))
+    assert done == ["folder", 5, "name", "folder"]
+
+
+def test_what_can_be_written_is_known_beforehand_and_nothing_is_left(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for path, folder in (("new/folder", True), ("", True), ("new/file", False), ("file", False)):
+        storage.check_writable(tmp_path / path, folder=folder)
+    for path, folder in (("file/new", True), ("file", True), ("file/new", False)):
+        with pytest.raises(NotADirectoryError, match="file is no folder; choose another place"):
+            storage.check_writable(tmp_path / path, folder=folder)
+    with pytest.raises(IsADirectoryError, match="it is a folder; name a file"):
+        storage.check_writable(tmp_path)
+    with pytest.raises(OSError, match="too long"):
+        storage.check_writable(tmp_path / ("x" * 300))
+    assert os.listdir(tmp_path) == ["file"]
+
+    def read_only(*arguments):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(OSError, match=r"takes no files \(Read-only file system\)"):
+        storage.check_writable(tmp_path / "new")
 
 
 def test_json_comes_back(tmp_path):
     storage.write_json(tmp_path / "a.json", {"b": [1, None, "c"]})
     assert storage.read_json(tmp_path / "a.json") == {"b": [1, None, "c"]}
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, None, "c"]}
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(ValueError, match=r"a\.json is damaged"):
-        storage.read_json(tmp_path / "a.json")
+    for text in ("{", "NaN", "[1e999]", "[-Infinity]", "[" * 10**5, "[" * 99 + "]" * 99, "\xff"):
+        (tmp_path / "a.json").write_text(text, encoding="latin-1")
+        with pytest.raises(ValueError, match=r"a\.json is damaged"):
+            storage.read_json(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize(

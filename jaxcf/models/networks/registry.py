@@ -63,3 +63,22 @@ def build(architecture: Mapping[str, Any], rngs: nnx.Rngs) -> Network:
         return _KINDS[kind](**arguments, rngs=rngs)
     except TypeError as error:
         raise ValueError(f"{kind} can't be made from the arguments {arguments}: {error}") from error
+
+
+def instance_shape(network: Network) -> tuple[int, ...]:
+    """The shape of one instance that a network takes.
+
+    Args:
+        network: Of any kind.
+
+    Returns:
+        `(height, width, channels)` of an image, `(features,)` of a row.
+
+    Examples:
+        >>> from flax import nnx
+        >>> instance_shape(DenseClassifier(4, 3, hidden=(8,), rngs=nnx.Rngs(0)))
+        (4,)
+    """
+    if isinstance(network, DenseClassifier | DenseAutoencoder):
+        return (network.num_features,)
+    return network.image_shape

@@ -9,7 +9,7 @@ import numpy as np
 from jaxcf.constraints import FeatureRange
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Instance, Objective
-from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.functions import ModelFunctions, check_params, check_unchanged
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
@@ -89,6 +89,15 @@ class FittedState:
                 "trust scores compare with the training rows of each class, but "
                 f"{self.prototypes.lacking}; or pass trust_threshold=None"
             )
+
+    def check_current(self) -> None:
+        """Check that the models are still those that were fitted.
+
+        Raises:
+            ValueError: if params have been deleted, or functions without params hold other values.
+        """
+        check_params(self.params)
+        check_unchanged(self.models, self.params, self.shape)
 
     @cached_property
     def trust(self) -> Trust | None:

@@ -240,6 +240,7 @@ def encoded_rows(
     if isinstance(fitted, FittedTableExplainer):
         class_names = class_names or fitted.class_names
         fitted, x = fitted.of_coordinates, fitted.coordinates(x)
+    fitted.check_current()
     x = as_rows_of_shape(x, fitted.shape)
     if not len(x):
         raise ValueError("there is no row to draw")

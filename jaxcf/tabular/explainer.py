@@ -129,7 +129,7 @@ class TableExplainer:
         schema = self.schema or Schema.infer(table)
         values = schema.read_training(table)
         like = table if self.takes == "table" else None
-        model = TableModel(self.predict, self.params, self.output, schema, like)
+        model = TableModel.of(self.predict, self.params, self.output, schema, like)
         classes = None
         if self.categories in ("mvdm", "abdm-mvdm"):
             classes = predicted_classes(model, values, table)
@@ -255,7 +255,8 @@ class FittedTableExplainer:
 
         Raises:
             TypeError: if the table or target is of a wrong kind.
-            ValueError: if a column is lacking, or a rule or target doesn't fit.
+            ValueError: if a column is lacking, a rule or target doesn't fit, or the model has
+                changed since `fit`.
             ExplanationInterrupted: on Ctrl-C.
         """
         values = self.coding.schema.read(table)

@@ -139,6 +139,7 @@ class Explainer:
             ValueError: if rows aren't finite, params have been deleted, a model returns another
                 shape than it must or values that aren't finite, its answer to a row depends on the
                 rows beside it (`check_model` says more), or the prototypes can't be built.
+            RuntimeError: in a process forked off one in which JAX was running.
         """
         began = time.perf_counter()
         x_train = as_rows("x_train", x_train)

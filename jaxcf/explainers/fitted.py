@@ -141,6 +141,7 @@ class FittedExplainer(FittedState):
             TypeError: if `x` or `target` is of a wrong type.
             ValueError: if a shape or the one target class is wrong, constraints don't fit, params
                 have been deleted, or the model has changed since `fit`.
+            RuntimeError: in a process forked off one in which JAX was running.
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
         self.check_current()
@@ -183,6 +184,7 @@ class FittedExplainer(FittedState):
 
         Raises:
             ValueError: if params have been deleted, or the model has changed since `fit`.
+            RuntimeError: in a process forked off one in which JAX was running.
         """
         self.check_current()
         rows = (as_rows_of_shape(batch, self.shape) for batch in batches)

@@ -16,6 +16,7 @@ from jaxcf.prototypes.trust import Trust, trust_of
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.search.trial import check_solver, check_terms
 from jaxcf.utils import storage
+from jaxcf.utils.forks import check_not_forked
 from jaxcf.utils.numbers import check_number
 
 
@@ -95,7 +96,9 @@ class FittedState:
 
         Raises:
             ValueError: if params have been deleted, or functions without params hold other values.
+            RuntimeError: if nothing can be computed in this process, see `check_not_forked`.
         """
+        check_not_forked()
         check_params(self.params)
         check_unchanged(self.models, self.params, self.shape)
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from jaxcf.objective import Outputs, narrowed
 from jaxcf.predictors.blackbox import BlackBox, how_to_stack
 from jaxcf.predictors.captured import Trace, trace_anew, tracing_context
+from jaxcf.utils.forks import check_not_forked
 
 Model = Callable[..., Array]
 
@@ -181,7 +182,9 @@ def check_models(models: ModelFunctions, params: Any, shape: tuple[int, ...]) ->
     Raises:
         TypeError: if a function can't be called on such a batch, or returns another type.
         ValueError: if a function returns another shape than it must, or params have been deleted.
+        RuntimeError: if nothing can be computed in this process, see `check_not_forked`.
     """
+    check_not_forked()
     check_params(params)
     batch = jax.ShapeDtypeStruct((_ROWS, *shape), jnp.float32)
     digests = {}

@@ -1,5 +1,9 @@
-"""A fitted explainer is of the model as it is: one that changes is seen."""
+"""A fitted explainer is of the model as it is: one that changes is seen, one that travels stays."""
 
+import os
+import pickle
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,3 +123,85 @@ def test_a_model_that_can_not_be_asked_any_more_confirms_nothing():
         explanations = fitted.explain(X)
     assert (explanations.status == Status.NOT_CONFIRMED).all()
     assert (explanations.counterfactual_class == -1).all()
+
+
+# --- pickled, and in other processes -------------------------------------------------------
+
+
+def predict_weighted(params, x):
+    return jax.nn.softmax(x @ params["weights"])
+
+
+@pytest.mark.parametrize("options", [{}, {"trust_threshold": 0.0}, {"prototypes": "kmeans"}])
+def test_a_pickled_explainer_gives_the_same_answers_and_compiles_nothing(options):
+    fitted = fit(predict_weighted, params={"weights": WEIGHTS}, **options)
+    expected = fitted.explain(X)
+    with compilations() as compiled:
+        explained = pickle.loads(pickle.dumps(fitted)).explain(X)
+        again = pickle.loads(pickle.dumps(expected))
+    assert not compiled
+    for name in ("counterfactual", "probabilities", "status", "steps", "prediction_weight"):
+        wanted = getattr(expected, name)
+        np.testing.assert_array_equal(getattr(explained, name), wanted)
+        np.testing.assert_array_equal(getattr(again, name), wanted)
+    assert pickle.loads(pickle.dumps(Explainer(predict_weighted, params=1.0))).params == 1.0
+
+
+def test_devices_are_pickled_by_name():
+    two = EngineOptions(devices=tuple(jax.devices()), steps_per_chunk=3)
+    assert pickle.loads(pickle.dumps(two)) == two
+    make, arguments = two.__reduce__()
+    with pytest.raises(ValueError, match="for cpu:7, which this process lacks"):
+        make(*arguments[:3], (("cpu", 7),))
+
+
+OTHER_PROCESS = """
+import multiprocessing, os, pickle, signal, sys, warnings
+import numpy as np
+from jaxcf import Explainer
+
+folder = sys.argv[1]
+sys.path.insert(0, folder)
+with open(f"{folder}/fitted.pickle", "rb") as file:
+    fitted, x = pickle.load(file)
+explanations = fitted.explain(x)
+np.save(f"{folder}/counterfactual.npy", explanations.counterfactual)
+
+warnings.simplefilter("ignore")  # jax's own, of the fork
+for call in (fitted.explain, lambda x: fitted.stream([x]), Explainer(fitted.models.predict).fit):
+    sys.stdout.flush()
+    if not (child := os.fork()):
+        signal.alarm(60)
+        try:
+            call(x)
+        except RuntimeError as error:
+            print(str(error).split(":")[0], flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_another_process_explains_and_a_forked_one_says_why_it_can_not(tmp_path, monkeypatch):
+    (tmp_path / "a_model.py").write_text(
+        "import jax\nimport numpy as np\n\nWEIGHTS = np.array([[3, -3], [1, -1]], 'float32')\n\n\n"
+        "def predict(x):\n    return jax.nn.softmax(x @ WEIGHTS)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import a_model  # pyright: ignore[reportMissingImports]
+
+    fitted = fit(a_model.predict)
+    (tmp_path / "fitted.pickle").write_bytes(pickle.dumps((fitted, X)))
+    ran = subprocess.run(
+        [sys.executable, "-c", OTHER_PROCESS, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"JAX_NUMPY_RANK_PROMOTION": "raise"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    said = ran.stdout.splitlines()
+    assert said == 3 * [
+        "this process was forked off one in which JAX was running, whose threads stay behind"
+    ]
+    expected = fitted.explain(X).counterfactual
+    np.testing.assert_array_equal(np.load(tmp_path / "counterfactual.npy"), expected)

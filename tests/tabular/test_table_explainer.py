@@ -1,5 +1,6 @@
 """Tables from end to end: every row answered, in original units, under every rule."""
 
+import pickle
 from functools import lru_cache
 from typing import Any
 
@@ -217,6 +218,16 @@ def test_the_first_step_of_a_table_without_any_compiles_nothing_anew():
     assert not compiled
     # 0.3, not 0.30000000000000004
     assert set(stepped[stepped != x["a"]]) <= {number / 10 for number in range(11)}
+
+
+def test_a_pickled_explainer_of_a_table_gives_the_same_answers():
+    some = frame().head(32)
+    expected = fitted().explain(some)
+    result = pickle.loads(pickle.dumps(fitted())).explain(some)
+    pd.testing.assert_frame_equal(result.counterfactual, expected.counterfactual, check_exact=True)
+    np.testing.assert_array_equal(result.core.probabilities, expected.core.probabilities)
+    again = pickle.loads(pickle.dumps(expected))
+    pd.testing.assert_frame_equal(again.counterfactual, expected.counterfactual, check_exact=True)
 
 
 def test_a_model_of_a_table_that_was_retrained_in_place_is_explained_as_it_is():

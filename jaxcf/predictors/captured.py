@@ -154,5 +154,5 @@ def _described_array(value: Any) -> str:
     array = np.asarray(value)
     if array.size == 1:
         return f"{array.dtype}{array.shape}{array.item()!r}"
-    held = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    held = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return f"{array.dtype}{array.shape}{held.hexdigest()}"

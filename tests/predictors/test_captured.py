@@ -65,7 +65,7 @@ def a_module_put_together_inside():
     graph, state = nnx.split(Network())
 
     def change():
-        state["weights"][...] *= 2  # pyright: ignore[reportIndexIssue]
+        state["weights"][...] *= 2  # pyright: ignore[reportOperatorIssue]
 
     compiled = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
     return lambda x: compiled(state, x), change

@@ -223,7 +223,8 @@ class FittedExplainer(FittedState):
         Raises:
             TypeError: if `x_train` or `target` is of a wrong type.
             ValueError: if the explanations, `x_train`, `target` or constraints don't go with this
-                explainer and each other, or a number is out of its range.
+                explainer and each other, a number is out of its range, or the model has changed
+                since `fit`.
         """
         chosen = tracing.choose_rows(explanations, rows, num_rows)
         part = explanations[chosen]

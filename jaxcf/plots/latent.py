@@ -226,7 +226,8 @@ def encoded_rows(
 
     Raises:
         ValueError: if there are fewer than two rows or one isn't finite, the explanations are of
-            rows of another shape, names are too many or too few, or the projection is unknown.
+            rows of another shape, names are too many or too few, the projection is unknown, or the
+            model has changed since `fit`.
 
     Examples:
         >>> import jax

@@ -63,9 +63,10 @@ def the_mean_of_a_batch_norm_in_a_module():
 
 def a_module_put_together_inside():
     graph, state = nnx.split(Network())
+    held: Any = state["weights"]
 
     def change():
-        state["weights"][...] *= 2  # pyright: ignore[reportOperatorIssue]
+        held[...] = 2 * held[...]
 
     compiled = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
     return lambda x: compiled(state, x), change

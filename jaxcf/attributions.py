@@ -12,6 +12,7 @@ model must treat each row by itself: batch normalisation has to be in its evalua
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -19,7 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, PyTree, Shaped
 
-from jaxcf.predictors.functions import Model, ModelFunctions, abstract_call, check_models
+from jaxcf.predictors.captured import tracing_context
+from jaxcf.predictors.functions import (
+    Captured,
+    Model,
+    ModelFunctions,
+    abstract_call,
+    check_models,
+)
 from jaxcf.utils import batching
 from jaxcf.utils.images import Channels, check_channels, has_channels_first
 from jaxcf.utils.validation import as_rows
@@ -58,8 +66,7 @@ def saliency(
         `[n, *pixels]`, at least 0.
 
     Raises:
-        TypeError: if `predict` can't be called on the rows or can't be hashed, or an array isn't
-            of numbers.
+        TypeError: if `predict` can't be called on the rows, or an array isn't of numbers.
         ValueError: if a shape, a class or `batch_size` is wrong.
 
     Examples:
@@ -115,8 +122,7 @@ def integrated_gradients(
         `[n, *pixels]`.
 
     Raises:
-        TypeError: if `predict` can't be called on the rows or can't be hashed, or an array isn't
-            of numbers.
+        TypeError: if `predict` can't be called on the rows, or an array isn't of numbers.
         ValueError: if a shape, a class, `steps` or `batch_size` is wrong.
 
     Examples:
@@ -182,8 +188,7 @@ def grad_cam(
         `[n, h, w]`, at least 0; all 0 for a row where nothing speaks for the class.
 
     Raises:
-        TypeError: if a function can't be called on its batch or can't be hashed, or an array
-            isn't of numbers.
+        TypeError: if a function can't be called on its batch, or an array isn't of numbers.
         ValueError: if a shape, a class or `batch_size` is wrong.
 
     Examples:
@@ -206,20 +211,22 @@ def grad_cam(
     _check_functions(feature_map=feature_map, head=head)
     models = ModelFunctions(head, encode=feature_map, takes_params=params is not None)
     image = jax.ShapeDtypeStruct((2, *x.shape[1:]), jnp.float32)
-    features = abstract_call("feature_map", models.encoding, params, image)
+    features, of_features = abstract_call("feature_map", models.encoding, params, image)
     if len(features.shape) != 4 or features.shape[0] != 2:
         raise ValueError(
             f"feature_map returned shape {features.shape} for a batch of shape {image.shape}; "
             "expected (2, h, w, channels), or (2, channels, h, w) of such images, the last layer "
             "that is still laid out as an image"
         )
-    scores = abstract_call("head", models.probabilities, params, features)
+    scores, of_head = abstract_call("head", models.probabilities, params, features)
     if len(scores.shape) != 2 or scores.shape[0] != 2:
         raise ValueError(
             f"head returned shape {scores.shape} for a batch of features {features.shape}; "
             "expected (2, classes)"
         )
     classes = _class_rows(classes, len(x), scores.shape[1])
+    digests = (("feature_map", of_features), ("head", of_head))
+    models = replace(models, captured=Captured(digests, tracing_context()))
 
     axis = _channel_axis(x.shape, channels)
 
@@ -314,13 +321,6 @@ def _check_functions(**named: Model) -> None:
     for name, function in named.items():
         if not callable(function):
             raise TypeError(f"{name} must be a function, got {type(function).__name__}")
-        try:
-            hash(function)
-        except TypeError as error:
-            raise TypeError(
-                f"{name} can't be hashed, which compiling it once needs ({error}); pass a "
-                "function that calls it"
-            ) from error
 
 
 def _checked(
@@ -332,7 +332,7 @@ def _checked(
     _check_functions(predict=predict)
     # What it returns counts as it is: "probabilities" here and below stands for any score.
     models = ModelFunctions(predict, takes_params=params is not None)
-    num_classes, _ = check_models(models, params, x.shape[1:])
+    models, num_classes, _ = check_models(models, params, x.shape[1:])
     return models, x, _class_rows(classes, len(x), num_classes)
 
 

@@ -6,9 +6,9 @@ handled here: by a proximal step, or, for the report's variant, by a subgradient
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial, wraps
+from typing import Any, NamedTuple, ParamSpec, Protocol, SupportsIndex, cast, runtime_checkable
 
 import jax.numpy as jnp
 import optax
@@ -164,9 +164,16 @@ class GradientSolver:
     step_size: StepSize
     proximal: bool = True
     projected: bool = True
+    _recipe: "Callable[[], GradientSolver] | None" = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     looks_ahead = False
     wants_value = True
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle a recipe, if there is one: an optax transformation is made of closures."""
+        return super().__reduce_ex__(protocol) if self._recipe is None else (self._recipe, ())
 
     def init(self, instance: Instance) -> SolverState:
         """The state before the first step, at the original."""
@@ -271,9 +278,27 @@ _ADAM_DECAY = 0.999
 _ADAM_EPSILON = 1e-8
 
 
-# Solvers are static arguments of the compiled search, and optax transformations compare by
-# identity: the same recipe must be the same object, or every explainer would compile anew.
-@lru_cache(maxsize=64)
+_Arguments = ParamSpec("_Arguments")
+
+
+def _recipe(make: Callable[_Arguments, GradientSolver]) -> Callable[_Arguments, GradientSolver]:
+    """A function that makes the same solver, the very object, of the same arguments.
+
+    Solvers are static arguments of the compiled search, and optax transformations compare by
+    identity: else every explainer, and every one that was pickled, would compile anew.
+    """
+
+    @lru_cache(maxsize=64)
+    @wraps(make)
+    def kept(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> GradientSolver:
+        solver = make(*args, **kwargs)
+        object.__setattr__(solver, "_recipe", partial(kept, *args, **kwargs))
+        return solver
+
+    return cast(Callable[_Arguments, GradientSolver], kept)
+
+
+@_recipe
 def adam(learning_rate: float = 3e-2, momentum: float = 0.5) -> GradientSolver:
     """Proximal Adam: Adam on the smooth terms, L1 solved in Adam's own metric.
 
@@ -302,7 +327,7 @@ def adam(learning_rate: float = 3e-2, momentum: float = 0.5) -> GradientSolver:
     return GradientSolver("adam", transformation, step_size)
 
 
-@lru_cache(maxsize=64)
+@_recipe
 def subgradient_adam(learning_rate: float = 1e-2) -> GradientSolver:
     """The report's solver: plain Adam on all terms, |d| differentiated as sign(d).
 
@@ -323,7 +348,7 @@ def subgradient_adam(learning_rate: float = 1e-2) -> GradientSolver:
     )
 
 
-@lru_cache(maxsize=64)
+@_recipe
 def gradient_descent(learning_rate: float = 1e-3, momentum: float = 0.0) -> GradientSolver:
     """Proximal gradient descent (ISTA), with heavy-ball momentum if wanted.
 
@@ -356,7 +381,7 @@ def _divide_by_norm() -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: jnp.ones((), jnp.float32), update)
 
 
-@lru_cache(maxsize=64)
+@_recipe
 def normalized(step_length: float = 0.2, momentum: float = 0.7) -> GradientSolver:
     """Steps of a given length along the gradient: direction and distance decoupled.
 
@@ -414,7 +439,8 @@ def from_optax(
         proximal: False differentiates |d| instead of thresholding.
 
     Returns:
-        The solver. Keep and reuse it: a new one is a new program to compile.
+        The solver. Keep and reuse it: a new one is a new program to compile. It can't be pickled,
+        since optax's functions can't (cloudpickle can); the named solvers can.
 
     Raises:
         TypeError: if `transformation` is no optax transformation.

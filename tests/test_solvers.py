@@ -1,5 +1,7 @@
 """Step rules: the proximal operator, each rule against its formula, and where they converge to."""
 
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -272,6 +274,15 @@ def test_the_same_recipe_is_the_same_object_and_hashable(name):
     assert hash(solvers.named(name, 0.03)) == hash(solvers.named(name, 0.03))
     assert solvers.named(name, 0.03) != solvers.named(name, 0.04)
     assert solvers.named(name).name == name
+    for one in (solvers.named(name), solvers.named(name, 0.03)):
+        again = pickle.loads(pickle.dumps(one))
+        assert again == one
+        assert hash(again) == hash(one)
+
+
+def test_a_changed_solver_is_pickled_as_what_it_is():
+    with pytest.raises((AttributeError, pickle.PicklingError)):  # never as the recipe's own
+        pickle.dumps(replace(solvers.adam(), proximal=False))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Rows that can't be searched never reach the engine: they get a status and keep their place.
 """
 
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -18,7 +19,12 @@ from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
-from jaxcf.predictors.inference import encode_all, predict_and_encode, predict_and_measure
+from jaxcf.predictors.inference import (
+    ask_anew,
+    encode_all,
+    predict_and_encode,
+    predict_and_measure,
+)
 from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_alternatives
 from jaxcf.prototypes.trust import Trust, scores_of
 from jaxcf.results.explanations import Explanations
@@ -261,6 +267,7 @@ class BatchSearch:
             first_weight = self._state.search.prediction_weight
             weight[np.isnan(weight)] = np.float32(first_weight)
             fresh, terms = self._measure(objective, described, weight)
+            fresh = self._last_look(described, fresh)
             self.predictions[described] += self._failures.asked
             probabilities[described] = fresh
             for name, values in terms.items():
@@ -320,6 +327,26 @@ class BatchSearch:
             self._failures,
             known,
         )
+
+    def _last_look(self, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """What the caller's function says by itself, should it have changed under the search."""
+        state = self._state
+        points = self.counterfactual[rows]
+        asked = ask_anew(state.models, state.params, points, probabilities)
+        if asked is None:
+            return probabilities
+        others = _argmax(asked) != _argmax(probabilities)
+        others |= ~np.isfinite(asked).all(axis=1)
+        warnings.warn(
+            f"predict changed since fit: it decides otherwise for {int(others.sum())} of "
+            f"{len(rows)} rows than the search was told. Values held there (the weights of a "
+            "module or a closure) must be others now; these probabilities are its own, and found "
+            "rows that they don't confirm are NOT_CONFIRMED. Call fit again after the model has "
+            "changed, or pass what changes as params=",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return asked
 
     def _refine(self) -> None:
         """Look for what the search has missed, and reset what the decision doesn't need."""

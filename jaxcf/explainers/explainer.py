@@ -14,7 +14,7 @@ from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
 from jaxcf.predictors.blackbox import how_to_pass
-from jaxcf.predictors.functions import Model, ModelFunctions, check_models, check_params
+from jaxcf.predictors.functions import Model, ModelFunctions, check_models
 from jaxcf.predictors.inference import predict_and_encode_training
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
@@ -142,6 +142,7 @@ class Explainer:
             ValueError: if rows aren't finite, params have been deleted, a model returns another
                 shape than it must or values that aren't finite, its answer to a row depends on the
                 rows beside it (`check_model` says more), or the prototypes can't be built.
+            RuntimeError: in a process forked off one in which JAX was running.
         """
         began = time.perf_counter()
         feature_names = column_names(x_train)
@@ -151,9 +152,9 @@ class Explainer:
                 f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
             )
         check_finite("training rows", x_train)
-        models = self._models()
-        check_params(self.params)
-        num_classes, latent_shape = check_models(models, self.params, x_train.shape[1:])
+        models, num_classes, latent_shape = check_models(
+            self._models(), self.params, x_train.shape[1:]
+        )
         probabilities, encodings = predict_and_encode_training(models, self.params, x_train)
         classes = probabilities.argmax(axis=1)
         if labels is not None:

@@ -19,7 +19,6 @@ from jaxcf.explainers.run import ExplanationInterrupted, Run
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
-from jaxcf.predictors.functions import check_params
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.html import titled_table
 from jaxcf.results.traces import Traces
@@ -143,10 +142,12 @@ class FittedExplainer(FittedState):
             TypeError: if `x` or `target` is of a wrong type.
             ValueError: if a shape or the one target class is wrong, the columns of a DataFrame are
                 others than in `fit` or in another order, images have values up to 255 and had none
-                in `fit`, constraints don't fit, or params have been deleted.
+                in `fit`, constraints don't fit, params have been deleted, or the model has changed
+                since `fit`.
+            RuntimeError: in a process forked off one in which JAX was running.
             ExplanationInterrupted: on Ctrl-C; it holds what was finished.
         """
-        check_params(self.params)
+        self.check_current()
         x = self._rows(x)
         check_whole("num_alternatives", num_alternatives)
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
@@ -192,9 +193,10 @@ class FittedExplainer(FittedState):
             batches cost nothing.
 
         Raises:
-            ValueError: if params have been deleted.
+            ValueError: if params have been deleted, or the model has changed since `fit`.
+            RuntimeError: in a process forked off one in which JAX was running.
         """
-        check_params(self.params)
+        self.check_current()
         rows = (self._rows(batch) for batch in batches)
         feasible = ((x, resolve(None, self.feature_range, x)) for x in rows)
         ready = (make_batch(x, target, sets, self.num_classes) for x, sets in feasible)
@@ -231,9 +233,9 @@ class FittedExplainer(FittedState):
         Raises:
             TypeError: if `x_train` or `target` is of a wrong type.
             ValueError: if the explanations, `x_train`, `target` or constraints don't go with this
-                explainer and each other, or a number is out of its range.
+                explainer and each other, a number is out of its range, or the model has changed
+                since `fit`.
         """
-        check_params(self.params)
         chosen = tracing.choose_rows(explanations, rows, num_rows)
         part = explanations[chosen]
         if constraints is not None:

@@ -9,13 +9,14 @@ import numpy as np
 from jaxcf.constraints import FeatureRange
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Instance, Objective
-from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.functions import ModelFunctions, check_params, check_unchanged
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.search.trial import check_solver, check_terms
+from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged
 from jaxcf.utils import storage
+from jaxcf.utils.forks import check_not_forked
 from jaxcf.utils.numbers import check_number
 
 
@@ -78,9 +79,11 @@ class FittedState:
             self.refinement,
             self.engine,
         )
-        instance = Instance.shapes(self.shape, self.latent_shape, self.num_classes)
-        check_solver(self.search.solver, instance)
-        check_terms(self.objective, instance, has_autoencoder=self.models.has_autoencoder)
+        check_solver(self.search.solver, self._instance)
+        objective = check_terms(
+            self.objective, self._instance, has_autoencoder=self.models.has_autoencoder
+        )
+        object.__setattr__(self, "objective", objective)
         if PROTOTYPE in self.objective.terms and self.prototypes.lacking is not None:
             raise ValueError(
                 f"the objective has a prototype term, but {self.prototypes.lacking}; objectives A "
@@ -91,6 +94,25 @@ class FittedState:
                 "trust scores compare with the training rows of each class, but "
                 f"{self.prototypes.lacking}; or pass trust_threshold=None"
             )
+
+    @property
+    def _instance(self) -> Instance:
+        return Instance.shapes(self.shape, self.latent_shape, self.num_classes)
+
+    def check_current(self) -> None:
+        """Check that the models, and the objective's own terms, are still those that were fitted.
+
+        Raises:
+            ValueError: if params have been deleted, or terms or functions without params hold other
+                values.
+            RuntimeError: if nothing can be computed in this process, see `check_not_forked`.
+        """
+        check_not_forked()
+        check_params(self.params)
+        check_unchanged(self.models, self.params, self.shape)
+        check_terms_unchanged(
+            self.objective, self._instance, has_autoencoder=self.models.has_autoencoder
+        )
 
     @cached_property
     def trust(self) -> Trust | None:

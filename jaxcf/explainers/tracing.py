@@ -110,8 +110,10 @@ def trace_rows(
 
     Raises:
         TypeError: if the training rows are no numbers.
-        ValueError: if the training rows or the explanations are others than the explainer's.
+        ValueError: if the training rows or the explanations are others than the explainer's, or the
+            model is another than was fitted.
     """
+    state.check_current()
     check_names(column_names(x_train), state.feature_names)
     x_train = as_rows("x_train", x_train)
     _check(state, explanations, x_train, num_points, num_neighbours)

@@ -44,6 +44,8 @@ class ModelFunction:
     key: str
     method: str = "__call__"
 
+    pure = True  # a promise to `jaxcf.predictors`: nothing in here ever changes
+
     @classmethod
     def of(cls, network: nnx.Module, key: str, method: str = "__call__") -> "ModelFunction":
         """Make the function of a network, which keeps none of its weights."""

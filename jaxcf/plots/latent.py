@@ -226,7 +226,8 @@ def encoded_rows(
 
     Raises:
         ValueError: if there are fewer than two rows or one isn't finite, the explanations are of
-            rows of another shape, names are too many or too few, or the projection is unknown.
+            rows of another shape, names are too many or too few, the projection is unknown, or the
+            model has changed since `fit`.
 
     Examples:
         >>> import jax
@@ -240,6 +241,7 @@ def encoded_rows(
     if isinstance(fitted, FittedTableExplainer):
         class_names = class_names or fitted.class_names
         fitted, x = fitted.of_coordinates, fitted.coordinates(x)
+    fitted.check_current()
     x = as_rows_of_shape(x, fitted.shape, fitted.feature_names)
     if not len(x):
         raise ValueError("there is no row to draw")

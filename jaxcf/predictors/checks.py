@@ -27,6 +27,7 @@ from jaxcf.predictors.blackbox import (
     in_words,
 )
 from jaxcf.predictors.functions import Model, ModelFunctions, abstract_call, check_params
+from jaxcf.utils.forks import check_not_forked
 from jaxcf.utils.validation import as_rows, check_finite
 
 SAME = 1e-3
@@ -234,6 +235,7 @@ def check_model(
         TypeError: if `x` doesn't hold numbers, or `predict` isn't a function.
         ValueError: if there are fewer than two rows, some aren't finite, or the options don't go
             together.
+        RuntimeError: in a process forked off one in which JAX was running.
 
     Examples:
         >>> import jax, numpy as np
@@ -253,6 +255,7 @@ def check_model(
         raise ValueError(f"output must be 'probabilities' or 'logits', got {output!r}")
     if not callable(predict):
         raise TypeError(f"predict must be a function, got {type(predict).__name__}")
+    check_not_forked()
     check_params(params)
     kind, ask, num_classes = _asking(predict, params, output, rows.shape[1:])
     findings: dict[str, Finding] = {}

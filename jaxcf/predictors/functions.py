@@ -7,7 +7,7 @@ framework stays fast.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,30 @@ from jaxtyping import Array, Float
 
 from jaxcf.objective import Outputs, narrowed
 from jaxcf.predictors.blackbox import BlackBox, how_to_stack
+from jaxcf.predictors.captured import Trace, trace_anew, tracing_context
+from jaxcf.utils.forks import check_not_forked
 
 Model = Callable[..., Array]
 
+# Of the batch that functions are traced with.
+_ROWS = 2
 
-@dataclass(frozen=True)
+
+class Captured(NamedTuple):
+    """What the caller's functions hold besides params: the weights of a closure, of a module.
+
+    Attributes:
+        digests: the name of each function of JAX, and the digest of its trace.
+        context: in which they were traced.
+    """
+
+    digests: tuple[tuple[str, str], ...]
+    context: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class ModelFunctions:
-    """The functions of a batch that the search may call. Static: compared by identity.
+    """The functions of a batch that the search may call. Static: compared with what they hold.
 
     Args:
         predict: `[n, *shape]` to probabilities (or logits) `[n, classes]`, or a `BlackBox`.
@@ -31,6 +48,8 @@ class ModelFunctions:
         output: what `predict` returns, "probabilities" or "logits".
         takes_params: whether the functions are called `f(params, x)` instead of `f(x)`; a
             `BlackBox` never is.
+        captured: what they hold besides, as `check_models` found it; compiled programs are those
+            of functions that hold this.
     """
 
     predict: Model
@@ -39,6 +58,27 @@ class ModelFunctions:
     decode: Model | None = None
     output: str = "probabilities"
     takes_params: bool = False
+    captured: Captured | None = None
+
+    @property
+    def _functions(self) -> tuple[Model | None, ...]:
+        return (self.predict, self.encode, self.reconstruct, self.decode)
+
+    @property
+    def _rest(self) -> tuple[Any, ...]:
+        return (self.output, self.takes_params, self.captured)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ModelFunctions):
+            return NotImplemented
+        same = map(_same_function, self._functions, other._functions)
+        return self._rest == other._rest and all(same)
+
+    def __hash__(self) -> int:
+        try:
+            return hash((self._functions, self._rest))
+        except TypeError:  # a module that compares its arrays, say
+            return hash(self._rest)
 
     @property
     def black_box(self) -> BlackBox | None:
@@ -105,9 +145,30 @@ class ModelFunctions:
         return None if self.reconstruct is None else self._call(self.reconstruct, params, x)
 
 
-def check_models(
-    models: ModelFunctions, params: Any, shape: tuple[int, ...]
-) -> tuple[int, tuple[int, ...]]:
+class CheckedModels(NamedTuple):
+    """Models that fit the data.
+
+    Attributes:
+        models: the functions, with what they hold now.
+        num_classes: how many classes they tell apart.
+        latent_shape: the shape of one encoding.
+    """
+
+    models: ModelFunctions
+    num_classes: int
+    latent_shape: tuple[int, ...]
+
+
+def _same_function(one: object, other: object) -> bool:
+    if one is other:
+        return True
+    try:
+        return hash(one) == hash(other) and bool(one == other)
+    except TypeError:  # those without a hash are known by identity
+        return False
+
+
+def check_models(models: ModelFunctions, params: Any, shape: tuple[int, ...]) -> CheckedModels:
     """Check abstractly, without running anything, that the models fit the data.
 
     Args:
@@ -116,39 +177,69 @@ def check_models(
         shape: the shape of one instance.
 
     Returns:
-        The number of classes, and the shape of one encoding.
+        The functions with what they hold, the number of classes, and the shape of one encoding.
 
     Raises:
         TypeError: if a function can't be called on such a batch, or returns another type.
-        ValueError: if a function returns another shape than it must.
+        ValueError: if a function returns another shape than it must, or params have been deleted.
+        RuntimeError: if nothing can be computed in this process, see `check_not_forked`.
     """
-    rows = 2
-    batch = jax.ShapeDtypeStruct((rows, *shape), jnp.float32)
-    predicted = abstract_call("predict", models.probabilities, params, batch)
-    if len(predicted.shape) != 2 or predicted.shape[0] != rows or predicted.shape[1] < 2:
+    check_not_forked()
+    check_params(params)
+    batch = jax.ShapeDtypeStruct((_ROWS, *shape), jnp.float32)
+    digests = {}
+    predicted, digests["predict"] = abstract_call("predict", models.probabilities, params, batch)
+    if len(predicted.shape) != 2 or predicted.shape[0] != _ROWS or predicted.shape[1] < 2:
         raise ValueError(
             f"predict returned shape {predicted.shape} for a batch of shape {batch.shape}; "
-            f"expected ({rows}, classes) with at least 2 classes: a batch [n, *shape] must give "
+            f"expected ({_ROWS}, classes) with at least 2 classes: a batch [n, *shape] must give "
             "one row of class probabilities (or logits, with output='logits') per instance"
-            f"{how_to_stack(predicted.shape, rows, 'jnp', models.output)}"
+            f"{how_to_stack(predicted.shape, _ROWS, 'jnp', models.output)}"
         )
     if models.black_box is not None:
         models.black_box.check(shape)
-    encoded = abstract_call("encode", models.encoding, params, batch)
-    if len(encoded.shape) < 2 or encoded.shape[0] != rows:
+        del digests["predict"]  # no part of compiled programs
+    encoded, digests["encode"] = abstract_call("encode", models.encoding, params, batch)
+    if len(encoded.shape) < 2 or encoded.shape[0] != _ROWS:
         raise ValueError(
             f"encode returned shape {encoded.shape} for a batch of shape {batch.shape}; "
-            f"expected ({rows}, *latent) with one encoding per instance"
+            f"expected ({_ROWS}, *latent) with one encoding per instance"
         )
     if models.has_autoencoder:
         name = "reconstruct" if models.decode is None else "decode"
-        reconstructed = abstract_call(name, models.reconstruction, params, batch)
+        reconstructed, digests[name] = abstract_call(
+            name, models.reconstruction, params, batch, encoded
+        )
         if reconstructed.shape != batch.shape:
             raise ValueError(
                 f"{name} returned shape {reconstructed.shape} for a batch of shape "
                 f"{batch.shape}; an autoencoder must give back the shape it was given"
             )
-    return predicted.shape[1], encoded.shape[1:]
+    captured = Captured(tuple(digests.items()), tracing_context())
+    return CheckedModels(replace(models, captured=captured), predicted.shape[1], encoded.shape[1:])
+
+
+def check_unchanged(models: ModelFunctions, params: Any, shape: tuple[int, ...]) -> None:
+    """Check that functions without params still hold what they held when they were checked.
+
+    With params what may change is there, and the last look at the counterfactuals has to do.
+
+    Raises:
+        ValueError: if they hold other values, or can't be called any more.
+    """
+    known = models.captured
+    if models.takes_params or known is None or known.context != tracing_context():
+        return
+    held = dict(known.digests)
+    now = check_models(models, params, shape).models.captured
+    assert now is not None
+    changed = [name for name, digest in now.digests if digest != held[name]]
+    if changed:
+        raise ValueError(
+            f"{' and '.join(changed)} changed since fit: the values held there (the weights of a "
+            "module or a closure) are others now, but the prototypes are those of the model as it "
+            "was; call fit again"
+        )
 
 
 def check_params(params: Any) -> None:
@@ -170,26 +261,50 @@ def check_params(params: Any) -> None:
         )
 
 
+def predict_changed(models: ModelFunctions, params: Any, shape: tuple[int, ...]) -> bool:
+    """Whether `predict` traces otherwise than when it was checked, or not at all any more.
+
+    A model outside JAX never does: it is asked itself, each time. Nor does a function with the
+    attribute `pure`, true: it promises to hold nothing that changes.
+
+    Args:
+        models: the functions, checked.
+        params: what they take first, if they do.
+        shape: the shape of one instance.
+    """
+    if models.captured is None or models.black_box is not None:
+        return False
+    if getattr(models.predict, "pure", False):
+        return False
+    batch = jax.ShapeDtypeStruct((_ROWS, *shape), jnp.float32)
+    try:
+        now = abstract_call("predict", models.probabilities, params, batch).digest
+    except TypeError:
+        return True
+    return now != dict(models.captured.digests)["predict"]
+
+
 def abstract_call(
-    name: str, function: Callable[..., Any], params: Any, batch: jax.ShapeDtypeStruct
-) -> jax.ShapeDtypeStruct:
-    """What `function(params, batch)` returns, without running it; `name` is for the errors.
+    name: str, function: Callable[..., Any], params: Any, *batches: jax.ShapeDtypeStruct
+) -> Trace:
+    """What `function(params, *batches)` does, without running it; `name` is for the errors.
 
     Raises:
-        TypeError: if it can't be called on such a batch, or returns another type.
+        TypeError: if it can't be called on such batches, or returns another type.
     """
     try:
-        result = jax.eval_shape(function, params, batch)
+        trace = trace_anew(function, params, *batches)
     except Exception as error:
         outside = "; a model of numpy, scikit-learn or PyTorch is passed as BlackBox(predict, ...)"
         raise TypeError(
-            f"{name} could not be called on a float32 batch of shape {batch.shape}: {error}. "
+            f"{name} could not be called on a float32 batch of shape {batches[0].shape}: {error}. "
             f"{name} must be a JAX function of a batch [n, *shape], or of (params, batch) "
             f"where params= is given{outside if name == 'predict' else ''}"
         ) from error
+    result = trace.result
     if not hasattr(result, "shape") or not jnp.issubdtype(result.dtype, jnp.floating):
         raise TypeError(
             f"{name} returned {getattr(result, 'dtype', type(result).__name__)}; "
             "expected one array of floating-point numbers"
         )
-    return result
+    return trace

@@ -4,12 +4,13 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcf.objective import Instance, Objective, Outputs, loss_terms
-from jaxcf.predictors.blackbox import Failures, are_probabilities
+from jaxcf.predictors.blackbox import TOLERANCE, Failures, are_probabilities
 from jaxcf.predictors.checks import check_answer, check_company, few_rows
-from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.functions import ModelFunctions, predict_changed
 from jaxcf.utils.batching import batch_size, map_batches
 
 _FOR_LOGITS = "pass output='logits' if they are logits"
@@ -175,6 +176,37 @@ def predict_and_measure(
     if asked and models.black_box is None:
         fresh = _only_probabilities(fresh, failures)
     return fresh, terms
+
+
+def ask_anew(
+    models: ModelFunctions, params: Any, x: np.ndarray, probabilities: np.ndarray
+) -> np.ndarray | None:
+    """The caller's own word on points, outside every compiled program, where it is another one.
+
+    Programs are made of a function as it was; as long as it traces the same, so are they.
+
+    Args:
+        models: the functions, checked.
+        params: what they take first, if they do.
+        x: `[n, *shape]`, at least one row.
+        probabilities: `[n, classes]`, what the programs say.
+
+    Returns:
+        `[n, classes]`, float32, NaN where the function fails; None where it agrees.
+    """
+    if not predict_changed(models, params, x.shape[1:]):
+        return None
+
+    def ask(x: Any) -> Any:
+        return models.probabilities(params, jnp.asarray(x))
+
+    try:
+        asked = map_batches(ask, x).astype(np.float32)
+    except Exception:  # whatever it is: no answer confirms nothing
+        return np.full_like(probabilities, np.nan)
+    # A trace may differ in what makes no difference, such as the precision of products.
+    same = np.allclose(asked, probabilities, rtol=0, atol=TOLERANCE, equal_nan=True)
+    return None if same else asked
 
 
 def _measure(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -158,3 +159,31 @@ class EngineOptions:
             value = getattr(self, name)
             if value is not None:
                 check_whole(name, value)
+
+    def __reduce__(self) -> Any:
+        """Pickle devices as what they are called: the objects are those of one process."""
+        devices = self.devices and tuple((one.platform, one.id) for one in self.devices)
+        return _laid_out, (self.lanes, self.lanes_per_group, self.steps_per_chunk, devices)
+
+
+def _laid_out(
+    lanes: int | None,
+    lanes_per_group: int | None,
+    steps_per_chunk: int,
+    called: tuple[tuple[str, int], ...] | None,
+) -> EngineOptions:
+    """Engine options on the devices of this process."""
+    devices = None
+    if called is not None:
+        platforms = {platform for platform, _ in called}
+        here = {(one.platform, one.id): one for name in platforms for one in jax.devices(name)}
+        missing = [
+            f"{platform}:{number}" for platform, number in called if (platform, number) not in here
+        ]
+        if missing:
+            raise ValueError(
+                f"the engine options are for {', '.join(missing)}, which this process lacks; "
+                "pickle them with devices=None, or start it with as many devices"
+            )
+        devices = tuple(here[one] for one in called)
+    return EngineOptions(lanes, lanes_per_group, steps_per_chunk, devices)

@@ -1,12 +1,14 @@
 """What callers bring into a search, tried without being run: solvers, and terms of their own."""
 
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxcf.objective import Candidate, Instance, Objective, Outputs
+from jaxcf.objective import Candidate, Instance, Objective, Outputs, Term
+from jaxcf.predictors.captured import trace_anew, tracing_context
 from jaxcf.solvers import Solver, SolverState, gets_value
 
 _NUMBER = jax.ShapeDtypeStruct((), jnp.float32)
@@ -72,13 +74,35 @@ def check_solver(solver: Solver, instance: Instance) -> None:
             )
 
 
-def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bool) -> None:
+@dataclass(frozen=True)
+class TracedTerm:
+    """A term of the caller's own, known by what it holds as well. Static.
+
+    Attributes:
+        function: from a candidate to a number.
+        digest: of its trace.
+        context: in which it was traced.
+    """
+
+    function: Term
+    digest: str
+    context: tuple[Any, ...]
+
+    def __call__(self, candidate: Candidate) -> jax.Array:
+        """The term."""
+        return self.function(candidate)
+
+
+def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bool) -> Objective:
     """Check that the caller's own terms are functions from one candidate to a number.
 
     Args:
         objective: whose extra terms are tried.
         instance: of shapes and types, from `Instance.shapes`.
         has_autoencoder: whether candidates have a reconstruction.
+
+    Returns:
+        The same objective; compiled programs know its extra terms by what they hold now.
 
     Raises:
         TypeError: if one can't be called, or returns no array.
@@ -89,13 +113,15 @@ def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bo
     reconstruction = point if has_autoencoder else None
     outputs = Outputs(*_any(probabilities, instance.prototype, reconstruction))
     candidate = Candidate(*_any(instance, point, point, outputs, _NUMBER, _NUMBER))
-    for name, function in objective.extra_terms:
+    traced: list[tuple[str, Term]] = []
+    for name, given in objective.extra_terms:
+        function = given.function if isinstance(given, TracedTerm) else given
         expected = (
             "expected one number, a JAX scalar, for the candidate of one instance: take a sum or "
             "a mean, such as jnp.sum(jnp.square(candidate.perturbation))"
         )
         try:
-            value = jax.eval_shape(partial(function), candidate)
+            value, digest = trace_anew(function, candidate)
         except Exception as error:
             raise TypeError(
                 f"the term {name!r} can't be called: {_said(error)}; {expected}"
@@ -104,6 +130,32 @@ def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bo
             raise TypeError(f"the term {name!r} returned {type(value).__name__}; {expected}")
         if value.shape != ():
             raise ValueError(f"the term {name!r} returned shape {value.shape}; {expected}")
+        traced.append((name, TracedTerm(function, digest, tracing_context())))
+    return replace(objective, extra_terms=tuple(traced)) if traced else objective
+
+
+def check_terms_unchanged(
+    objective: Objective, instance: Instance, *, has_autoencoder: bool
+) -> None:
+    """Check that terms still hold what they held when they were checked.
+
+    Args:
+        objective: as `check_terms` returned it.
+        instance: likewise.
+        has_autoencoder: likewise.
+
+    Raises:
+        ValueError: if one holds other values.
+    """
+    now = check_terms(objective, instance, has_autoencoder=has_autoencoder)
+    for (name, known), (_, term) in zip(objective.extra_terms, now.extra_terms, strict=True):
+        assert isinstance(known, TracedTerm)
+        assert isinstance(term, TracedTerm)
+        if known.context == term.context and known.digest != term.digest:
+            raise ValueError(
+                f"the term {name!r} changed since fit: the values held there are others now; call "
+                "fit again, or with_options(objective=...), which keeps the prototypes"
+            )
 
 
 def _any(*values: Any) -> Any:

@@ -141,7 +141,7 @@ class TableExplainer:
         schema = self.schema or Schema.infer(table, keep_missing=of_table)
         values = schema.read_training(table, keep_missing=of_table)
         like = table if of_table else None
-        model = TableModel(self.predict, self.params, self.output, schema, like)
+        model = TableModel.of(self.predict, self.params, self.output, schema, like)
         check_takes(model, values)
         missing = schema.missing(table)
         lacking = np.asarray(missing.any(axis=0))
@@ -291,7 +291,8 @@ class FittedTableExplainer:
 
         Raises:
             TypeError: if the table or target is of a wrong kind.
-            ValueError: if a column is lacking, or a rule or target doesn't fit.
+            ValueError: if a column is lacking, a rule or target doesn't fit, or the model has
+                changed since `fit`.
             ExplanationInterrupted: on Ctrl-C.
         """
         rows = self._final_rows(table, rules)

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from jaxcf.predictors.blackbox import BadAnswer, BlackBox, Failures
 from jaxcf.predictors.checks import check_answer, few_rows
-from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.functions import ModelFunctions, check_models
 from jaxcf.predictors.inference import predict_and_encode
 from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
 from jaxcf.tabular.category_values import fit_category_values
@@ -31,6 +31,11 @@ class CoordinateModel:
 
     predict: Callable[..., jax.Array]
     coding: TableCoding
+
+    @property
+    def pure(self) -> bool:
+        """Whether the model promises to hold nothing that changes, see `predict_changed`."""
+        return getattr(self.predict, "pure", False)
 
     def __call__(self, *arguments: Any) -> jax.Array:
         """`predict` of coordinates, or of params and coordinates."""
@@ -80,18 +85,36 @@ class TableModel:
     """The caller's model, asked about rows of a table as they are and not as the search sees them.
 
     Args:
-        predict: of the encoded table, in JAX or outside, or of the table itself.
+        models: predict alone, of the encoded table, in JAX or outside, or of the table itself.
         params: what a JAX model takes first, if it does.
-        output: "probabilities" or "logits".
         schema: of the table.
         like: the kind of table that a black box takes instead of the encoded one.
     """
 
-    predict: Callable[..., Any] | BlackBox
+    models: ModelFunctions
     params: Any
-    output: str
     schema: Schema
     like: Table | None
+
+    @classmethod
+    def of(
+        cls,
+        predict: Callable[..., Any] | BlackBox,
+        params: Any,
+        output: str,
+        schema: Schema,
+        like: Table | None,
+    ) -> "TableModel":
+        """A model as the caller gives it, checked without being run where it is one of JAX.
+
+        Raises:
+            TypeError: if a JAX model can't be called on an encoded table.
+            ValueError: if it returns another shape than it must, or params have been deleted.
+        """
+        models = ModelFunctions(predict, output=output, takes_params=params is not None)
+        if models.black_box is None:
+            models = check_models(models, params, (schema.width,)).models
+        return cls(models, params, schema, like)
 
     def probabilities(self, values: np.ndarray, own: OwnCells, failures: Failures) -> np.ndarray:
         """The probabilities of rows of some values, float32; NaN where there are none.
@@ -101,15 +124,13 @@ class TableModel:
             own: which cells are those of the table that was given.
             failures: told of what goes wrong.
         """
-        if self.like is not None and isinstance(self.predict, BlackBox):
-            return self._of_tables(self.predict, values, own, failures)
+        box = self.models.black_box
+        if self.like is not None and box is not None:
+            return self._of_tables(box, values, own, failures)
         encoded = self.schema.encode(values)
         if isinstance(own.table, np.ndarray):
             encoded = np.asarray(self.schema.write(values, own.table, own=own), np.float32)
-        models = ModelFunctions(
-            self.predict, output=self.output, takes_params=self.params is not None
-        )
-        return predict_and_encode(models, self.params, encoded, failures)[0]
+        return predict_and_encode(self.models, self.params, encoded, failures)[0]
 
     def _of_tables(
         self, box: BlackBox, values: np.ndarray, own: OwnCells, failures: Failures
@@ -140,13 +161,14 @@ def check_takes(model: TableModel, values: np.ndarray) -> None:
     Raises:
         ValueError: if it fails for the first rows, or answers in another shape.
     """
-    if not isinstance(model.predict, BlackBox):
+    box = model.models.black_box
+    if box is None:
         return
     # where the categories lie makes no difference to what is asked
     schema = model.schema
     filled = np.where(np.isnan(values), typical_values(schema, values), values)
     anywhere = TableCoding(schema, fit_category_values(schema, filled, method="index"))
-    box = replace(model.predict, predict=_of_coordinates(model.predict, anywhere, model.like))
+    box = replace(box, predict=_of_coordinates(box, anywhere, model.like))
     try:
         check_answer(box, anywhere.coordinates(filled[few_rows(filled)]))
     except ValueError as error:

@@ -244,3 +244,24 @@ def test_a_weight_for_each_feature_is_refused():
     own = Objective.named("C").with_term("own", lambda c: c.point.sum(), several)
     with pytest.raises(ValueError, match=r"weight of the term 'own' must be a single number"):
         mlp().explainer(objective=own)
+
+
+def test_a_term_whose_values_have_changed_is_another_term():
+    wanted = {"place": 0.9}
+
+    def near(candidate):
+        return jnp.square(candidate.point[0] - wanted["place"])
+
+    def losses(explanations):
+        return explanations.losses["near"], (
+            explanations.counterfactual[:, 0] - wanted["place"]
+        ) ** 2
+
+    own = objective("A").with_term("near", near, weight=1.0)
+    fitted = linear().fit(objective=own)
+    assert_close(*losses(fitted.explain(linear().x)))
+    wanted["place"] = -0.9
+    with pytest.raises(ValueError, match="the term 'near' changed since fit"):
+        fitted.explain(linear().x)
+    for again in (linear().fit(objective=own), fitted.with_options(objective=fitted.objective)):
+        assert_close(*losses(again.explain(linear().x)))

@@ -1,5 +1,6 @@
 """Tables from end to end: every row answered, in original units, under every rule."""
 
+import pickle
 from functools import lru_cache
 from typing import Any
 
@@ -217,6 +218,34 @@ def test_the_first_step_of_a_table_without_any_compiles_nothing_anew():
     assert not compiled
     # 0.3, not 0.30000000000000004
     assert set(stepped[stepped != x["a"]]) <= {number / 10 for number in range(11)}
+
+
+def test_a_pickled_explainer_of_a_table_gives_the_same_answers():
+    some = frame().head(32)
+    expected = fitted().explain(some)
+    result = pickle.loads(pickle.dumps(fitted())).explain(some)
+    pd.testing.assert_frame_equal(result.counterfactual, expected.counterfactual, check_exact=True)
+    np.testing.assert_array_equal(result.core.probabilities, expected.core.probabilities)
+    again = pickle.loads(pickle.dumps(expected))
+    pd.testing.assert_frame_equal(again.counterfactual, expected.counterfactual, check_exact=True)
+
+
+def test_a_model_of_a_table_that_was_retrained_in_place_is_explained_as_it_is():
+    x = {"a": np.linspace(0, 1, 32), "b": np.linspace(1, 0, 32) ** 2}
+    weights = np.array([[-9.0, 9.0], [0.0, 0.0]], np.float32)
+    explainer = TableExplainer(
+        lambda x: jax.nn.softmax((x - 0.5) @ weights), categories="mvdm", class_names=CLASSES
+    )
+    ready = explainer.fit(x)
+    before = ready.explain(x)
+    weights *= -1
+    with pytest.raises(ValueError, match="predict changed since fit"):
+        ready.explain(x)
+    after = explainer.fit(x).explain(x)
+    assert before.found.all()
+    assert after.found.all()
+    assert (after.core.original_class == 1 - before.core.original_class).all()
+    assert (after.core.counterfactual_class == 1 - before.core.counterfactual_class).all()
 
 
 @pytest.mark.parametrize("categories", ["abdm", "mvdm", "abdm-mvdm", "index"])

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_close, assert_same_answers, conv, linear, mlp, objective, search
@@ -133,6 +134,18 @@ def test_params_that_live_on_one_device_are_brought_to_where_they_are_needed(cou
     ready = replace(plain, predict=predict, reconstruct=None, params=params)
     expected = ready.fit(linear().x_train).explain(linear().x)
     spread = replace(ready, engine=EngineOptions(lanes=4, devices=devices))
+    assert_same_answers(spread.fit(linear().x_train).explain(linear().x), expected)
+
+
+def test_a_model_that_loops_from_a_constant_runs_on_several_devices():
+    def predict(x):
+        # What such a loop starts with is the same on every device; what it ends with isn't.
+        halves = jax.lax.fori_loop(0, 2, lambda _, total: total + 0.5 * x, jnp.zeros(x.shape))
+        return linear().predict(halves)
+
+    ready = replace(linear().explainer(), predict=predict, reconstruct=None)
+    expected = ready.fit(linear().x_train).explain(linear().x)
+    spread = replace(ready, engine=EngineOptions(lanes=4, devices=tuple(jax.devices()[:2])))
     assert_same_answers(spread.fit(linear().x_train).explain(linear().x), expected)
 
 

@@ -34,6 +34,7 @@ from jaxcf.models import ModelSet
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import EngineOptions
 from jaxcf.utils import storage
+from jaxcf.utils.interrupts import Interrupts
 
 GRID_FILE = "grid.png"
 
@@ -67,7 +68,11 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         )
     except ExplanationInterrupted as interrupted:
         explanations, status = interrupted.explanations, EXIT_INTERRUPTED
-    explanations = with_interpretability(explanations, model_set)
+    if not status:
+        try:
+            explanations = with_interpretability(explanations, model_set)
+        except KeyboardInterrupt:
+            status = EXIT_INTERRUPTED
 
     seconds = {"models": models_seconds} | dict(explanations.seconds)
     seconds["total"] = time.perf_counter() - began
@@ -75,7 +80,10 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     out = options.out or free_folder(
         f"{dataset.name}-{options.objective}", new=options.config is not None
     )
-    _write_run(out, explanations, dataset, _config(options, dataset, explanations, models_from))
+    with Interrupts() as interrupts:  # a second Ctrl-C loses nothing either
+        _write_run(out, explanations, _config(options, dataset, explanations, models_from))
+    interrupts.check()
+    _draw_run(out, explanations, dataset)
     trace = partial(fitted.trace, explanations, dataset.x_train, target=target)
     write_traces(out, 0 if status else options.details, trace, terminal)
     title = f"{dataset.name}, objective {options.objective}"
@@ -134,14 +142,15 @@ def _features(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _write_run(
-    out: Path, explanations: Explanations, dataset: Dataset, config: Mapping[str, Any]
-) -> None:
-    from jaxcf import plots
-
+def _write_run(out: Path, explanations: Explanations, config: Mapping[str, Any]) -> None:
     explanations.save(out / EXPLANATIONS_FILE)
     write_config(out, config)
     storage.write_json(out / SUMMARY_FILE, explanations.summary())
+
+
+def _draw_run(out: Path, explanations: Explanations, dataset: Dataset) -> None:
+    from jaxcf import plots
+
     axes = plots.grid(
         explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
     )

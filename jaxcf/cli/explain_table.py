@@ -41,6 +41,7 @@ from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular import Ordinal, Schema, TableExplainer, TableExplanations
 from jaxcf.tabular.columns import is_missing
 from jaxcf.utils import storage
+from jaxcf.utils.interrupts import Interrupts
 
 KIND = "table file"
 COUNTERFACTUALS_FILE = "counterfactuals.csv"
@@ -105,7 +106,8 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
             table, target=options.target, rules=rules, on_progress=terminal.progress_bar()
         )
     except ExplanationInterrupted as interrupted:
-        explanations = fitted.in_units(interrupted.explanations, table, rules)
+        with Interrupts():  # a second Ctrl-C loses nothing either
+            explanations = fitted.in_units(interrupted.explanations, table, rules)
         status = EXIT_INTERRUPTED
     seconds = {"models": models_seconds} | dict(explanations.core.seconds)
     seconds["total"] = time.perf_counter() - began
@@ -131,7 +133,10 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "rules": list(options.rule),
         "settings": dict(core.settings),
     }
-    _write_run(out, explanations, config, options.id)
+    with Interrupts() as interrupts:
+        _write_run(out, explanations, config, options.id)
+    interrupts.check()
+    _draw_run(out, explanations, name)
     trace = partial(fitted.trace, explanations, training_table, target=options.target, rules=rules)
     write_traces(out, 0 if status else options.details, trace, terminal)
     shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
@@ -284,15 +289,17 @@ def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def _write_run(
     out: Path, explanations: TableExplanations, config: Mapping[str, Any], id_name: str | None
 ) -> None:
-    from jaxcf import plots
-
-    summary = explanations.summary()
     explanations.save(out / EXPLANATIONS_FILE)
     write_counterfactuals(out / COUNTERFACTUALS_FILE, explanations, id_name)
     write_config(out, config)
-    storage.write_json(out / SUMMARY_FILE, summary)
-    axes = plots.changes(explanations, num_features=len(summary["changed_share"]))
-    axes.set_title(f"{config['data']['name']}: {axes.get_title()}")
+    storage.write_json(out / SUMMARY_FILE, explanations.summary())
+
+
+def _draw_run(out: Path, explanations: TableExplanations, name: str) -> None:
+    from jaxcf import plots
+
+    axes = plots.changes(explanations, num_features=len(explanations.coding.schema.columns))
+    axes.set_title(f"{name}: {axes.get_title()}")
     plots.save(axes, out / COLUMNS_FILE)
 
 

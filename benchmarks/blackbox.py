@@ -105,7 +105,7 @@ def _row(
         "n": summary["n"],
         "objective": objective,
         "gradient": gradient,
-        "validity": summary["found"] / summary["n"],
+        "validity": summary["found"] / summary["needed"],
         "elastic_net": summary["elastic_net"],
         "steps": summary["steps"],
         "predictions_per_row": float(explanations.scores["predictions"].mean()),

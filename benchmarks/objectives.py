@@ -71,7 +71,7 @@ def _row(options: argparse.Namespace, objective: str, explanations: Explanations
         "objective": objective,
         "solver": explanations.settings["search"]["solver"],
         "stop": explanations.settings["search"]["stop"],
-        "validity": summary["found"] / summary["n"],
+        "validity": summary["found"] / summary["needed"],
         "objective_value": common.mean_over(found, value),
         "elastic_net": summary["elastic_net"],
         "updates": int(explanations.steps.sum()),

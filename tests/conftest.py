@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 import hypothesis
@@ -20,13 +21,13 @@ if "JAXCF_TESTS_COMPILED" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     # As here, or their programs would be others.
-    os.environ["JAX_NUM_CPU_DEVICES"] = "2"
+    os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 jax.config.update("jax_compilation_cache_dir", os.environ["JAXCF_TESTS_COMPILED"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-# Before jax starts its backends: the sharding tests need two devices.
-jax.config.update("jax_num_cpu_devices", 2)
+# Before jax starts its backends: the sharding tests need four devices.
+jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Strict dtype promotion isn't possible for all: optax.adam itself raises 0.9 to an integer power.
 # `test_solvers.py` checks it where the library's own code is all there is.
@@ -42,6 +43,14 @@ def without_type_checks():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def ctrl_c():
+    """What Ctrl-C does, as a function; also where tests run in the background and it's ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda *_: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,17 +8,22 @@ from jaxcf.tabular import Categorical, Numeric, Schema, TableExplanations
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
 
-MISSED = (Status.NOT_FOUND, Status.NEVER_MOVED, Status.INVALID_INPUT)
+OTHER_ENDS = (
+    Status.NOT_FOUND,
+    Status.NEVER_MOVED,
+    Status.INVALID_INPUT,
+    Status.ALREADY_IN_TARGET,
+)
 
 
 def made(original: np.ndarray, num_classes: int = 10, seed: int = 0) -> Explanations:
-    """Explanations of some rows: of every twenty, one ends in each way of `MISSED`."""
+    """Explanations of some rows: of every twenty, one ends in each way of `OTHER_ENDS`."""
     generator = np.random.default_rng(seed)
     n = len(original)
     change = generator.uniform(-0.4, 0.4, original.shape) * (generator.random(original.shape) < 0.2)
     counterfactual = np.clip(original + change, 0, 1).astype(np.float32)
     status = np.full(n, Status.FOUND, np.int32)
-    for place, code in enumerate(MISSED):
+    for place, code in enumerate(OTHER_ENDS):
         status[place + 3 :: 20] = code
     before = generator.integers(0, num_classes, n)
     after = (before + generator.integers(1, num_classes, n)) % num_classes

@@ -27,7 +27,17 @@ from helpers import (
     solver,
 )
 
-from jaxcf import Constraints, EngineOptions, Explainer, Explanations, FittedExplainer, Status
+from jaxcf import (
+    Constraints,
+    EngineOptions,
+    Explainer,
+    Explanations,
+    FittedExplainer,
+    Status,
+    data,
+    models,
+)
+from jaxcf.models.networks import layers
 
 
 class Case(NamedTuple):
@@ -254,3 +264,61 @@ def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
     assert traces == once
     # And the sweep did reach the search.
     assert len({answers.counterfactual.tobytes() for answers in swept}) > 5
+
+
+# --- with the networks that are shipped ------------------------------------------------------
+
+
+class Placed(NamedTuple):
+    """Where the networks run, and how they were traced."""
+
+    num_devices: int
+    backend: str = "cpu"
+    stock: bool = False
+
+
+@lru_cache(maxsize=1)
+def shipped() -> tuple[Explainer, np.ndarray, np.ndarray]:
+    digits = data.load("digits")
+    functions = models.pretrained("digits").functions()
+    few = search("adam", max_steps=15, prediction_weight=10.0)
+    return Explainer(**functions, search=few), digits.x_train[:300], digits.x_test[:12]
+
+
+def answers_of_the_networks(placed: Placed, monkeypatch) -> Explanations:
+    ready, x_train, x = shipped()
+    layout = {
+        "lanes": 8,
+        "lanes_per_group": 4,
+        "devices": tuple(jax.devices()[: placed.num_devices]),
+    }
+    jax.clear_caches()  # of the same networks, traced otherwise
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "default_backend", lambda: placed.backend)
+        if placed.stock:
+            patch.setattr(layers, "_choose", lambda cpu, other, *inputs: other(*inputs))
+        return replace(ready, engine=EngineOptions(**layout)).fit(x_train).explain(x)
+
+
+@pytest.fixture(scope="module")
+def on_one_cpu() -> Explanations:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return answers_of_the_networks(Placed(1), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "placed",
+    [
+        Placed(4),
+        # As a program for several kinds of devices, of which this one takes the layers for CPUs.
+        Placed(4, backend="gpu"),
+        Placed(1, backend="gpu", stock=True),
+    ],
+    ids=["four CPUs", "four devices of any kind", "an accelerator's layers"],
+)
+def test_the_shipped_networks_give_the_same_answers_wherever_they_run(
+    placed, on_one_cpu, monkeypatch
+):
+    assert len(set(on_one_cpu.steps.tolist())) > 3
+    assert on_one_cpu.found.sum() > 3
+    assert_same_answers(answers_of_the_networks(placed, monkeypatch), on_one_cpu)

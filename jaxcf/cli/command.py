@@ -124,7 +124,7 @@ def run_outcome(
 ) -> Outcome:
     """What a run gives, once it is written to a folder."""
     out, files = run.folder, sorted(run.files)
-    kept = ("interrupted: what was finished is kept",) if status == EXIT_INTERRUPTED else ()
+    kept = ("interrupted: what was found is kept",) if status == EXIT_INTERRUPTED else ()
     written = f"written to {out}/: {', '.join(files)}"
     onwards = f"`jaxcf report {shlex.quote(str(out))}` makes a page of it"
     return Outcome(
@@ -138,14 +138,16 @@ def run_outcome(
 def summary_rows(explanations: Explanations) -> dict[str, str]:
     """The summary for the terminal."""
     summary = explanations.summary()
-    n, found, seconds = summary["n"], summary["found"], summary["seconds"]
+    n, seconds = summary["n"], summary["seconds"]
 
     def number(value: float | None, digits: int = 3) -> str:
         return "-" if value is None else f"{value:.{digits}f}"
 
-    rows = {"found": f"{found} of {n} ({100 * found / max(n, 1):.1f} %)"}
+    rows = {"found": explanations.counts.said()}
     rows |= {
-        f"  {name}": str(count) for name, count in summary["status"].items() if name != "found"
+        f"  {name}": str(count)
+        for name, count in summary["status"].items()
+        if name not in ("found", "already_in_target")
     }
     steps = summary["steps"]
     rows["steps (found)"] = (

@@ -131,13 +131,15 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     found = explanations.found
     recorded = np.eye(num_classes, dtype=bool)[explanations.counterfactual_class[found]]
     still = metrics.validity(model_set.predict, explanations.counterfactual[found], recorded)
+    confirmed = explanations.counts._replace(found=int(still.sum()))
     summary = explanations.summary() | {
         "im_eps": options.eps,
-        "confirmed": int(still.sum()),
-        "validity": float(still.sum() / len(explanations)) if len(explanations) else None,
+        "confirmed": confirmed.found,
+        "validity": confirmed.share,
     }
     rows = {
-        "confirmed": f"{summary['confirmed']} of {summary['found']} found, of {summary['n']} in all"
+        "confirmed": f"{confirmed.found} of {summary['found']} found, of {summary['needed']} that "
+        "needed one"
     }
     files = [EVALUATION_FILE]
     if options.judges:

@@ -27,6 +27,7 @@ from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.models import ModelSet
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import EngineOptions
+from jaxcf.utils.interrupts import Interrupts
 from jaxcf.utils.validation import did_you_mean
 
 _DEFAULT_OBJECTIVE = "D"
@@ -68,13 +69,21 @@ def _explain(
         )
     except ExplanationInterrupted as interrupted:
         explanations, status = interrupted.explanations, EXIT_INTERRUPTED
-    explanations = with_interpretability(explanations, model_set)
+    if not status:
+        try:
+            explanations = with_interpretability(explanations, model_set)
+        except KeyboardInterrupt:
+            status = EXIT_INTERRUPTED
 
     seconds = {"models": models_seconds} | dict(explanations.seconds)
     seconds["total"] = time.perf_counter() - began
     explanations = replace(explanations, seconds=seconds)
-    run = NewRun.begin(out, explanations, asked(options))
-    _write_run(run, explanations, dataset, _config(options, dataset, explanations, models_from))
+    with Interrupts() as interrupts:  # a second Ctrl-C loses nothing either
+        run = NewRun.begin(out, explanations, asked(options))
+        run.write_config(_config(options, dataset, explanations, models_from))
+        run.write_json(SUMMARY_FILE, explanations.summary())
+    interrupts.check()
+    _draw_run(run, explanations, dataset)
     trace = partial(fitted.trace, explanations, dataset.x_train, target=target)
     run.write_traces(0 if status else options.details, trace, terminal)
     title = f"{dataset.name}, objective {options.objective}"
@@ -138,13 +147,9 @@ def _features(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _write_run(
-    run: NewRun, explanations: Explanations, dataset: Dataset, config: Mapping[str, Any]
-) -> None:
+def _draw_run(run: NewRun, explanations: Explanations, dataset: Dataset) -> None:
     from jaxcf import plots
 
-    run.write_config(config)
-    run.write_json(SUMMARY_FILE, explanations.summary())
     run.write_picture(
         GRID_FILE,
         lambda: plots.grid(

@@ -53,6 +53,7 @@ from jaxcf.tabular import (
 from jaxcf.tabular.columns import is_missing
 from jaxcf.tabular.explainer import as_table_objective
 from jaxcf.tabular.rules import read_rules
+from jaxcf.utils.interrupts import Interrupts
 
 KIND = "table file"
 
@@ -129,7 +130,8 @@ def _explain(
             table, target=options.target, rules=rules, on_progress=terminal.progress_bar()
         )
     except ExplanationInterrupted as interrupted:
-        explanations = fitted.in_units(interrupted.explanations, table, rules)
+        with Interrupts():  # a second Ctrl-C loses nothing either
+            explanations = fitted.in_units(interrupted.explanations, table, rules)
         status = EXIT_INTERRUPTED
     seconds = {"models": models_seconds} | dict(explanations.core.seconds)
     seconds["total"] = time.perf_counter() - began
@@ -154,8 +156,11 @@ def _explain(
         "rules": list(options.rule),
         "settings": dict(core.settings),
     }
-    run = NewRun.begin(out, explanations, asked(options))
-    _write_run(run, explanations, config, options)
+    with Interrupts() as interrupts:
+        run = NewRun.begin(out, explanations, asked(options))
+        _write_run(run, explanations, config, options)
+    interrupts.check()
+    run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, name))
     trace = partial(fitted.trace, explanations, training_table, target=options.target, rules=rules)
     run.write_traces(0 if status else options.details, trace, terminal)
     shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
@@ -321,7 +326,6 @@ def _write_run(
     )
     run.write_config(config)
     run.write_json(SUMMARY_FILE, explanations.summary())
-    run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, config["data"]["name"]))
 
 
 def _titled_changes(explanations: TableExplanations, name: str) -> Any:

@@ -43,14 +43,15 @@ def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     )
     document: dict[str, Any] = {
         "n": len(run.explanations),
-        "found": int(run.explanations.found.sum()),
+        "found": run.core.counts.found,
+        "needed": run.core.counts.needed,
         "out": str(out),
         "bytes": out.stat().st_size,
     }
     if compared is not None:
         document["comparison"] = compared.summary()
     rows = {
-        "found": f"{document['found']} of {document['n']}",
+        "found": run.core.counts.said(),
         "details": f"of {0 if run.traces is None else len(run.traces)} rows",
         "size": f"{document['bytes'] / 1e6:.1f} MB",
     }
@@ -130,6 +131,7 @@ def _tables(compared: Comparison) -> dict[str, dict[str, str]]:
         "only_first": f"found only by {first}",
         "only_second": f"found only by {second}",
         "neither": "found by neither",
+        "already_in_target": "already in the target",
     }
     counts = {words[name]: f"{count} of {n}" for name, count in compared.counts.items()}
     counts["found by both, same class"] = f"{compared.same_new_class} of {compared.counts['both']}"

@@ -26,10 +26,11 @@ from jaxcf.predictors.inference import (
     predict_and_measure,
 )
 from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_alternatives
-from jaxcf.prototypes.trust import Trust, scores_of
+from jaxcf.prototypes.trust import scores_of
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.engine import Finished, Pending
 from jaxcf.search.status import Status
+from jaxcf.utils.batching import batch_size
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
@@ -119,8 +120,16 @@ class BatchSearch:
         self.prototype = np.zeros((n, *state.latent_shape), np.float32)
         self.history: np.ndarray | None = None
         self.path: np.ndarray | None = None
+        self.probabilities = np.full_like(self.original_probabilities, np.nan)
+        self.losses = {name: np.full(n, np.nan, np.float32) for name in state.objective.term_names}
+        self.trust_scores = np.full(n, np.nan, np.float32)
         self.scores: dict[str, np.ndarray] = {}
         self.refused = 0
+        self.already_in_target = 0
+        self._refined = False
+        self._cut_short = np.zeros(n, bool)
+        self._in_final_form = batch.final_form is None
+        self._looked_at = np.zeros(n, bool)
         self._prepared = False
         self._searched = 0
         self._mark_invalid_rows()
@@ -216,6 +225,7 @@ class BatchSearch:
         self.original_class[rows] = np.where(finite, original_class, -1)
         self.prototype[rows] = selection.prototype
         self.target_class[rows] = target_class
+        self.already_in_target += int((self.status[rows] == Status.ALREADY_IN_TARGET).sum())
         return rows[self.status[rows] == Status.RUNNING]
 
     def _instances(self, rows: np.ndarray) -> Instance:
@@ -228,10 +238,11 @@ class BatchSearch:
         )
 
     def accept(self, finished: Finished) -> None:
-        """Take over rows that have ended."""
+        """Take over rows that have ended, or were stopped once they had found something."""
         rows = finished.rows - self.first_row
         self.counterfactual[rows] = finished.counterfactual
-        self.status[rows] = finished.status
+        self._cut_short[rows] = finished.status == Status.RUNNING
+        self.status[rows] = np.where(self._cut_short[rows], Status.FOUND, finished.status)
         self.steps[rows] = finished.steps
         self.predictions[rows] += finished.predictions
         self.prediction_weight[rows] = finished.prediction_weight
@@ -250,41 +261,82 @@ class BatchSearch:
         kept[rows] = recorded
         return kept
 
-    def finish(self, settings: dict[str, Any]) -> Explanations:
-        """Ask the models once more what the counterfactuals are, and put it all together."""
-        self.status[np.isin(self.status, (Status.IDLE, Status.RUNNING))] = Status.INTERRUPTED
-        self._refine()
-        if self._batch.final_form is not None:
-            sources = self._batch.source_row
-            self.counterfactual = self._batch.final_form.restore(self.counterfactual, sources)
+    def look(self, *, in_pieces: bool) -> None:
+        """Ask the models once more what the rows that have ended are; goes on where it was left.
+
+        Args:
+            in_pieces: whether whoever interrupts it keeps most of what the models said, found rows
+                first. A black box is then asked for no more rows at once than a batch has.
+        """
+        final_form, box = self._batch.final_form, self._state.models.black_box
+        if final_form is not None and not self._in_final_form:
+            restored = final_form.restore(self.counterfactual, self._batch.source_row)
+            self.counterfactual, self._in_final_form = restored, True
         objective = in_float32(self._state.objective)
+        described = self.original_class >= 0
+        # That of the batches in which all of them were prepared: it compiles nothing anew.
+        size = batch_size(int(described.sum()))
+        rows = np.flatnonzero(described & ~self._unended & ~self._looked_at)
+        most = size
+        if in_pieces:
+            rows = rows[np.argsort(self.status[rows] != Status.FOUND, kind="stable")]
+            most = min(size, (box and box.max_rows_per_call) or size)
+        elif box is not None or final_form is not None:
+            most = max(1, len(rows))
+        for start in range(0, len(rows), most):
+            self._look_at(objective, rows[start : start + most], size)
+        if len(rows):
+            self._last_look(rows)
+
+    @property
+    def _unended(self) -> np.ndarray:
+        return np.isin(self.status, (Status.IDLE, Status.RUNNING))
+
+    def _look_at(self, objective: Objective, rows: np.ndarray, size: int) -> None:
+        """What the model says of counterfactuals in their final form, and their loss terms."""
+        state, final_form = self._state, self._batch.final_form
+        instances = self._instances(rows)._replace(grid=None)  # no loss term looks at it
+        points, weight = self.counterfactual[rows], self.prediction_weight[rows]
+        weight[np.isnan(weight)] = np.float32(state.search.prediction_weight)
+        known = None
+        if final_form is not None:
+            known = final_form.predict(points, self._batch.source_row[rows], self._failures)
+        probabilities, terms = predict_and_measure(
+            state.models,
+            state.params,
+            objective,
+            instances,
+            points,
+            weight,
+            self._failures,
+            known,
+            size,
+        )
+        asked = self._failures.asked
+        self.probabilities[rows] = probabilities
+        self._score_trust(rows, size)
+        for name, values in terms.items():
+            self.losses[name][rows] = values
+        self.predictions[rows] += asked
+        self._looked_at[rows] = True
+
+    def explanations(self, settings: dict[str, Any]) -> Explanations:
+        """Every row as it stands; only what was looked at and confirmed is called found."""
+        self._confirm()
         n = len(self._x)
-        probabilities = np.full_like(self.original_probabilities, np.nan)
-        losses = {name: np.full(n, np.nan, np.float32) for name in objective.term_names}
-        described = np.flatnonzero(self.original_class >= 0)
-        if len(described):
-            weight = self.prediction_weight[described]
-            first_weight = self._state.search.prediction_weight
-            weight[np.isnan(weight)] = np.float32(first_weight)
-            fresh, terms = self._measure(objective, described, weight)
-            fresh = self._last_look(described, fresh)
-            self.predictions[described] += self._failures.asked
-            probabilities[described] = fresh
-            for name, values in terms.items():
-                losses[name][described] = values
-        self._confirm(probabilities)
-        if self._state.trust is not None:
-            self._confirm_trust(self._state.trust, described, probabilities)
         if len(np.unique(self._batch.source_row)) < n:
             self.scores["diversity"] = self._diversity()
         if self._state.models.black_box is not None:
             self.scores["predictions"] = self.predictions.astype(np.float64)
+        unfinished = self._cut_short | (self.status == Status.INTERRUPTED)
+        if unfinished.any():
+            self.scores["interrupted"] = unfinished.astype(np.float32)
         counterfactual_class = np.where(
-            np.isfinite(probabilities).all(axis=1), _argmax(probabilities), -1
+            np.isfinite(self.probabilities).all(axis=1), _argmax(self.probabilities), -1
         ).astype(np.int32)
         history = {
             name: self.history[:, :, index]
-            for index, name in enumerate(objective.term_names)
+            for index, name in enumerate(self.losses)
             if self.history is not None
         }
         return Explanations(
@@ -295,48 +347,26 @@ class BatchSearch:
             original_class=self.original_class,
             original_probabilities=self.original_probabilities,
             counterfactual_class=counterfactual_class,
-            probabilities=probabilities,
+            probabilities=self.probabilities,
             target_class=self.target_class,
             prototype=self.prototype,
             steps=self.steps,
             prediction_weight=self.prediction_weight,
-            losses=losses,
+            losses=self.losses,
             scores=self.scores,
             history=history,
             path=self.path,
             settings=settings,
         )
 
-    def _measure(
-        self, objective: Objective, rows: np.ndarray, weight: np.ndarray
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """What the model says of counterfactuals in their final form, and their loss terms."""
-        state, final_form = self._state, self._batch.final_form
-        instances = self._instances(rows)._replace(grid=None)  # no loss term looks at it
-        points = self.counterfactual[rows]
-        known = None
-        if final_form is not None:
-            known = final_form.predict(points, self._batch.source_row[rows], self._failures)
-        return predict_and_measure(
-            state.models,
-            state.params,
-            objective,
-            instances,
-            points,
-            weight,
-            self._failures,
-            known,
-        )
-
-    def _last_look(self, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def _last_look(self, rows: np.ndarray) -> None:
         """What the caller's function says by itself, should it have changed under the search."""
-        state = self._state
+        state, said = self._state, self.probabilities[rows]
         points = self.counterfactual[rows]
-        asked = ask_anew(state.models, state.params, points, probabilities)
+        asked = ask_anew(state.models, state.params, points, said)
         if asked is None:
-            return probabilities
-        others = _argmax(asked) != _argmax(probabilities)
-        others |= ~np.isfinite(asked).all(axis=1)
+            return
+        others = (_argmax(asked) != _argmax(said)) | ~np.isfinite(asked).all(axis=1)
         warnings.warn(
             f"predict changed since fit: it decides otherwise for {int(others.sum())} of "
             f"{len(rows)} rows than the search was told. Values held there (the weights of a "
@@ -346,9 +376,18 @@ class BatchSearch:
             RuntimeWarning,
             stacklevel=2,
         )
-        return asked
+        self.probabilities[rows] = asked
+        self._score_trust(rows, batch_size(len(rows)))
 
-    def _refine(self) -> None:
+    def _score_trust(self, rows: np.ndarray, size: int) -> None:
+        """Measure the counterfactuals, in the classes that the model decides for."""
+        state = self._state
+        if state.trust is not None:
+            encodings = encode_all(state.models, state.params, self.counterfactual[rows], size)
+            originals, new_class = self.original_class[rows], _argmax(self.probabilities[rows])
+            self.trust_scores[rows] = scores_of(state.trust, encodings, originals, new_class, size)
+
+    def refine(self) -> None:
         """Look for what the search has missed, and reset what the decision doesn't need."""
         state = self._state
         accepts = AcceptanceTest(
@@ -361,8 +400,7 @@ class BatchSearch:
             state.trust,
         )
         if state.refinement.line_search:
-            missed = (Status.NOT_FOUND, Status.NEVER_MOVED)
-            rows = np.flatnonzero(np.isin(self.status, missed))
+            rows = np.flatnonzero(self._missed)
             if len(rows):
                 point, reached, target_class = line_search(
                     accepts,
@@ -379,6 +417,11 @@ class BatchSearch:
                 self.scores["line_search"][rows[reached]] = 1
         if state.refinement.sparsify:
             self._sparsify(accepts)
+        self._refined = True
+
+    @property
+    def _missed(self) -> np.ndarray:
+        return np.isin(self.status, (Status.NOT_FOUND, Status.NEVER_MOVED))
 
     def _sparsify(self, accepts: AcceptanceTest) -> None:
         """The sparsity pass, and how much it has put back.
@@ -415,29 +458,29 @@ class BatchSearch:
                 values[group] = metrics.diversity(self.counterfactual[group])
         return values
 
-    def _confirm(self, probabilities: np.ndarray) -> None:
-        found = np.flatnonzero(self.status == Status.FOUND)
+    def _confirm(self) -> None:
+        """Take back what the model's last word doesn't bear out, or wasn't asked for any more."""
+        status, probabilities = self.status, self.probabilities
+        unfinished = self._unended | (status == Status.FOUND) & ~self._looked_at
+        if not self._refined:  # an interrupt came before
+            refinement = self._state.refinement
+            unfinished |= self._missed & refinement.line_search
+            self._cut_short |= (status == Status.FOUND) & refinement.sparsify
+        status[unfinished] = Status.INTERRUPTED
+        # What wasn't moved is what it was.
+        same = (distances.flat(self.counterfactual) == distances.flat(self._x)).all(axis=1)
+        untouched = ~self._looked_at & same & (self.original_class >= 0)
+        probabilities[untouched] = self.original_probabilities[untouched]
+        found = np.flatnonzero(status == Status.FOUND)
         decided = _argmax(probabilities)[found]
         # A service may have failed meanwhile: no answer confirms nothing.
         kept = np.isfinite(probabilities[found]).all(axis=1) & self.targets[found, decided]
         kept &= probabilities[found, decided] > self._confidence
-        self.status[found[~kept]] = Status.NOT_CONFIRMED
-
-    def _confirm_trust(
-        self, trust: Trust, described: np.ndarray, probabilities: np.ndarray
-    ) -> None:
-        """Score the counterfactuals as they stand, and take back those that fall short."""
-        scores = np.full(len(self._x), np.nan, np.float32)
-        if len(described):
-            new_class = _argmax(probabilities[described])
-            encodings = encode_all(
-                self._state.models, self._state.params, self.counterfactual[described]
-            )
-            originals = self.original_class[described]
-            scores[described] = scores_of(trust, encodings, originals, new_class)
-        self.scores["trust"] = scores
-        short = (self.status == Status.FOUND) & ~(scores > np.float32(trust.threshold))
-        self.status[short] = Status.NOT_CONFIRMED
+        trust = self._state.trust
+        if trust is not None:
+            self.scores["trust"] = self.trust_scores
+            kept &= self.trust_scores[found] > np.float32(trust.threshold)
+        status[found[~kept]] = Status.NOT_CONFIRMED
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from jaxcf.explainers.batch import make_batch
 from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.progress import OnProgress
 from jaxcf.explainers.refinement import Refinement
-from jaxcf.explainers.run import ExplanationInterrupted, Run
+from jaxcf.explainers.run import Run
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
@@ -145,7 +145,7 @@ class FittedExplainer(FittedState):
                 in `fit`, constraints don't fit, params have been deleted, or the model has changed
                 since `fit`.
             RuntimeError: in a process forked off one in which JAX was running.
-            ExplanationInterrupted: on Ctrl-C; it holds what was finished.
+            ExplanationInterrupted: on Ctrl-C; it holds what was found by then.
         """
         self.check_current()
         x = self._rows(x)
@@ -157,14 +157,7 @@ class FittedExplainer(FittedState):
             )
         feasible = resolve(constraints, self.feature_range, x)
         batch = make_batch(x, target, feasible, self.num_classes, num_alternatives, final_form)
-        search = Run(self, on_progress, len(batch.x), feasible.num_levels)
-        answers = search.explain([batch])
-        try:
-            return next(answers)
-        except KeyboardInterrupt:
-            raise ExplanationInterrupted(search.unfinished(batch)) from None
-        finally:
-            answers.close()
+        return Run(self, on_progress, len(batch.x), feasible.num_levels).explain(batch)
 
     def _rows(self, x: ArrayLike) -> np.ndarray:
         """Rows to be explained, checked against those of `fit`."""
@@ -178,6 +171,7 @@ class FittedExplainer(FittedState):
         batches: Iterable[ArrayLike],
         *,
         target: int | None = None,
+        in_order: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Iterator[Explanations]:
         """Explain more rows than fit into memory.
@@ -185,22 +179,39 @@ class FittedExplainer(FittedState):
         Args:
             batches: arrays `[n, *shape]`, pulled when lanes fall free.
             target: None, or one class for all rows.
+            in_order: whether the batches come in the order of `batches`. A batch waits for its
+                slowest row, and then those after it wait, too; memory stays bounded, at the price
+                of lanes that stand idle meanwhile. False gives each as soon as it is finished.
             on_progress: called now and then with a `Progress`, such as `progress_bar()`; if it
                 is a context manager, it is entered meanwhile.
 
         Yields:
-            The explanations of each batch, in order. The lanes stay full across batches, so small
-            batches cost nothing.
+            The explanations of each batch; `settings["batch"]` is its number, from 0. The lanes
+            stay full across batches, so small batches cost nothing.
 
         Raises:
-            ValueError: if params have been deleted, or the model has changed since `fit`.
+            ValueError: if params have been deleted, or the model has changed since `fit`. Once all
+                batches before it have come: if one isn't rows of the right shape.
             RuntimeError: in a process forked off one in which JAX was running.
+            Exception: what `batches` raises, once all batches before it have come.
+            KeyboardInterrupt: on Ctrl-C, once the batches that had begun have come as they stand,
+                see `ExplanationInterrupted`.
+
+        Examples:
+            >>> import jax, numpy as np
+            >>> from jaxcf import Explainer
+            >>> x = np.array([[0.2], [0.4], [-0.3], [-0.5]], np.float32)
+            >>> fitted = Explainer(lambda x: jax.nn.softmax(x @ np.array([[4.0, -4.0]]))).fit(x)
+            >>> for explanations in fitted.stream([x[:3], x[3:]]):
+            ...     print(explanations.settings["batch"], explanations)
+            0 Explanations(n=3, found=3)
+            1 Explanations(n=1, found=1)
         """
         self.check_current()
         rows = (self._rows(batch) for batch in batches)
         feasible = ((x, resolve(None, self.feature_range, x)) for x in rows)
         ready = (make_batch(x, target, sets, self.num_classes) for x, sets in feasible)
-        return Run(self, on_progress).explain(ready)
+        return Run(self, on_progress).stream(ready, in_order=in_order)
 
     def trace(
         self,

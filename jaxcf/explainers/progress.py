@@ -3,15 +3,11 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
-from typing import NamedTuple
-
-if TYPE_CHECKING:
-    pass
 
 _NOTEBOOK_SECONDS = 0.25
 
@@ -24,12 +20,14 @@ class Progress(NamedTuple):
         found: counterfactuals among them.
         total: rows known to come; None while streaming.
         seconds: since the search began.
+        already_in_target: rows among those done that needed no counterfactual.
     """
 
     done: int
     found: int
     total: int | None
     seconds: float
+    already_in_target: int = 0
 
 
 OnProgress = Callable[[Progress], None]
@@ -38,7 +36,7 @@ OnProgress = Callable[[Progress], None]
 def progress_bar(
     description: str = "explaining", *, console: "Console | None" = None
 ) -> "ProgressBar":
-    """A bar to pass as `on_progress`: rows done, found and not found, and how many per second.
+    """A bar to pass as `on_progress`: rows done, found, not found, and how many per second.
 
     `explain` and `stream` show it for as long as they run and leave its last state standing,
     also if they are interrupted or fail. Nothing is drawn where there is neither a terminal nor a
@@ -114,12 +112,14 @@ class ProgressBar:
                 "inside `with progress_bar() as bar`"
             )
         rate = progress.done / max(progress.seconds, 1e-9)
-        missed = progress.done - progress.found
+        already = progress.already_in_target
+        missed = progress.done - progress.found - already
+        there = f", {already} already in the target" if already else ""
         self._bars.update(
             self._task,
             total=progress.total,
             completed=progress.done,
-            text=f"{progress.found} found, {missed} not found, {rate:.0f}/s",
+            text=f"{progress.found} found, {missed} not found{there}, {rate:.0f}/s",
         )
         self._redraw(False)
 

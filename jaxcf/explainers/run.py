@@ -1,13 +1,13 @@
 """One run over batches of rows on one engine: what is ready goes in, what has ended comes out."""
 
 import time
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxcf.explainers.batch import Batch, BatchSearch
 from jaxcf.explainers.progress import OnProgress, Progress
@@ -21,18 +21,28 @@ from jaxcf.search.lanes import Traced
 from jaxcf.search.options import EngineOptions, split_options
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
+from jaxcf.utils.interrupts import Interrupts
 from jaxcf.version import __version__
+
+# Rows of batches that have begun and aren't given out yet, per lane: the slowest row takes about so
+# many times the steps of the others.
+_ROWS_PER_LANE = 32
 
 
 class ExplanationInterrupted(KeyboardInterrupt):
     """Ctrl-C during `explain`.
 
+    What had been found by then is asked of the model once more, as ever; `Refinement` is left out.
+    A second Ctrl-C ends that as well: what isn't confirmed by then isn't called found.
+
     Attributes:
-        explanations: every row; those not finished have the status INTERRUPTED.
+        explanations: every row. FOUND are those whose search had found something, ended or not;
+            the others that weren't finished have the status INTERRUPTED. `scores["interrupted"]` is
+            1 for both kinds: a search to the end might find a nearer one.
     """
 
     def __init__(self, explanations: Explanations) -> None:
-        super().__init__("explaining was interrupted; .explanations holds what was finished")
+        super().__init__("explaining was interrupted; .explanations holds what was found by then")
         self.explanations = explanations
 
 
@@ -44,6 +54,7 @@ def make_engine(
     failures: Failures | None = None,
     layout: EngineOptions | None = None,
     recorded: int | None = None,
+    interrupts: Interrupts | None = None,
 ) -> Engine:
     """The engine for the searches of a fitted explainer; it has compiled nothing yet.
 
@@ -55,6 +66,7 @@ def make_engine(
         layout: how the work is laid out; None takes the state's.
         recorded: how many evaluations of each search to record, with their points; None records
             what the search options say.
+        interrupts: allowed wherever the search waits.
     """
     static_options, traced_options = split_options(state.search, state.objective)
     if recorded is not None:
@@ -67,6 +79,7 @@ def make_engine(
         Instance.shapes(state.shape, state.latent_shape, state.num_classes, num_levels),
         num_rows,
         failures,
+        interrupts,
     )
 
 
@@ -91,7 +104,9 @@ class Run:
         self._on_progress = on_progress
         self._num_rows = num_rows
         self._num_levels = num_levels
-        self._open: deque[BatchSearch] = deque()
+        self._engine: Engine | None = None
+        self._open: dict[int, BatchSearch] = {}
+        self._open_rows = 0
         self._seconds = {"prototypes": state.seconds, "compile": 0.0, "search": 0.0}
         self._settings: dict[str, Any] = {}
         self._failures = Failures()
@@ -99,97 +114,228 @@ class Run:
             known = state.answered_row[None]
             self._failures.answered(state.models.black_box.probabilities, known)
         self._began = time.perf_counter()
+        self._search_began: float | None = None
         self._done = 0
         self._found = 0
+        self._already_in_target = 0
+        self._interrupts = Interrupts()
+        self._interruptions = 0
+        self._source_error: Exception | None = None
 
-    def explain(self, batches: Iterable[Batch]) -> Generator[Explanations, None, None]:
-        """Yield the explanations of each batch, in order."""
+    def explain(self, batch: Batch) -> Explanations:
+        """The explanations of one batch.
+
+        Raises:
+            ExplanationInterrupted: on Ctrl-C.
+        """
+        answers = self._answers([batch], in_order=True)
+        explanations = None
+        try:
+            _, explanations = next(answers)
+            answers.close()
+        except KeyboardInterrupt:
+            self._interruptions += 1
+        if explanations is None:  # the interrupt came before the batch was begun
+            explanations = self._finish(BatchSearch(self._state, batch, 0, self._failures))
+        if self._interruptions or self._interrupts.noticed:
+            raise ExplanationInterrupted(explanations) from None
+        return explanations
+
+    def stream(
+        self, batches: Iterable[Batch], *, in_order: bool = True
+    ) -> Generator[Explanations, None, None]:
+        """Yield the explanations of each batch; its number is `settings["batch"]`.
+
+        Args:
+            batches: pulled when lanes fall free.
+            in_order: whether a batch waits for those before it, and what comes after it for what
+                memory it may take meanwhile; else each comes as soon as it is finished.
+
+        Raises:
+            KeyboardInterrupt: on Ctrl-C, once every batch that was begun has come as it stands.
+            Exception: of `batches`, once every batch before it has come.
+        """
+        with closing(self._answers(batches, in_order)) as answers:
+            for number, explanations in answers:
+                settings = {**explanations.settings, "batch": number}
+                yield replace(explanations, settings=settings)
+
+    def _answers(
+        self, batches: Iterable[Batch], in_order: bool
+    ) -> Generator[tuple[int, Explanations], None, None]:
         shown = self._on_progress
         with shown if isinstance(shown, AbstractContextManager) else nullcontext():
-            yield from self._explain(batches)
+            work = self._work(batches, in_order)
+            while True:
+                # Not where the caller has the word.
+                with self._interrupts:
+                    answer = next(work, None)
+                if answer is None:
+                    return
+                yield answer
 
-    def _explain(self, batches: Iterable[Batch]) -> Iterator[Explanations]:
-        engine = self._engine = make_engine(
-            self._state, self._num_levels, num_rows=self._num_rows, failures=self._failures
-        )
-        self._settings = self._describe_settings(engine)
-        self._seconds["compile"] = engine.compile()
+    def _work(self, batches: Iterable[Batch], in_order: bool) -> Iterator[tuple[int, Explanations]]:
+        try:
+            yield from self._search(batches, in_order)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._take_interrupt(error)
+            self._count_search()
+            self._until_interrupted_again(1, self._accept_stopped)
+        for number in list(self._open):
+            yield self._give_out(number)
+        if self._interruptions or self._interrupts.noticed:
+            raise KeyboardInterrupt
+        if self._source_error is not None:
+            raise self._source_error
+
+    def _search(
+        self, batches: Iterable[Batch], in_order: bool
+    ) -> Iterator[tuple[int, Explanations]]:
+        with self._interrupts.allowed():
+            engine = self._engine = make_engine(
+                self._state,
+                self._num_levels,
+                num_rows=self._num_rows,
+                failures=self._failures,
+                interrupts=self._interrupts,
+            )
+            self._settings = self._describe_settings(engine)
+            self._seconds["compile"] = engine.compile()
         self._search_began = time.perf_counter()
-        prepared = self._seconds["prototypes"]
-        for finished in engine.search(self._pending(batches)):
+        for finished in engine.search(self._pending(batches, _ROWS_PER_LANE * engine.num_lanes)):
             self._route(finished)
-            # Preparing rows happens inside the loop, but isn't the search.
-            passed = time.perf_counter() - self._search_began
-            self._seconds["search"] = passed - (self._seconds["prototypes"] - prepared)
+            self._count_search()
             self._report()
-            while self._open and self._open[0].complete:
-                yield self._finish_first()
+            for number in self._complete(in_order):
+                self._search_lost(self._open[number])
+                yield self._give_out(number)
         if self._open:
             self._report()  # rows that can't be searched end without a step
-        while self._open:
-            yield self._finish_first()
+        for batch in self._open.values():
+            self._search_lost(batch)
 
-    def unfinished(self, batch: Batch) -> Explanations:
-        """The only batch as it stands, its missing rows marked INTERRUPTED."""
-        self._failures.give_up()  # nobody waits for a model any more
-        # The interrupt may have come before the batch was opened.
-        opened = self._open[0] if self._open else BatchSearch(self._state, batch, 0, self._failures)
-        return self._finish(opened)
-
-    def _pending(self, batches: Iterable[Batch]) -> Iterator[Pending]:
-        first_row = 0
-        for batch in batches:
+    def _pending(self, batches: Iterable[Batch], most_rows: int) -> Iterator[Pending | None]:
+        source = iter(batches)
+        number = first_row = 0
+        while True:
+            while len(self._open) > 1 and self._open_rows >= most_rows:
+                yield None
+            with self._interrupts.allowed():
+                try:
+                    batch = next(source, None)
+                except Exception as error:
+                    self._source_error, batch = error, None
+            if batch is None:
+                return
             opened = BatchSearch(self._state, batch, first_row, self._failures)
-            self._open.append(opened)
-            first_row += len(batch.x)
-            prepared = opened.prepare()
-            while True:
-                began = time.perf_counter()
-                refused = opened.refused
-                pending = next(prepared, None)
-                self._done += opened.refused - refused
-                self._seconds["prototypes"] += time.perf_counter() - began
-                if pending is None:
-                    break
-                yield pending
+            self._open[number] = opened
+            # One at least: a batch without rows takes some memory, too.
+            self._open_rows += max(1, len(batch.x))
+            number, first_row = number + 1, first_row + len(batch.x)
+            yield from self._prepared(opened, opened.prepare())
+
+    def _prepared(self, batch: BatchSearch, pending: Iterator[Pending]) -> Iterator[Pending]:
+        while True:
+            began = time.perf_counter()
+            refused, already = batch.refused, batch.already_in_target
+            with self._interrupts.allowed():
+                one = next(pending, None)
+            self._done += batch.refused - refused
+            self._already_in_target += batch.already_in_target - already
+            self._seconds["prototypes"] += time.perf_counter() - began
+            if one is None:
+                return
+            yield one
+
+    def _search_lost(self, batch: BatchSearch) -> None:
+        """Search the rows once more that were lost while the model was out of reach."""
+        lost = batch.status == Status.MODEL_NOT_FINITE
+        if self._engine is None or not (self._failures.outage and lost.any()):
+            return
+        self._failures.start_over()
+        for finished in self._engine.search(self._prepared(batch, batch.prepare_again())):
+            batch.accept(finished)
+            self._found += int((finished.status == Status.FOUND).sum())
+            self._count_search()
+            self._report()
 
     def _route(self, finished: Finished) -> None:
-        for batch in self._open:
-            mine = (finished.rows >= batch.first_row) & (
-                finished.rows < batch.first_row + len(batch.status)
-            )
-            if mine.any():
-                batch.accept(Finished(*(array[mine] for array in finished)))
+        """Give rows that have ended back to their batches."""
+        opened = list(self._open.values())
+        of_batch = np.searchsorted([one.first_row for one in opened], finished.rows, "right") - 1
+        for place in np.unique(of_batch):
+            mine = of_batch == place
+            opened[place].accept(Finished(*(array[mine] for array in finished)))
         self._done += len(finished.rows)
         self._found += int((finished.status == Status.FOUND).sum())
 
+    def _count_search(self) -> None:
+        if self._search_began is not None:
+            # Preparing rows happens during the search, but isn't it.
+            preparing = self._seconds["prototypes"] - self._state.seconds
+            self._seconds["search"] = time.perf_counter() - self._search_began - preparing
+
     def _report(self) -> None:
-        if self._on_progress is not None:
+        if self._on_progress is not None and self._search_began is not None:
             seconds = time.perf_counter() - self._search_began
-            self._on_progress(Progress(self._done, self._found, self._num_rows, seconds))
+            with self._interrupts.allowed():
+                self._on_progress(
+                    Progress(
+                        self._done, self._found, self._num_rows, seconds, self._already_in_target
+                    )
+                )
 
-    def _search_again(self, batch: BatchSearch) -> None:
-        """Search the rows once more that were lost while the model was out of reach."""
-        began = time.perf_counter()
-        self._failures.start_over()
-        for finished in self._engine.search(batch.prepare_again()):
-            batch.accept(finished)
-            self._found += int((finished.status == Status.FOUND).sum())
-            self._report()
-        self._seconds["search"] += time.perf_counter() - began
+    def _complete(self, in_order: bool) -> Iterator[int]:
+        for number, batch in list(self._open.items()):
+            if batch.complete:
+                yield number
+            elif in_order:
+                return
 
-    def _finish_first(self) -> Explanations:
-        lost = self._open[0].status == Status.MODEL_NOT_FINITE
-        if self._failures.outage and lost.any():
-            self._search_again(self._open[0])
-        finished = self._finish(self._open[0])
-        self._open.popleft()
-        return finished
+    def _give_out(self, number: int) -> tuple[int, Explanations]:
+        explanations = self._finish(self._open[number])
+        self._open_rows -= max(1, len(explanations))
+        del self._open[number]
+        return number, explanations
 
     def _finish(self, batch: BatchSearch) -> Explanations:
-        result = batch.finish(self._settings)
+        def refine() -> None:
+            with self._interrupts.allowed():
+                batch.refine()
+
+        def look() -> None:
+            with self._interrupts.allowed():
+                batch.look(in_pieces=self._interruptions > 0)
+
+        self._until_interrupted_again(0, refine)
+        self._until_interrupted_again(1, look)
+        result = batch.explanations(self._settings)
         self._seconds["total"] = self._state.seconds + time.perf_counter() - self._began
         return replace(result, seconds=dict(self._seconds))
+
+    def _accept_stopped(self) -> None:
+        for finished in self._engine.stopped() if self._engine is not None else ():
+            if len(finished.rows):
+                self._route(finished)
+
+    def _until_interrupted_again(self, most: int, work: Callable[[], None]) -> None:
+        """Do something, unless there have been more interrupts than that; if need be once more."""
+        while self._interruptions <= most:
+            try:
+                work()
+                return
+            except BaseException as error:
+                self._take_interrupt(error)
+
+    def _take_interrupt(self, error: BaseException) -> None:
+        """Take note of an interrupt, or of what became of one inside a compiled program."""
+        if not isinstance(error, KeyboardInterrupt) and not self._interrupts.noticed:
+            raise error
+        self._interrupts.taken()
+        self._interruptions += 1
+        self._failures.give_up()  # nobody waits for a model any more
 
     def _describe_settings(self, engine: Engine) -> dict[str, Any]:
         state = self._state

@@ -11,6 +11,7 @@ from jaxcf.plots.subjects import subject_of
 from jaxcf.plots.tables import cells
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
+from jaxcf.search.status import Status
 from jaxcf.utils.images import Channels, is_image, value_range, with_channels_last
 from jaxcf.utils.selection import representative_rows
 from jaxcf.utils.validation import names_or_numbers
@@ -90,7 +91,7 @@ def grid(
 def title(
     explanations: Explanations, row: int, class_names: Sequence[str] | None, *, longest: int = 14
 ) -> str:
-    """What became of a row, in classes: "3 → 9", or "3, not found".
+    """What became of a row, in classes: "3 → 9", "3, not found", or "3, there already".
 
     Args:
         explanations: of which one is meant.
@@ -107,6 +108,8 @@ def title(
     names = names_or_numbers("classes", class_names, explanations.probabilities.shape[1])
     names.append("?")  # -1 is the class of a row that can't be read
     before = names[explanations.original_class[row]]
+    if explanations.status[row] == Status.ALREADY_IN_TARGET:
+        return f"{before}, there already"
     if not explanations.found[row]:
         return f"{before}, not found"
     after = names[explanations.counterfactual_class[row]]

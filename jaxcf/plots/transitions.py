@@ -105,7 +105,7 @@ def transitions(
     ax.set_ylim(lines - 0.5, -0.5)
     ax.set_xlabel("counterfactual", fontsize=9)
     ax.set_ylabel("original", fontsize=9)
-    ax.set_title(f"{int(found.sum())} of {len(found)} found", fontsize=10)
+    ax.set_title(str(core.counts), fontsize=10)
     ax.tick_params(length=0, labelsize=8)
     ax.spines[:].set_visible(False)
     return ax

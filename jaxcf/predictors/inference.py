@@ -157,10 +157,11 @@ def predict_and_measure(
     prediction_weight: np.ndarray,
     failures: Failures,
     probabilities: np.ndarray | None = None,
+    size: int | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Probabilities and weighted loss terms of any number of counterfactuals, at least one.
 
-    Probabilities that are known already, float32, aren't asked for again.
+    In batches of a size. Probabilities that are known already, float32, aren't asked for again.
     """
     leaves, structure = jax.tree.flatten(instances)
     asked = probabilities is None
@@ -172,7 +173,9 @@ def predict_and_measure(
         batch = jax.tree.unflatten(structure, rest[: len(leaves)])
         return _measure(models, params, objective, batch, x, weight, *rest[len(leaves) :])
 
-    fresh, terms = map_batches(measure, counterfactual, prediction_weight, *leaves, *known)
+    fresh, terms = map_batches(
+        measure, counterfactual, prediction_weight, *leaves, *known, size=size
+    )
     if asked and models.black_box is None:
         fresh = _only_probabilities(fresh, failures)
     return fresh, terms

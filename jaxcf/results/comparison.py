@@ -67,7 +67,9 @@ class Comparison:
         first: the explanations compared.
         second: with these.
         names: what the two are called.
-        counts: how many rows were found by "both", "only_first", "only_second" and "neither".
+        counts: how many rows were found by "both", "only_first", "only_second" and "neither"; apart
+            from the last how many were found by neither since the decision was a requested one
+            "already_in_target", for one model at least.
         same_original_class: in how many rows the two models decide alike for the original.
         same_new_class: how many of the rows found by both reached the same class in both.
         differences: by name of `row_measures`, over the rows found by both.
@@ -145,18 +147,22 @@ def compare(
         ...         np.ones(3, int), rows, np.array(steps), np.ones(3))
         >>> compared = compare(run([5, 6, 9], [0, 0, 1]), run([3, 4, 9], [0, 0, 0]))
         >>> dict(compared.counts)
-        {'both': 2, 'only_first': 0, 'only_second': 1, 'neither': 0}
+        {'both': 2, 'only_first': 0, 'only_second': 1, 'neither': 0, 'already_in_target': 0}
         >>> compared.differences["steps"].difference.mean
         -2.0
     """
     first.check_same_rows(second)
     one, other = first.core, second.core
-    both = first.found & second.found
+    both, neither = first.found & second.found, ~first.found & ~second.found
+    already = neither & (
+        (one.status == Status.ALREADY_IN_TARGET) | (other.status == Status.ALREADY_IN_TARGET)
+    )
     counts = {
         "both": int(both.sum()),
         "only_first": int((first.found & ~second.found).sum()),
         "only_second": int((second.found & ~first.found).sum()),
-        "neither": int((~first.found & ~second.found).sum()),
+        "neither": int((neither & ~already).sum()),
+        "already_in_target": int(already.sum()),
     }
     return Comparison(
         first,

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from jaxcf import metrics
 from jaxcf.results import html
 from jaxcf.results.accessors import Accessor
+from jaxcf.results.counts import Counts
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
 from jaxcf.utils.images import is_image, with_channels_last
@@ -94,7 +95,8 @@ class Explanations:
             asked for per row.
         original_class: `[n]`, what the model decides for `original`; -1 for invalid rows.
         original_probabilities: `[n, classes]`.
-        counterfactual_class: `[n]`, what it decides for `counterfactual`; -1 for invalid rows.
+        counterfactual_class: `[n]`, what it decides for `counterfactual`; -1 for invalid rows, and
+            where an interrupt came before it was asked.
         probabilities: `[n, classes]`, of `counterfactual`.
         target_class: `[n]`, the class of the prototype (eq. 2); where there is none the one class
             that was asked for, -1 where that were several.
@@ -103,7 +105,8 @@ class Explanations:
         steps: `[n]`, updates used.
         prediction_weight: `[n]`, c when the counterfactual was seen.
         losses: each weighted loss term at `counterfactual`, `[n]`; they add up to the objective.
-        scores: further values per row, `[n]` each, such as "im1" and "im2".
+        scores: further values per row, `[n]` each, such as "im1" and "im2". Of an interrupted run
+            "interrupted" is 1 for rows that weren't finished, found ones too.
         history: each loss term at every evaluation, `[n, evaluations]`, NaN where not reached;
             empty unless asked for.
         path: `[n, evaluations, *shape]`, the point of the search at every evaluation, NaN where
@@ -135,12 +138,17 @@ class Explanations:
         return len(self.status)
 
     def __repr__(self) -> str:
-        return f"Explanations(n={len(self)}, found={int(self.found.sum())})"
+        return f"Explanations({self.counts.brief})"
 
     @property
     def found(self) -> Bool[np.ndarray, " n"]:
         """Whether each row has a counterfactual that the model really decides otherwise on."""
         return self.status == Status.FOUND
+
+    @property
+    def counts(self) -> Counts:
+        """How many rows were found, of how many that needed a counterfactual."""
+        return Counts.of(self.status)
 
     @property
     def messages(self) -> list[str]:
@@ -223,7 +231,8 @@ class Explanations:
         """Counts, and means over the FOUND rows only; None where no row was found.
 
         Returns:
-            `n`, `found`, `status` (how many rows ended how), `steps` {`median`, `p99`, `mean`},
+            `n`, `found`, `needed` (rows whose decision wasn't a requested one already: what `found`
+            is a share of), `status` (how many rows ended how), `steps` {`median`, `p99`, `mean`},
             `l1`, `l2`, `elastic_net`, `changed` (features), one mean per score, `seconds`.
         """
         found = self.found
@@ -240,7 +249,8 @@ class Explanations:
         steps = self.steps[found]
         return {
             "n": len(self),
-            "found": int(found.sum()),
+            "found": self.counts.found,
+            "needed": self.counts.needed,
             "status": by_status,
             "steps": {
                 "median": float(np.median(steps)) if len(steps) else None,
@@ -392,12 +402,10 @@ def overview_html(
     reasons = [
         [str(number), Status(code).message] for code, number in zip(codes, counts, strict=True)
     ]
-    count, found = len(explanations), int(explanations.found.sum())
-    share = f" ({100 * found / count:.1f} %)" if count else ""
     scores = {name: values[explanations.found] for name, values in explanations.scores.items()}
     shown = [[name, _median(values)] for name, values in {**medians, **scores}.items()]
     return html.page(
-        f"{found} of {count} found{share}",
+        str(explanations.counts),
         [html.Table(reasons), html.Table(shown, ("", "median of the found rows"))],
         folded={**(tables or {}), **_transitions(explanations, class_names)},
         images=images,

@@ -5,14 +5,18 @@ whose search has ended are then emptied and refilled from the queue, so nobody w
 and memory depends on the number of lanes, not of rows. While one group is looked at, the device
 works on the next. When the queue has run dry, groups that stand half empty are merged. One row
 takes the same path as a million.
+
+A chunk can be stopped between pieces of a fraction of a second, and what its lanes have found by
+then can be had: `Engine.stopped`.
 """
 
 import os
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import lru_cache, partial
+from threading import Event
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +32,7 @@ from jaxcf.search.lanes import LANE_AXIS, Lanes, Static, Traced, slow_in_a_loop
 from jaxcf.search.options import EngineOptions, StaticOptions, TracedOptions
 from jaxcf.search.status import Status
 from jaxcf.search.step import SearchState
+from jaxcf.utils.interrupts import Interrupts
 
 
 class Finished(NamedTuple):
@@ -36,7 +41,7 @@ class Finished(NamedTuple):
     Attributes:
         rows: which rows of the input they are.
         counterfactual: `[k, *shape]`.
-        status: `[k]`, a `Status`.
+        status: `[k]`, a `Status`; RUNNING where a search that had found something was stopped.
         steps: `[k]`, updates used.
         prediction_weight: `[k]`, c when the counterfactual was seen.
         history: `[k, history_length, terms]`.
@@ -64,29 +69,39 @@ class Pending(NamedTuple):
 class _Queue:
     """Rows not yet in a lane, taken from what is pending as they are needed."""
 
-    def __init__(self, pending: Iterable[Pending]) -> None:
+    def __init__(self, pending: Iterable[Pending | None]) -> None:
         self._source = iter(pending)
         self._current: Pending | None = None
         self._position = 0
+        self._ended = False
         self._next()
 
     def _next(self) -> None:
-        self._position = 0
-        self._current = next((one for one in self._source if len(one.rows)), None)
+        self._position, self._current = 0, None
+        for one in self._source:
+            if one is None:
+                return
+            if len(one.rows):
+                self._current = one
+                return
+        self._ended = True
 
     @property
     def empty(self) -> bool:
-        return self._current is None
+        """Whether no row is left and none will come."""
+        return self._ended and self._current is None
 
-    def take(self, slots: np.ndarray, rows: np.ndarray, incoming: Instance) -> np.ndarray:
-        """Move waiting rows into the given lanes of `incoming`; return the lanes filled."""
-        filled = 0
+    def take(self, slots: np.ndarray, incoming: Instance) -> np.ndarray:
+        """Move waiting rows into the first of the given lanes of `incoming`; return the rows."""
+        if self._current is None and not self._ended:
+            self._next()
+        taken, filled = [np.empty(0, int)], 0
         while filled < len(slots) and self._current is not None:
             available = len(self._current.rows) - self._position
             count = min(available, len(slots) - filled)
             here = slots[filled : filled + count]
             window = slice(self._position, self._position + count)
-            rows[here] = self._current.rows[window]
+            taken.append(self._current.rows[window])
             waiting = jax.tree.leaves(self._current.instances)
             for target, source in zip(jax.tree.leaves(incoming), waiting, strict=True):
                 target[here] = source[window]
@@ -94,7 +109,7 @@ class _Queue:
             self._position += count
             if self._position == len(self._current.rows):
                 self._next()
-        return slots[:filled]
+        return np.concatenate(taken)
 
 
 class _Group:
@@ -110,7 +125,15 @@ class _Group:
     def look(self) -> None:
         """Wait for the chunk under way, if one is, and see which lanes still run."""
         if self.chunk is not None:
-            self.lanes, self.chunk = self.chunk.result(), None
+            try:
+                self.lanes = self.chunk.result()
+            except CancelledError:
+                pass  # it never began: the lanes are as they were
+            except BaseException:
+                if self.chunk.done() and self.chunk.exception() is not None:
+                    self.chunk = None
+                raise
+            self.chunk = None
         self.running = np.asarray(self.lanes.state.status) == Status.RUNNING
 
     @property
@@ -125,7 +148,13 @@ class _Group:
 
     def harvest(self) -> Finished:
         """Take the rows that have ended out of their lanes."""
-        ended = self.occupied & ~self.running
+        return self._take(self.occupied & ~self.running)
+
+    def stopped(self) -> Finished:
+        """Take out those that have ended and those that have found something so far."""
+        return self._take(self.occupied & (~self.running | np.asarray(self.lanes.state.found)))
+
+    def _take(self, ended: np.ndarray) -> Finished:
         state = self.lanes.state
         fields = (state.best, state.status, state.total_steps, state.best_weight)
         heard = self.lanes.memory
@@ -147,6 +176,7 @@ class Engine:
         template: one instance of shape-and-dtype structs or arrays, to know the shapes.
         num_rows: how many rows will come, if known; fewer rows than lanes make fewer lanes.
         failures: told of what goes wrong when a black box is asked.
+        interrupts: allowed wherever the search waits.
     """
 
     def __init__(
@@ -158,16 +188,20 @@ class Engine:
         template: Instance,
         num_rows: int | None = None,
         failures: Failures | None = None,
+        interrupts: Interrupts | None = None,
     ) -> None:
         devices = layout.devices or ()
         mesh = Mesh(np.array(devices), (LANE_AXIS,)) if len(devices) > 1 else None
         self._sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(LANE_AXIS))
         self._device = devices[0] if len(devices) == 1 else None
         self._box, self._failures = models.black_box, failures or Failures()
+        self._interrupts = interrupts or Interrupts()
         self._num_groups, self._group_size = _choose_layout(
             layout, num_rows, self._box and self._box.lanes(template.original.shape)
         )
         self._steps_per_chunk = layout.steps_per_chunk
+        self._steps_per_piece = 1  # until it is known how long a step takes
+        self._groups: list[_Group] = []
         self._traced = traced._replace(objective=in_float32(traced.objective))
         if devices:  # where the lanes are; the caller's params may live anywhere
             everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
@@ -214,33 +248,64 @@ class Engine:
         if self._box is None:
             jax.block_until_ready(lanes.advance(self._static, self._traced, group.lanes, 0))
         else:  # no lane runs, so nothing is asked
-            jax.block_until_ready(self._run_chunk_with(self._box, group.lanes, 1))
+            self._run_chunk_with(self._box, group, 1)
+            jax.block_until_ready(group.lanes)
         return time.perf_counter() - began
 
-    def search(self, pending: Iterable[Pending]) -> Iterator[Finished]:
+    def search(self, pending: Iterable[Pending | None]) -> Iterator[Finished]:
         """Search every pending row; yield rows as they end, in the order they end.
 
         Args:
-            pending: pulled one at a time, when lanes fall free.
+            pending: pulled one at a time, when lanes fall free; None where there is nothing at the
+                moment, and more may come once those rows that have ended are out.
 
         Yields:
-            The rows that have ended since the last time.
+            The rows that have ended since the last time; none of them where the search can't go on
+            before something is pending.
         """
         # XLA uses one core for most of what a small group asks of it: as many threads as cores
         # keep the others busy. On an accelerator they queue up work ahead of the device.
         workers = min(self._num_groups, os.cpu_count() or 1)
-        with ThreadPoolExecutor(workers) as pool:
-            yield from self._search(_Queue(pending), pool)
+        pool, stopping = ThreadPoolExecutor(workers), Event()
+        try:
+            yield from self._search(_Queue(pending), pool, stopping)
+        finally:
+            # Where something broke off the search, nobody waits here for chunks under way: they
+            # end with their next piece.
+            stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    def _search(self, queue: _Queue, pool: ThreadPoolExecutor) -> Iterator[Finished]:
+    def stopped(self) -> Iterator[Finished]:
+        """What the lanes hold once an interrupt has ended the search; call it again to go on.
+
+        Yields:
+            Rows that had ended, and rows whose search had found something by then.
+        """
+        while self._groups:
+            group = self._groups[0]
+            try:
+                with self._interrupts.allowed():
+                    group.look()
+                finished = group.stopped()
+            except Exception:
+                finished = None  # the interrupt struck inside the chunk: its lanes are lost
+            self._groups.remove(group)
+            if finished is not None:
+                yield finished
+
+    def _search(
+        self, queue: _Queue, pool: ThreadPoolExecutor, stopping: Event
+    ) -> Iterator[Finished]:
         settings = {name: getattr(jax.config, name) for name in _THREAD_SETTINGS}
         groups = [
             _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
             for _ in range(self._num_groups)
         ]
+        self._groups += groups
         while groups:
             for group in list(groups):
-                group.look()
+                with self._interrupts.allowed():
+                    group.look()
                 if self._wants_attention(group, queue):
                     finished = group.harvest()
                     if len(finished.rows):
@@ -253,11 +318,16 @@ class Engine:
                     last = queue.empty and len(groups) == 1 and self._static.device_loop
                     steps = self._steps_per_chunk * (_LAST_CHUNK if last else 1)
                     if self._box is None:
-                        group.chunk = pool.submit(self._run_chunk, group.lanes, steps, settings)
+                        group.chunk = pool.submit(
+                            self._run_chunk, group.lanes, steps, settings, stopping
+                        )
                     else:  # in the caller's thread: there Ctrl-C reaches the model
-                        group.lanes = self._run_chunk_with(self._box, group.lanes, steps)
-                else:
+                        self._run_chunk_with(self._box, group, steps)
+                elif queue.empty:
                     groups.remove(group)
+                    self._groups.remove(group)
+            if groups and not any(group.occupied.any() for group in groups):
+                yield groups[0].harvest()
 
     def _wants_attention(self, group: _Group, queue: _Queue) -> bool:
         """Whether enough lanes stand idle to be worth a refill, few enough to cost little."""
@@ -267,12 +337,14 @@ class Engine:
         return idle >= max(1, self._group_size // 16)
 
     def _refill(self, group: _Group, queue: _Queue) -> None:
-        filled = queue.take(group.free, group.rows, group.incoming)
-        if len(filled):
+        free = group.free
+        rows = queue.take(free, group.incoming)
+        if len(rows):
+            filled = free[: len(rows)]
             taken = np.zeros(self._group_size, bool)
             taken[filled] = True
-            group.running[filled] = True
             self._fill(group, taken)
+            group.rows[filled], group.running[filled] = rows, True
 
     def _fill(self, group: _Group, taken: np.ndarray) -> None:
         incoming, taken = self._place(group.incoming), self._place(taken)
@@ -287,7 +359,8 @@ class Engine:
             slots = other.free[: len(leaving)]
             if not len(slots):
                 continue
-            other.look()
+            with self._interrupts.allowed():
+                other.look()
             moving, leaving = leaving[: len(slots)], leaving[len(slots) :]
             index = np.zeros(self._group_size, int)
             taken = np.zeros(self._group_size, bool)
@@ -300,28 +373,43 @@ class Engine:
     ) -> None:
         group.lanes = lanes.move(self._static, group.lanes, source, index, taken)
 
-    def _run_chunk(self, group: Lanes, steps: int, settings: dict[str, Any]) -> Lanes:
+    def _run_chunk(
+        self, group: Lanes, steps: int, settings: dict[str, Any], stopping: Event
+    ) -> Lanes:
         in_one = self._static.device_loop
         with ExitStack() as contexts:
             for name, value in settings.items():
                 if getattr(jax.config, name) != value:
                     contexts.enter_context(_THREAD_SETTINGS[name](value))
-            for _ in range(1 if in_one else steps):
-                group = lanes.advance(self._static, self._traced, group, steps if in_one else 1)
-            return jax.block_until_ready(group)
+            while steps and not stopping.is_set():
+                piece = min(steps, self._steps_per_piece)
+                began = time.perf_counter()
+                for _ in range(1 if in_one else piece):
+                    group = lanes.advance(self._static, self._traced, group, piece if in_one else 1)
+                status = np.asarray(jax.block_until_ready(group).state.status)
+                if not (status == Status.RUNNING).any():
+                    break
+                steps -= piece
+                per_step = (time.perf_counter() - began) / piece
+                self._steps_per_piece = max(1, int(_PIECE_SECONDS / max(per_step, 1e-6)))
+            return group
 
-    def _run_chunk_with(self, box: BlackBox, group: Lanes, steps: int) -> Lanes:
+    def _run_chunk_with(self, box: BlackBox, group: _Group, steps: int) -> None:
         for _ in range(steps):
-            asked = jax.device_get(lanes.questions(self._static, self._traced, group))
-            answers = self._place(queries.answer(box, asked, self._failures))
-            group = lanes.advance_with(self._static, self._traced, group, answers)
-            if not (np.asarray(group.state.status) == Status.RUNNING).any():
+            asked = jax.device_get(lanes.questions(self._static, self._traced, group.lanes))
+            with self._interrupts.allowed():
+                answers = queries.answer(box, asked, self._failures)
+            answers = self._place(answers)
+            group.lanes = lanes.advance_with(self._static, self._traced, group.lanes, answers)
+            if not (np.asarray(group.lanes.state.status) == Status.RUNNING).any():
                 break
-        return group
 
 
 # Chunks are this much longer where there is nothing to do between them but to report.
 _LAST_CHUNK = 8
+
+# A chunk can be stopped after pieces that take about so long, or after a step that takes longer.
+_PIECE_SECONDS = 0.25
 
 # What JAX keeps per thread, with the contexts that set it: our threads work for the caller.
 _THREAD_SETTINGS = {

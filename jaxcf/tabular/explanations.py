@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxcf.results import html
 from jaxcf.results.accessors import Accessor
+from jaxcf.results.counts import Counts
 from jaxcf.results.explanations import (
     Explanations,
     check_declared,
@@ -90,7 +91,7 @@ class TableExplanations:
         return len(self.core)
 
     def __repr__(self) -> str:
-        return f"TableExplanations(n={len(self)}, found={int(self.found.sum())})"
+        return f"TableExplanations({self.counts.brief})"
 
     def __getitem__(self, rows: Any) -> "TableExplanations":
         """The chosen rows: a slice, a mask, row numbers or one row number."""
@@ -128,6 +129,11 @@ class TableExplanations:
     def found(self) -> Bool[np.ndarray, " n"]:
         """Whether each row has a counterfactual that the model confirmed."""
         return self.core.found
+
+    @property
+    def counts(self) -> Counts:
+        """How many rows were found, of how many that needed a counterfactual."""
+        return self.core.counts
 
     @property
     def status(self) -> Int[np.ndarray, " n"]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 import jaxcf
 from jaxcf import Explanations, FittedExplainer, Status, data, models
+from jaxcf.cli import explain, run_folder
 from jaxcf.cli import main as cli
 from jaxcf.cli.run_folder import read_run
 from jaxcf.utils import storage
@@ -20,6 +21,7 @@ SUMMARY_KEYS = {
     "run",
     "n",
     "found",
+    "needed",
     "status",
     "steps",
     "l1",
@@ -176,11 +178,11 @@ def test_evaluate_confirms_every_found_row(digits_run, capsys):
     assert evaluation["confirmed"] == evaluation["found"] == summary["found"]
     assert evaluation["im_eps"] == 1e-5
     assert evaluation["validity"] == summary["found"] / 40
-    assert "of 40 in all" in capsys.readouterr().out
+    assert "of 40 that needed one" in capsys.readouterr().out
     (digits_run / "evaluation.json").unlink()
 
 
-def test_target_by_name_is_reached(tmp_path):
+def test_target_by_name_is_reached(capsys):
     assert (
         cli.main(
             ["explain", "digits", "--limit", "12", "--target", "3", *NO_DETAILS, "--out", "to3"]
@@ -192,6 +194,10 @@ def test_target_by_name_is_reached(tmp_path):
     assert (already == (explanations.original_class == 3)).all()
     assert (explanations.counterfactual_class[explanations.found] == 3).all()
     assert explanations.found.sum() + already.sum() >= 11
+    needed = 12 - already.sum()
+    assert storage.read_json("to3/summary.json")["needed"] == needed
+    said = f"found {explanations.found.sum()} of {needed}"
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("kind", ["nearest", "kdtree", "kmeans"])
@@ -223,11 +229,15 @@ def test_tables_are_explained_too(capsys):
     assert "breast_cancer has no judges: they are networks of images" in capsys.readouterr().err
 
 
-def test_interrupting_keeps_what_was_finished(monkeypatch):
-    def interrupt(progress):
-        raise KeyboardInterrupt
+def test_interrupting_twice_keeps_what_was_finished(monkeypatch, ctrl_c):
+    write = run_folder.NewRun.write_config
 
-    monkeypatch.setattr("jaxcf.cli.terminal.Terminal.progress_bar", lambda self: interrupt)
+    def write_config(*arguments):
+        ctrl_c()
+        write(*arguments)
+
+    monkeypatch.setattr("jaxcf.cli.terminal.Terminal.progress_bar", lambda self: ctrl_c)
+    monkeypatch.setattr(run_folder.NewRun, "write_config", write_config)
     status = cli.main(["explain", "digits", "--limit", "40", "--lanes", "8", "--out", "run"])
     assert status == cli.EXIT_INTERRUPTED
     explanations = Explanations.load("run/explanations.npz")
@@ -236,6 +246,16 @@ def test_interrupting_keeps_what_was_finished(monkeypatch):
     assert set(explanations.status.tolist()) <= {Status.FOUND, Status.INTERRUPTED}
     assert storage.read_json("run/summary.json")["status"]["interrupted"] > 0
     assert read_run("run").traces is None
+
+
+def test_interrupting_the_scores_keeps_the_run(monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explain, "with_interpretability", interrupt)
+    arguments = ["explain", "digits", "--limit", "4", "--quiet", "--out", "run"]
+    assert cli.main(arguments) == cli.EXIT_INTERRUPTED
+    assert read_run("run").core.found.all()
 
 
 def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):

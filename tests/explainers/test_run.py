@@ -1,15 +1,19 @@
 """One run: interruptions, empty calls, what is recorded, and the last word of the model."""
 
+import contextlib
 import json
+import signal
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_same_answers, mlp, objective, search
 
-from jaxcf import EngineOptions, ExplanationInterrupted, Status
-from jaxcf.search.engine import Engine
+from jaxcf import BlackBox, EngineOptions, ExplanationInterrupted, Refinement, Status
+from jaxcf.explainers.batch import BatchSearch
+from jaxcf.search.engine import Engine, _Group
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,8 @@ def test_ctrl_c_keeps_every_row_and_the_finished_ones_answers(ready):
     assert kept.status[4] == Status.INVALID_INPUT
     assert 5 <= (~interrupted).sum() < len(x)
     finished = np.flatnonzero(~interrupted)
-    assert_same_answers(kept[finished], expected[finished])
+    np.testing.assert_array_equal(kept.scores["interrupted"], interrupted)
+    assert_same_answers(replace(kept, scores={})[finished], expected[finished])
     np.testing.assert_array_equal(kept.counterfactual[interrupted], x[interrupted])
     kept.summary()
 
@@ -51,6 +56,140 @@ def test_ctrl_c_while_rows_are_prepared_or_compiled_keeps_every_row(ready, monke
                 ready.explain(mlp().x)
         assert len(caught.value.explanations) == 6
         np.testing.assert_array_equal(caught.value.explanations.status, Status.INTERRUPTED)
+
+
+@pytest.fixture(scope="module")
+def whole_budget():
+    """Every row is searched for 20 updates, whatever is found before."""
+    layout = EngineOptions(lanes=8, lanes_per_group=4, steps_per_chunk=3)
+    return mlp().fit(engine=layout, search=search(stop="budget"))
+
+
+def interrupted_at_look(number, interrupt, ready, monkeypatch):
+    """Explanations during which something happens when the lanes are looked at for so manyth."""
+    looks, look = [], _Group.look
+
+    def interrupting(group):
+        looks.append(1)
+        if len(looks) == number:
+            interrupt()
+        look(group)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Group, "look", interrupting)
+        with pytest.raises(ExplanationInterrupted) as caught:
+            ready.explain(mlp().x)
+    return caught.value.explanations
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_ctrl_c_keeps_what_was_found_so_far(swallowed, ctrl_c, whole_budget, monkeypatch):
+    def interrupt():
+        with contextlib.suppress(*[KeyboardInterrupt] if swallowed else []):
+            ctrl_c()
+
+    kept = interrupted_at_look(12, interrupt, whole_budget, monkeypatch)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    whole = whole_budget.explain(mlp().x)
+    found = kept.found
+    assert found.sum() > 1
+    assert (kept.steps[found] < 20).all()
+    assert (kept.scores["interrupted"] == 1).all()
+    np.testing.assert_array_equal(kept.status[~found], Status.INTERRUPTED)
+    np.testing.assert_array_equal(kept.counterfactual[~found], mlp().x[~found])
+    # Confirmed like all others, only not the nearest that would have been found.
+    decided = mlp().probabilities(kept.counterfactual).argmax(axis=1)
+    np.testing.assert_array_equal(decided, kept.counterfactual_class)
+    np.testing.assert_array_equal(decided != kept.original_class, found)
+    assert np.isfinite(kept.losses["l1"][found]).all()
+    assert (kept.elastic_net[found] >= whole.elastic_net[found] - 1e-6).all()
+
+
+def test_a_second_ctrl_c_keeps_the_rows_but_calls_none_found_that_is_not_confirmed(
+    ctrl_c, whole_budget, monkeypatch
+):
+    monkeypatch.setattr(BatchSearch, "_look_at", ctrl_c)
+    kept = interrupted_at_look(12, ctrl_c, whole_budget, monkeypatch)
+    np.testing.assert_array_equal(kept.status, Status.INTERRUPTED)
+    assert (kept.original_class >= 0).all()
+    moved = (kept.counterfactual != mlp().x).any(axis=1)
+    assert moved.sum() > 1
+    np.testing.assert_array_equal(kept.counterfactual_class == -1, moved)
+    kept.summary()
+
+
+def test_a_model_can_be_interrupted_at_every_call_and_nothing_false_is_found():
+    asked = []
+
+    def predict(x):
+        asked.append(len(x))
+        if len(asked) in presses:
+            raise KeyboardInterrupt
+        return mlp().probabilities(x)
+
+    presses: set[int] = set()
+    box = BlackBox(predict, 3, max_rows_per_call=2)
+    explainer = replace(
+        mlp().explainer(
+            prototypes="kdtree", encoder=False, search=search(stop="budget", max_steps=4)
+        ),
+        predict=box,
+        refinement=Refinement(line_search=True, sparsify=True),
+    )
+    ready = explainer.fit(mlp().x_train)
+    asked.clear()
+    whole = ready.explain(mlp().x)
+    calls, found = len(asked), []
+    for first in np.linspace(1, calls - 1, 4).astype(int).tolist():
+        for again in (0, 2):
+            presses, asked[:] = {first, first + again}, []
+            with pytest.raises(ExplanationInterrupted) as caught:
+                ready.explain(mlp().x)
+            kept = caught.value.explanations
+            assert len(asked) <= first + 3  # three calls are the final look
+            decided = mlp().probabilities(kept.counterfactual).argmax(axis=1)
+            np.testing.assert_array_equal(
+                decided[kept.found], kept.counterfactual_class[kept.found]
+            )
+            assert (decided != kept.original_class)[kept.found].all()
+            found.append(kept.found.sum())
+    assert found[0] == 0
+    assert found[-2:] == [whole.found.sum(), 2]  # again after one call of the final look
+
+
+def test_ctrl_c_inside_a_callback_of_a_compiled_model_is_no_error(ctrl_c):
+    waiting = []
+
+    def on_host(x):
+        if waiting:
+            waiting.pop()
+            ctrl_c()
+        return mlp().probabilities(np.asarray(x))
+
+    def predict(x):
+        shape = jax.ShapeDtypeStruct((x.shape[0], 3), jnp.float32)
+        return jax.pure_callback(on_host, shape, jax.lax.stop_gradient(x))
+
+    explainer = replace(mlp().explainer(objective=objective("E")), predict=predict)
+    ready = explainer.fit(mlp().x_train)
+    ready.explain(mlp().x)
+    waiting.append(1)
+    with pytest.raises(ExplanationInterrupted) as caught:
+        ready.explain(mlp().x)
+    assert len(caught.value.explanations) == 6
+
+
+def test_ctrl_c_ends_a_stream_after_the_batches_that_had_begun(ready):
+    def batches():
+        yield mlp().x[:3]
+        yield mlp().x[3:]
+        raise KeyboardInterrupt
+
+    parts = []
+    with pytest.raises(KeyboardInterrupt):
+        parts.extend(ready.stream(batches()))
+    assert [len(part) for part in parts] == [3, 3]
+    assert (parts[-1].status == Status.INTERRUPTED).any()
 
 
 def test_an_error_of_the_callers_progress_function_is_the_callers(ready):

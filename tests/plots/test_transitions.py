@@ -27,7 +27,7 @@ def test_every_row_is_counted_where_it_went():
     places = {text.get_position(): text.get_text() for text in axes.texts}
     assert sorted(places.values()) == ["1"] * 5 + ["2"]
     assert places[1, 0] == "2"
-    assert axes.get_title() == "4 of 7 found"
+    assert axes.get_title() == "4 of 7 found (57.1 %)"
 
 
 def test_rows_that_were_there_already_are_no_failures():
@@ -35,6 +35,7 @@ def test_rows_that_were_there_already_are_no_failures():
     axes: Any = made_explanations((2,), n=3, status=status).plot.transitions()
     assert tick_labels(axes)[0] == ["1", "not found", "there already"]
     assert axes.images[1].get_array().tolist() == [[0, 0], [0, 1], [1, 0]]
+    assert axes.get_title() == "1 of 2 found (50.0 %), 1 already in the target"
 
 
 @pytest.mark.parametrize("found", [True, False])

@@ -1,11 +1,12 @@
 """The report in a browser, with 10,000 rows: each filter, sort, click and key does what it says."""
 
+import re
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_explanations import images, made, table, traces
+from made_explanations import OTHER_ENDS, images, made, table, traces
 
 from jaxcf import Status
 from jaxcf.report import write
@@ -31,6 +32,11 @@ EVIL = "<img src=x onerror=window.hacked=1>"
 CLASSES = ["zero", "one", "two", EVIL, "</script><script>window.hacked=1</script>", *"56789"]
 DETAILED = (0, 2)
 PALETTE = ("--text", "--soft", "--good", "--bad", "--accent-text")
+
+
+def missed_rows(explanations):
+    """Those that needed a counterfactual and have none."""
+    return ~explanations.found & (explanations.status != Status.ALREADY_IN_TARGET)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +167,10 @@ def opened(browser, folder):
 def test_counts_are_those_of_the_run(tab, explanations):
     found = int(explanations.found.sum())
     assert tab.count_shown() == N
-    assert f"{found:,} were found for 10,000 rows" in tab.page.inner_text(".lead")
+    assert f"{found:,} were found for 9,500 rows" in tab.page.inner_text(".lead")
+    assert "500 more rows need none" in tab.page.inner_text(".lead")
+    tiles = tab.page.inner_text("#tiles")
+    assert re.search(r"of 9,500 rows, 84\D.*; 500 already in the target", tiles)
     for code in np.unique(explanations.status):
         line = tab.page.locator("#outcomes tr", has=tab.page.locator(f"[data-status='{code}']"))
         assert f"{int((explanations.status == code).sum()):,}" in line.inner_text()
@@ -196,7 +205,7 @@ def test_every_class_filter_shows_its_rows(tab, explanations, name):
 
 def test_every_outcome_filter_shows_its_rows(tab, explanations):
     found = explanations.found
-    wanted = {"any": found | True, "found": found, "missed": ~found}
+    wanted = {"any": found | True, "found": found, "missed": missed_rows(explanations)}
     wanted |= {
         str(code): explanations.status == code for code in np.unique(explanations.status) if code
     }
@@ -222,7 +231,7 @@ def test_filters_combine_and_can_all_be_undone(tab, explanations):
     tab.page.select_option("#control-target", "2")
     tab.page.select_option("#control-outcome", "missed")
     rows = (explanations.original_class == 1) & (explanations.target_class == 2)
-    assert tab.count_shown() == (rows & ~explanations.found).sum() > 0
+    assert tab.count_shown() == (rows & missed_rows(explanations)).sum() > 0
     tab.page.click("#reset")
     assert tab.count_shown() == N
     assert tab.page.is_disabled("#reset")
@@ -275,8 +284,12 @@ def test_every_cell_of_the_matrix_filters(tab, explanations):
             strict=True,
         )
     }
-    missed = {int(a) for a in explanations.original_class[~found]}
-    assert cells.count() == len(pairs) + len(missed)
+    ends = {
+        "missed": missed_rows(explanations),
+        Status.ALREADY_IN_TARGET: explanations.status == Status.ALREADY_IN_TARGET,
+    }
+    classes = [np.unique(explanations.original_class[rows]) for rows in ends.values()]
+    assert cells.count() == len(pairs) + sum(map(len, classes))
     shown = tab.page.evaluate(
         """() => cells.map(({button, wanted}) => {
             button.click();
@@ -290,7 +303,7 @@ def test_every_cell_of_the_matrix_filters(tab, explanations):
         if wanted["outcome"] == "found":
             rows &= found & (explanations.counterfactual_class == wanted["reached"])
         else:
-            rows &= ~found
+            rows &= ends[wanted["outcome"]]
         assert number == fitting == rows.sum()
         assert pressed == "true"
 
@@ -419,7 +432,7 @@ def test_a_row_in_full_says_all_there_is_to_say(tab, explanations):
 
 def test_rows_without_an_answer_open_too(tab, explanations):
     page = tab.page
-    for code in (Status.NOT_FOUND, Status.NEVER_MOVED, Status.INVALID_INPUT):
+    for code in OTHER_ENDS:
         row = int(np.flatnonzero(explanations.status == code)[0])
         page.fill("#control-row", str(row))
         page.click("form button")

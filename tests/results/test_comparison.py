@@ -28,12 +28,15 @@ def second(first):
 def test_every_row_is_counted_once(first, second):
     compared = compare(first, second)
     ours, theirs = first.found, second.found
+    already = first.status == Status.ALREADY_IN_TARGET
+    already |= second.status == Status.ALREADY_IN_TARGET
     assert sum(compared.counts.values()) == len(compared) == 200
     assert compared.counts == {
         "both": (ours & theirs).sum(),
         "only_first": (ours & ~theirs).sum(),
         "only_second": (theirs & ~ours).sum(),
-        "neither": (~ours & ~theirs).sum(),
+        "neither": (~ours & ~theirs & ~already).sum(),
+        "already_in_target": (~ours & ~theirs & already).sum(),
     }
     assert compared.counts["only_first"] == 2
     assert compared.counts["only_second"] == 1

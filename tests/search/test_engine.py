@@ -1,14 +1,18 @@
 """Many at once: refill, groups, laziness, devices, the way round convolutions."""
 
 import os
+import signal
+import threading
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_close, assert_same_answers, conv, linear, mlp, objective, search
 
-from jaxcf import EngineOptions, Status
+from jaxcf import EngineOptions, ExplanationInterrupted, Status
+from jaxcf.explainers import run
 from jaxcf.search import engine
 from jaxcf.search.engine import _choose_layout
 
@@ -83,13 +87,57 @@ def test_a_stream_that_is_left_early_pulls_no_more():
     assert len(pulled) < 10
 
 
-def test_an_error_of_the_stream_reaches_the_caller():
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize(
+    ("last", "error", "message"),
+    [(OSError("disk gone"), OSError, "disk gone"), (mlp().x[:, :3], ValueError, "shape")],
+    ids=["raises", "wrong shape"],
+)
+def test_an_error_of_the_stream_comes_after_the_answers_to_what_came_before(
+    last, error, message, in_order
+):
     def batches():
         yield mlp().x
-        raise OSError("disk gone")
+        yield mlp().x[:2]
+        if isinstance(last, Exception):
+            raise last
+        yield last
+        yield mlp().x
 
-    with pytest.raises(OSError, match="disk gone"):
-        list(mlp().fit().stream(batches()))
+    ready, parts = mlp().fit(), []
+    with pytest.raises(error, match=message):
+        parts.extend(ready.stream(batches(), in_order=in_order))
+    parts = {part.settings["batch"]: part for part in parts}
+    assert parts.keys() == {0, 1}
+    assert_same_answers(parts[0], ready.explain(mlp().x))
+    assert_same_answers(parts[1], ready.explain(mlp().x[:2]))
+
+
+def test_a_slow_row_holds_back_neither_memory_nor_what_else_is_finished(monkeypatch):
+    monkeypatch.setattr(run, "_ROWS_PER_LANE", 2)
+    fast, slow = [0.0, -0.55, 0.0], [0.9, 0.9, 0.0]
+    pulled = []
+
+    def batches():
+        for number in range(40):
+            pulled.append(number)
+            yield np.array([fast, fast if number else slow], np.float32)
+
+    layout = EngineOptions(lanes=4, lanes_per_group=4, steps_per_chunk=1)
+    ready = linear().fit(engine=layout, search=search(max_steps=60))
+    stream = ready.stream(batches())
+    first = next(stream)
+    assert first.steps[1] > 8 * first.steps[0]
+    assert len(pulled) == 4  # of two rows each, for four lanes
+    in_order = [first, *stream]
+    assert [part.settings["batch"] for part in in_order] == list(range(40))
+
+    soonest = list(ready.stream(batches(), in_order=False))
+    numbers = [part.settings["batch"] for part in soonest]
+    assert numbers.index(0) > 10
+    assert sorted(numbers) == list(range(40))
+    for number, part in zip(numbers, soonest, strict=True):
+        assert_same_answers(part, in_order[number])
 
 
 def test_streamed_batches_of_bad_rows_keep_their_place():
@@ -99,6 +147,34 @@ def test_streamed_batches_of_bad_rows_keep_their_place():
     assert_same_answers(parts[1], mlp().fit().explain(mlp().x))
     for part in (parts[0], parts[3]):
         np.testing.assert_array_equal(part.status, Status.INVALID_INPUT)
+
+
+# --- Ctrl-C --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_long_chunk_is_stopped_between_its_steps(monkeypatch):
+    advance, calls = engine.lanes.advance, []
+    stopping = threading.Event()
+
+    def advance_and_press(*arguments):
+        calls.append(arguments[-1])
+        if len(calls) == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stopping.wait(60)
+        return advance(*arguments)
+
+    monkeypatch.setattr(engine.lanes, "advance", advance_and_press)
+    monkeypatch.setattr(engine, "Event", lambda: stopping)
+    monkeypatch.setattr(engine, "_PIECE_SECONDS", 0.0)
+    layout = EngineOptions(lanes=8, lanes_per_group=8, steps_per_chunk=1000)
+    ready = mlp().fit(engine=layout, search=search(stop="budget", max_steps=1000))
+    with pytest.raises(ExplanationInterrupted) as caught:
+        ready.explain(mlp().x)
+    assert calls == [0, *[1] * 11]  # none for the time of compiling
+    kept = caught.value.explanations
+    assert kept.found.sum() > 2
+    np.testing.assert_array_equal(kept.steps[kept.found], 11)
 
 
 # --- devices -------------------------------------------------------------------------------
@@ -133,6 +209,18 @@ def test_params_that_live_on_one_device_are_brought_to_where_they_are_needed(cou
     ready = replace(plain, predict=predict, reconstruct=None, params=params)
     expected = ready.fit(linear().x_train).explain(linear().x)
     spread = replace(ready, engine=EngineOptions(lanes=4, devices=devices))
+    assert_same_answers(spread.fit(linear().x_train).explain(linear().x), expected)
+
+
+def test_a_model_that_loops_from_a_constant_runs_on_several_devices():
+    def predict(x):
+        # What such a loop starts with is the same on every device; what it ends with isn't.
+        halves = jax.lax.fori_loop(0, 2, lambda _, total: total + 0.5 * x, jnp.zeros(x.shape))
+        return linear().predict(halves)
+
+    ready = replace(linear().explainer(), predict=predict, reconstruct=None)
+    expected = ready.fit(linear().x_train).explain(linear().x)
+    spread = replace(ready, engine=EngineOptions(lanes=4, devices=tuple(jax.devices()[:2])))
     assert_same_answers(spread.fit(linear().x_train).explain(linear().x), expected)
 
 

@@ -48,10 +48,14 @@ function cardNumbers(row) {
     );
 }
 
+// How a row ended, in a class for its colour and a mark.
+const outcomeClass = (row) =>
+  isFound(row) ? "outcome found" : isMissed(row) ? "outcome missed" : "outcome";
+const outcomeMark = (row) => (isFound(row) ? "✓" : isMissed(row) ? "✗" : "=");
+
 const briefly = (label) => label.replace(/ distance$| after$/, "");
 
 function card(row, place) {
-  const found = isFound(row);
   const link = element(
     "a",
     { href: `#row=${row}`, class: "card-link" },
@@ -59,8 +63,8 @@ function card(row, place) {
     " ",
     element(
       "span",
-      { class: found ? "outcome found" : "outcome missed", title: messageOf(row) },
-      found ? "✓ found" : `✗ ${payload.messages[row] ?? statusOf(row).label}`,
+      { class: outcomeClass(row), title: messageOf(row) },
+      `${outcomeMark(row)} ${payload.messages[row] ?? statusOf(row).label}`,
     ),
     " ",
     element("span", { class: "card-row" }, rowName(row)),
@@ -69,7 +73,7 @@ function card(row, place) {
   const made = element(
     "li",
     {
-      class: found ? "card" : "card missed",
+      class: isMissed(row) ? "card missed" : "card",
       "data-row": row,
       "aria-setsize": order.length,
       "aria-posinset": place + 1,

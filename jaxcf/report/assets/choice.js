@@ -17,7 +17,7 @@ let placeOf = new Map(); // row to its place in `order`
 function fits(row) {
   const { outcome, original, reached, target, judges } = choice;
   if (outcome === "found" && !isFound(row)) return false;
-  if (outcome === "missed" && isFound(row)) return false;
+  if (outcome === "missed" && !isMissed(row)) return false;
   if (typeof outcome === "number" && columns.status[row] !== outcome) return false;
   if (original !== ANY && columns.originalClass[row] !== original) return false;
   if (reached !== ANY && columns.newClass[row] !== reached) return false;

@@ -64,10 +64,14 @@ async function rowOf(name, row) {
   return arrays.has(name) ? arrays.get(name).row(row) : null;
 }
 
-const FOUND = Number(
-  Object.keys(payload.statuses).find((code) => payload.statuses[code].name === "found") ?? -1,
-);
+const statusCode = (wanted) =>
+  Number(Object.keys(payload.statuses).find((code) => payload.statuses[code].name === wanted) ?? -1);
+const FOUND = statusCode("found");
+const ALREADY = statusCode("already_in_target");
 const isFound = (row) => columns.status[row] === FOUND;
+// Such a row needed no counterfactual: it is no failure, and in no share.
+const isAlready = (row) => columns.status[row] === ALREADY;
+const isMissed = (row) => !isFound(row) && !isAlready(row);
 const statusOf = (row) => payload.statuses[columns.status[row]];
 const className = (label) => (label < 0 ? "no class" : (classes[label] ?? String(label)));
 const valueOf = (key, row) => measures.get(key)?.values[row] ?? null;

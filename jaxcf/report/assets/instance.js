@@ -160,8 +160,8 @@ async function showInstance(row) {
     ...[
       element(
         "p",
-        { class: isFound(row) ? "outcome found" : "outcome missed" },
-        `${isFound(row) ? "✓" : "✗"} ${messageOf(row)}`,
+        { class: outcomeClass(row) },
+        `${outcomeMark(row)} ${messageOf(row)}`,
       ),
       comparisonPart(row),
       contentPart(row, original, counterfactual, other),

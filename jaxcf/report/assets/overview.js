@@ -24,18 +24,25 @@ function tile(label, value, beside, explanation) {
 }
 
 function showTiles() {
-  const share = count ? foundRows.length / count : null;
-  const missed = count - foundRows.length;
+  const already = allRows.filter(isAlready).length;
+  const needed = count - already;
+  const share = needed ? foundRows.length / needed : null;
+  const missed = needed - foundRows.length;
   byId("lead-counts").append(
     `Here ${foundRows.length === 1 ? "one was" : `${whole.format(foundRows.length)} were`} ` +
-      `found for ${plural(count, "row")}`,
+      `found for ${plural(needed, "row")}`,
     missed ? `; ${plural(missed, "row has", "rows have")} none, and the card says why.` : ".",
+    already
+      ? ` ${plural(already, "more row needs", "more rows need")} none: the model decides for the ` +
+          "class asked for already."
+      : "",
   );
   const tiles = [
     tile(
       "Found",
       whole.format(foundRows.length),
-      `of ${whole.format(count)} rows, ${percent(share)}`,
+      `of ${plural(needed, "row")}, ${percent(share)}` +
+        (already ? `; ${whole.format(already)} already in the target` : ""),
       "The explained model decides otherwise for the counterfactual. That says nothing about " +
         "whether the change makes sense.",
     ),
@@ -109,12 +116,19 @@ for (const row of foundRows) {
   const key = `${columns.originalClass[row]} ${columns.newClass[row]}`;
   transitionCounts.set(key, (transitionCounts.get(key) ?? 0) + 1);
 }
-const missedCounts = new Map();
-for (const row of allRows) {
-  if (isFound(row)) continue;
-  const label = columns.originalClass[row];
-  missedCounts.set(label, (missedCounts.get(label) ?? 0) + 1);
+function countsByClass(isMeant) {
+  const counts = new Map();
+  for (const row of allRows.filter(isMeant)) {
+    const label = columns.originalClass[row];
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+  }
+  return counts;
 }
+// The rows without a counterfactual: those that needed one, and those that didn't.
+const withoutOne = [
+  { words: "not found", outcome: "missed", counts: countsByClass(isMissed) },
+  { words: "there already", outcome: ALREADY, counts: countsByClass(isAlready) },
+].filter(({ outcome, counts }) => outcome === "missed" || counts.size);
 
 const cells = [];
 
@@ -167,9 +181,9 @@ function showTransitions() {
     );
     return;
   }
-  const mostMissed = Math.max(1, ...missedCounts.values());
+  const mostWithout = Math.max(1, ...withoutOne.flatMap(({ counts }) => [...counts.values()]));
   const labels = classes.map((_, label) => label);
-  const starts = missedCounts.has(-1) ? [...labels, -1] : labels;
+  const starts = withoutOne.some(({ counts }) => counts.has(-1)) ? [...labels, -1] : labels;
   const turned = classes.some((name) => name.length > 4) ? "turned" : null;
   const head = [
     element("td", {}),
@@ -180,7 +194,9 @@ function showTransitions() {
         element("span", {}, className(label)),
       ),
     ),
-    element("th", { scope: "col", class: turned }, element("span", {}, "not found")),
+    withoutOne.map(({ words }) =>
+      element("th", { scope: "col", class: turned }, element("span", {}, words)),
+    ),
   ];
   const body = starts.map((from) =>
     element(
@@ -188,14 +204,16 @@ function showTransitions() {
       {},
       element("th", { scope: "row", title: className(from) }, element("span", {}, className(from))),
       labels.map((to) => element("td", {}, transition(from, to, most))),
-      element(
-        "td",
-        { class: "missed" },
-        cell(
-          missedCounts.get(from),
-          mostMissed,
-          { outcome: "missed", original: from },
-          `from ${className(from)}, not found`,
+      withoutOne.map(({ words, outcome, counts }) =>
+        element(
+          "td",
+          { class: outcome === "missed" ? "missed" : null },
+          cell(
+            counts.get(from),
+            mostWithout,
+            { outcome, original: from },
+            `from ${className(from)}, ${words}`,
+          ),
         ),
       ),
     ),
@@ -251,11 +269,13 @@ function showComparison() {
   byId("comparison").hidden = false;
   const [first, second] = comparison.names;
   const { both, only_first: onlyFirst, only_second: onlySecond, neither } = comparison.found;
+  const already = comparison.found.already_in_target;
   const counts = [
     ["found by both", both],
     [`found only by ${first}`, onlyFirst],
     [`found only by ${second}`, onlySecond],
     ["found by neither", neither],
+    ...(already ? [["already in the target", already]] : []),
     ["found by both, with the same class", comparison.same_new_class],
     ["the models decide alike for the original", comparison.same_original_class],
   ].map(([text, number]) => [text, whole.format(number), percent(count ? number / count : null)]);

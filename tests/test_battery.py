@@ -21,6 +21,7 @@ from helpers import (
     SOLVERS,
     assert_joined_same,
     assert_same_answers,
+    compilations,
     mlp,
     objective,
     search,
@@ -222,24 +223,24 @@ def test_compiled_and_uncompiled_code_agree(chosen):
 
 
 def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
-    traces = 0
-
-    def predict(x):
-        nonlocal traces
-        traces += 1
-        return mlp().predict(x)
-
-    counted = replace(explainer(chosen, record_history=False), predict=predict)
-    ready = counted.fit(mlp().x_train)
+    ready = explainer(chosen, record_history=False).fit(mlp().x_train)
     x = mlp().x
     swept = []
 
     def run(objective=None, search=None, **call):
         swept.append(ready.with_options(objective=objective, search=search).explain(x, **call))
 
-    run()
-    once = traces
-    assert once > 0
+    with compilations() as compiled:
+        run()
+        assert compiled
+        once = len(compiled)
+        _sweep(ready, x, run)
+        assert len(compiled) == once
+    # And the sweep did reach the search.
+    assert len({answers.counterfactual.tobytes() for answers in swept}) > 5
+
+
+def _sweep(ready, x, run):
     for weight in (0, 1, 0.25, np.float64(0.5), np.float32(2.0), jnp.float32(3.0)):
         names = ("l1_weight", "l2_weight", "reconstruction_weight", "prototype_weight")
         run(replace(ready.objective, **dict.fromkeys(names, weight)))
@@ -261,9 +262,6 @@ def test_a_sweep_of_everything_traced_compiles_nothing_anew(chosen):
     run(constraints=Constraints(-2, 2))
     run(constraints=Constraints(-np.ones(5), np.full(5, np.inf)))
     run(constraints=Constraints(x - 0.1, x + 0.2))
-    assert traces == once
-    # And the sweep did reach the search.
-    assert len({answers.counterfactual.tobytes() for answers in swept}) > 5
 
 
 # --- with the networks that are shipped ------------------------------------------------------

@@ -52,6 +52,7 @@ from jaxcf.tabular import (
 )
 from jaxcf.tabular.columns import is_missing
 from jaxcf.tabular.explainer import as_table_objective
+from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.rules import read_rules
 from jaxcf.utils.interrupts import Interrupts
 
@@ -291,9 +292,10 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
 def _rules(texts: Sequence[str], schema: Schema, train: Rows) -> dict[str, Rule]:
     """The rules, each of which fits its column: the search would say so only after the training."""
     rules = parse_rules(texts, schema)
-    values = schema.read(train.first(1).columns)
-    coding = TableCoding(schema, fit_category_values(schema, values, method="index"))
-    read_rules(rules, coding, values)
+    # Of a row that lacks nothing: some models are given rows that do.
+    typical = typical_values(schema, schema.read(train.columns))[None]
+    coding = TableCoding(schema, fit_category_values(schema, typical, method="index"))
+    read_rules(rules, coding, typical)
     return rules
 
 

@@ -398,6 +398,8 @@ class BatchSearch:
             self.predictions,
             self.original_class,
             state.trust,
+            self._batch.final_form,
+            self._batch.source_row,
         )
         if state.refinement.line_search:
             rows = np.flatnonzero(self._missed)

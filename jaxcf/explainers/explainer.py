@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from jaxcf import prototypes
@@ -125,6 +126,8 @@ class Explainer:
         self,
         x_train: ArrayLike,
         labels: ArrayLike | None = None,
+        *,
+        probabilities: Float[np.ndarray, "n classes"] | None = None,
     ) -> "FittedExplainer":
         """Build the class prototypes.
 
@@ -133,6 +136,9 @@ class Explainer:
                 asked for in `explain`.
             labels: `[n]`, the classes of the rows for the prototypes; None takes the classes the
                 model predicts, as the paper does.
+            probabilities: `[n, classes]`, what the model says of the training rows, where that is
+                known or `x_train` only stands for them, such as coordinates of a table; None asks
+                the model about `x_train`.
 
         Returns:
             An explainer that can explain.
@@ -155,7 +161,14 @@ class Explainer:
         models, num_classes, latent_shape = check_models(
             self._models(), self.params, x_train.shape[1:]
         )
-        probabilities, encodings = predict_and_encode_training(models, self.params, x_train)
+        if probabilities is not None and probabilities.shape != (len(x_train), num_classes):
+            raise ValueError(
+                f"probabilities must be [n, classes], here ({len(x_train)}, {num_classes}), got "
+                f"shape {probabilities.shape}"
+            )
+        probabilities, encodings = predict_and_encode_training(
+            models, self.params, x_train, probabilities
+        )
         classes = probabilities.argmax(axis=1)
         if labels is not None:
             classes = check_labels(labels, len(x_train), num_classes)

@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf.constraints import FeasibleSets, snap
+from jaxcf.explainers.final_form import FinalForm
 from jaxcf.objective import Objective, class_margin
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.functions import ModelFunctions
-from jaxcf.predictors.inference import predict_and_encode
+from jaxcf.predictors.inference import encode_all, predict_and_encode
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.trust import Trust, scores_of
 from jaxcf.utils.batching import batch_size, map_batches
@@ -75,6 +76,8 @@ class AcceptanceTest:
         predictions: `[n]`, counts what each row of the batch has been asked for.
         original_class: `[n]`, of each row of the batch.
         trust: what trust scores are measured against, if they count.
+        final_form: what points stand for, if that is more than the points; then it is asked about.
+        source_row: `[n]`, the caller's row that each row of the batch belongs to.
     """
 
     models: ModelFunctions
@@ -84,6 +87,8 @@ class AcceptanceTest:
     predictions: Int[np.ndarray, " n"]
     original_class: Int[np.ndarray, " n"]
     trust: Trust | None
+    final_form: FinalForm | None
+    source_row: Int[np.ndarray, " n"]
 
     @property
     def size(self) -> int:
@@ -103,15 +108,21 @@ class AcceptanceTest:
             targets: `[m, classes]`.
             rows: `[m]`, which rows of the batch the points belong to, each at most once.
         """
-        probabilities, encodings = predict_and_encode(
-            self.models, self.params, x, self.failures, self.size
-        )
+        if self.final_form is None:
+            probabilities, encodings = predict_and_encode(
+                self.models, self.params, x, self.failures, self.size
+            )
+        else:
+            sources = self.source_row[rows]
+            probabilities, encodings = self.final_form.predict(x, sources, self.failures), None
         self.predictions[rows] += self.failures.asked
         margin_of = partial(_margins, jnp.float32(self.objective.confidence))
         margin = map_batches(margin_of, probabilities, targets, size=self.size)
         decided = np.asarray(margin < -np.float32(self.objective.margin))
         if self.trust is None:
             return decided
+        if encodings is None:
+            encodings = encode_all(self.models, self.params, x, self.size)
         new_class = probabilities.argmax(axis=1)
         scores = scores_of(self.trust, encodings, self.original_class[rows], new_class, self.size)
         return decided & (scores > np.float32(self.trust.threshold))

@@ -36,15 +36,9 @@ def predict_and_encode(
         # These rows and no others: a batch is filled up with copies, which would be asked, too.
         probabilities = models.black_box.ask(x, failures).astype(np.float32)
         return probabilities, encode_all(models, params, x, size)
-    probabilities, encodings = _predict_and_encode(models, params, x, size)
+    asked = partial(predict_and_encode_batch, models, params)
+    probabilities, encodings = map_batches(asked, x, size=size)
     return _only_probabilities(probabilities, failures), encodings
-
-
-def _predict_and_encode(
-    models: ModelFunctions, params: Any, x: np.ndarray, size: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """What a model in JAX returns, whatever that is."""
-    return map_batches(partial(predict_and_encode_batch, models, params), x, size=size)
 
 
 def _only_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:
@@ -59,11 +53,20 @@ def _only_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:
 
 
 def predict_and_encode_training(
-    models: ModelFunctions, params: Any, x_train: np.ndarray
+    models: ModelFunctions,
+    params: Any,
+    x_train: np.ndarray,
+    known: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and encodings of training rows, at least one.
 
     Warns of a model that answers otherwise every time.
+
+    Args:
+        models: the functions.
+        params: what they take first, if they do.
+        x_train: `[n, *shape]`.
+        known: `[n, classes]`, the probabilities where they are known already.
 
     Raises:
         ValueError: if the model returns anything but probabilities for some of them, or its answer
@@ -73,24 +76,39 @@ def predict_and_encode_training(
     few = few_rows(x_train)
     if models.black_box is not None:
         check_answer(models.black_box, x_train[few])
+    if known is None:
         probabilities, encodings = predict_and_encode(models, params, x_train, failures)
+        few_answers = probabilities[few], encodings[few]
     else:
-        probabilities, encodings = _predict_and_encode(models, params, x_train)
-        infinite = ~np.isfinite(probabilities).all(axis=1)
-        if infinite.any():
-            raise ValueError(
-                f"predict returned NaN or infinite values for {int(infinite.sum())} of "
-                f"{len(x_train)} training rows; check the model and the scale of its input"
-            )
-        probabilities = _only_probabilities(probabilities, failures)
+        size = batch_size(len(x_train))
+        probabilities, encodings = known, encode_all(models, params, x_train)
+        few_answers = predict_and_encode(models, params, x_train[few], failures, size)
+    check_training_answers(probabilities, failures)
+    _check_company(models, params, x_train, few, few_answers, failures)
+    return probabilities, encodings
+
+
+def check_training_answers(probabilities: np.ndarray, failures: Failures) -> None:
+    """Check that every training row got probabilities.
+
+    Args:
+        probabilities: `[n, classes]`, as they came of a question.
+        failures: that were told of what went wrong.
+
+    Raises:
+        ValueError: if some are missing or aren't finite.
+    """
+    lost = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if lost and failures.first is None:
+        raise ValueError(
+            f"predict returned NaN or infinite values for {lost} of {len(probabilities)} training "
+            "rows; check the model and the scale of its input"
+        )
     if failures.first is not None:
         raise ValueError(
-            f"{int(np.isnan(probabilities).any(axis=1).sum())} of {len(x_train)} training "
-            f"rows got no probabilities; the first error: {failures.first}; mend the model or "
-            "leave these rows out"
+            f"{lost} of {len(probabilities)} training rows got no probabilities; the first error: "
+            f"{failures.first}; mend the model or leave these rows out"
         )
-    _check_company(models, params, x_train, few, (probabilities, encodings), failures)
-    return probabilities, encodings
 
 
 def _check_company(
@@ -103,6 +121,7 @@ def _check_company(
 ) -> None:
     """Check that a few training rows get the answers in other company that they have got."""
     turned, size = few[::-1], batch_size(len(x_train))
+    answers = answers[0][::-1], answers[1][::-1]
 
     def ask() -> tuple[np.ndarray, np.ndarray]:
         # A batch of the size that is compiled already, filled up with copies of the last row.
@@ -112,14 +131,14 @@ def _check_company(
     _check_answered(failures)
     settled = True
     for which, name in enumerate(("predict", "encode")):
-        known = answers[which][turned]
+        known = answers[which]
         settled &= check_company(name, first[which], known, lambda which=which: ask()[which])
     box = models.black_box
     if box is not None and settled:
-        alone = box.ask(x_train[:1], failures)
+        alone = box.ask(x_train[few[:1]], failures)
         _check_answered(failures)
-        known = answers[0][:1]
-        check_company("predict", alone, known, lambda: box.ask(x_train[:1], failures))
+        known = answers[0][-1:]
+        check_company("predict", alone, known, lambda: box.ask(x_train[few[:1]], failures))
 
 
 def _check_answered(failures: Failures) -> None:

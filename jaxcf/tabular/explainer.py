@@ -32,9 +32,8 @@ from jaxcf.tabular.predictors import (
     TableModel,
     Takes,
     check_takes,
-    check_takes_missing,
     of_coordinates,
-    predicted_classes,
+    training_probabilities,
 )
 from jaxcf.tabular.rules import Rules, read_rules
 from jaxcf.tabular.schema import Schema
@@ -145,22 +144,20 @@ class TableExplainer:
         check_takes(model, values)
         missing = schema.missing(table)
         lacking = np.asarray(missing.any(axis=0))
-        if lacking.any():
-            check_takes_missing(model, values, missing, table)
-        classes = None
-        if self.categories in ("mvdm", "abdm-mvdm") or lacking.any():
-            classes = predicted_classes(model, values, table)
+        # Of the rows as they are: those on the columns' grids, or filled in, may be others.
+        probabilities = training_probabilities(model, values, missing, table)
         typical = typical_values(schema, values)
         values = np.where(missing, typical, values)
         numbers = fit_category_values(
-            schema, values, classes, method=self.categories, weight=self.category_weight
+            schema,
+            values,
+            probabilities.argmax(axis=1),
+            method=self.categories,
+            weight=self.category_weight,
         )
         coding = TableCoding(schema, numbers)
-        labels = None
         if lacking.any():
             coding = replace(coding, missing=missing_coordinates(coding, typical, lacking))
-            # What the model decides for the rows as they are, not for those that are filled in.
-            labels = classes
         explainer = Explainer(
             of_coordinates(self.predict, coding, like),
             params=self.params,
@@ -172,7 +169,7 @@ class TableExplainer:
             refinement=self.refinement or Refinement(line_search=True, sparsify=True),
             engine=self.engine,
         )
-        fitted = explainer.fit(coding.coordinates(values), labels)
+        fitted = explainer.fit(coding.coordinates(values), probabilities=probabilities)
         check_count(names, fitted.num_classes)
         return FittedTableExplainer(coding, fitted, model, names)
 

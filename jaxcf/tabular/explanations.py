@@ -400,8 +400,9 @@ class TableExplanations:
             values = {name: described.coding.schema.checked(arrays[name]) for name in _ARRAYS}
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
+        may_lack = np.isfinite(described.coding.missing_coordinates)
         for name, array in values.items():
-            if np.isinf(array).any() or np.isnan(array[core.found]).any():
+            if np.isinf(array).any() or np.isnan(array[core.found][:, ~may_lack]).any():
                 raise ValueError(f"{path} is damaged: {name} hold infinity, or lack a row found")
         return cls(
             core=core,

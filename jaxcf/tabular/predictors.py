@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float32
 
 from jaxcf.predictors.blackbox import BadAnswer, BlackBox, Failures
 from jaxcf.predictors.checks import check_answer, few_rows
 from jaxcf.predictors.functions import ModelFunctions, check_models
-from jaxcf.predictors.inference import predict_and_encode
+from jaxcf.predictors.inference import check_training_answers, predict_and_encode
 from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
@@ -180,46 +180,37 @@ def check_takes(model: TableModel, values: np.ndarray) -> None:
         raise ValueError(f"{error}; the model gets {gets}: {other}") from None
 
 
-def check_takes_missing(
+def training_probabilities(
     model: TableModel, values: np.ndarray, missing: np.ndarray, table: Table
-) -> None:
-    """Ask a model about the training rows that lack entries.
+) -> Float32[np.ndarray, "n classes"]:
+    """What the model says of the training rows as they are, outside any search.
 
     Args:
-        model: of the table itself.
-        values: `[n, columns]`, of the training rows.
+        model: of the table.
+        values: `[n, columns]`, of its rows.
         missing: `[n, columns]`, which entries they lack.
         table: that was given.
 
+    Returns:
+        `[n, classes]`.
+
     Raises:
-        ValueError: if it has no answer for one; the message names all columns.
+        ValueError: if it has no answer for one; the message names all columns where rows that lack
+            entries have none.
     """
-    rows = np.flatnonzero(missing.any(axis=1))
+    own = OwnCells(table, np.arange(len(values)), np.ones(values.shape, bool))
     failures = Failures(warn=False)
-    model.probabilities(values[rows], OwnCells(table, rows, ~missing[rows]), failures)
-    if failures.first is not None:
+    probabilities = model.probabilities(values, own, failures)
+    lost = np.isnan(probabilities).any(axis=1)
+    if failures.first is not None and (lost & missing.any(axis=1)).any():
         gaps = dict(zip(model.schema.names, missing.T, strict=True))
         raise ValueError(
             f"{lacking(gaps)}, and the model has no answer for such rows ({failures.first}); fill "
             "them in, leave out such columns or training rows, or let the model fill them in, "
             "such as a pipeline with an imputer"
         )
-
-
-def predicted_classes(model: TableModel, values: np.ndarray, table: Table) -> Int[np.ndarray, " n"]:
-    """What the model decides for the rows of a table, outside any search.
-
-    Args:
-        model: of the table.
-        values: `[n, columns]`, of its rows.
-        table: that was given.
-
-    Returns:
-        `[n]`; 0 for rows that a black box has no answer for.
-    """
-    own = OwnCells(table, np.arange(len(values)), np.ones(values.shape, bool))
-    asked = model.probabilities(values, own, Failures(warn=False))
-    return np.nan_to_num(asked).argmax(axis=1)
+    check_training_answers(probabilities, failures)
+    return probabilities
 
 
 def of_coordinates(

@@ -83,6 +83,30 @@ def test_a_row_that_decides_otherwise_as_it_goes_out_is_not_found():
     assert (result.status == Status.NOT_CONFIRMED).any()
 
 
+def test_what_is_put_back_is_put_back_to_the_row_itself():
+    """A model of whole hours: 30.4 is none, though the search stands at 30."""
+
+    def whole_only(table: Any) -> np.ndarray:
+        hours = np.asarray(table["hours"], float)
+        sure = (hours == hours.round()) & (np.asarray(table["score"]) + hours > 90)
+        return np.stack([~sure, sure], axis=1).astype(float)
+
+    rng = np.random.default_rng(0)
+    rows = {"hours": rng.integers(10, 50, 100) + 0.4, "score": rng.uniform(10, 40, 100).round()}
+    ready = TableExplainer(BlackBox(whole_only, 2), takes="table", objective="E").fit(TRAINING)
+    result = ready.explain(rows)
+    assert result.found.all()
+    assert whole_only(result.counterfactual)[:, 1].all()
+
+
+def test_training_rows_are_asked_about_as_they_are():
+    schema = Schema((Numeric("hours", 10, 60, step=1.0), Numeric("score", 0, 100, step=1.0)))
+    beside = {"hours": np.full(40, 38.5), "score": np.linspace(0.4, 3, 40)}
+    table = {name: np.concatenate([beside[name], TRAINING[name]]) for name in TRAINING}
+    fitted = TableExplainer(BlackBox(ask, 2), schema=schema, takes="table").fit(table)
+    np.testing.assert_array_equal(fitted.of_coordinates.training_class, ask(table).argmax(axis=1))
+
+
 BIG = 2**53
 
 

@@ -85,7 +85,7 @@ def test_what_was_never_missing_or_cannot_be_read_has_a_status(table, fitted):
     assert result.found[2]
     assert "'astronaut', which is none of its 3 categories" in result.messages[0]
     complete = table.dropna()
-    box = fitted.model.predict
+    box = fitted.model.models.black_box
     other = TableExplainer(box, takes="table", objective="E").fit(complete)
     result = other.explain(table[table.isna().any(axis=1)].head(2))
     assert result.status.tolist() == [Status.INVALID_INPUT] * 2

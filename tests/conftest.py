@@ -22,13 +22,19 @@ if "JAXCF_TESTS_COMPILED" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     # As here, or their programs would be others.
     os.environ["JAX_NUM_CPU_DEVICES"] = "4"
-    # A test runs its programs for a moment, but waits a second for each: with these settings XLA
-    # compiles them in a third of the time. With XLA_FLAGS set, to nothing too, others are taken.
-    _quickly = ("--xla_cpu_use_fusion_emitters=false", "--xla_backend_optimization_level=1")
-    os.environ.setdefault("XLA_FLAGS", " ".join(_quickly))
+    # A test runs its programs for a moment, but waits a second for each. XLA compiles them in a
+    # fifth of the time like this, and in a third where they aren't for a moment, see
+    # `programs_run_long`. With XLA_FLAGS set, to nothing too, all is compiled as for a user.
+    if "XLA_FLAGS" not in os.environ:
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        os.environ["XLA_FLAGS"] = (
+            "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
+        )
 jax.config.update("jax_compilation_cache_dir", os.environ["JAXCF_TESTS_COMPILED"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+_QUICKLY = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") == "1"
+jax.config.update("jax_disable_most_optimizations", _QUICKLY)
 
 # Before jax starts its backends: the sharding tests need four devices.
 jax.config.update("jax_num_cpu_devices", 4)
@@ -55,6 +61,14 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda *_: signal.raise_signal(signal.SIGINT)
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def programs_run_long():
+    """For tests whose programs are worth more of the compiler's time."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", _QUICKLY)
 
 
 @pytest.fixture(autouse=True, scope="module")

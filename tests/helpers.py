@@ -117,6 +117,10 @@ class Static:
     x: np.ndarray
     num_classes: int
 
+    def __post_init__(self) -> None:
+        for function in (self.predict, self.encode, self.reconstruct):
+            setattr(function, "pure", True)  # noqa: B010 (a function has no such attribute)
+
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """The model's answer, asked directly."""
         return np.asarray(self.predict(jnp.asarray(x)))

@@ -23,6 +23,7 @@ REFERENCE = Path(os.environ.get("JAXCF_REFERENCE", SHARED / "reference"))
 TFDS = Path(os.environ.get("JAXCF_DATA", SHARED / "data")) / "tfds"
 
 pytestmark = [
+    pytest.mark.usefixtures("programs_run_long"),
     pytest.mark.skipif(
         not (REFERENCE / "seed_models.npz").is_file(),
         reason="reference files not present (set JAXCF_REFERENCE)",
@@ -34,7 +35,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def fitted() -> FittedExplainer:
+def fitted(programs_run_long) -> FittedExplainer:
     """The report's explainer; its code groups the training rows by their true labels."""
     mnist = data.load("mnist", data_dir=TFDS, download=False)
     functions = load_torch_models(REFERENCE / "seed_models.npz").functions()

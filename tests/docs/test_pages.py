@@ -33,8 +33,14 @@ def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path):
         input="\n".join(lines),
         text=True,
         capture_output=True,
-        # This process may hold an accelerator's memory already.
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        # This process may hold an accelerator's memory already. What is explained here is of the
+        # size that users have, so compiling better is worth its time.
+        env=os.environ
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT),
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
+        },
         cwd=tmp_path,
         timeout=600,
         check=False,

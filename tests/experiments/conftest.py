@@ -3,6 +3,11 @@
 import pytest
 
 
+@pytest.fixture(autouse=True, scope="module")
+def networks_are_trained(programs_run_long):
+    """Training takes longer than compiling it."""
+
+
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory):
     # Beside the folders of pytest-xdist's workers, so that they share what is trained; files are

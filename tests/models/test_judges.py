@@ -12,7 +12,7 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def judges(digits):
+def judges(programs_run_long, digits):
     return train_judges(digits)
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import optax
 
@@ -42,6 +43,17 @@ def assert_close(actual: Any, expected: Any, what: str = "") -> None:
         return
     rtol, atol = max(_TOLERANCES[kind] for kind in kinds)
     np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol, err_msg=what)
+
+
+@contextmanager
+def type_checks(wanted: bool) -> Iterator[None]:
+    """With or without the checks of types at run time inside the block."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", not wanted)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @contextmanager

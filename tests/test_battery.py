@@ -26,6 +26,7 @@ from helpers import (
     objective,
     search,
     solver,
+    type_checks,
 )
 
 from jaxcf import (
@@ -66,8 +67,10 @@ SUBSET = [
 # Fixtures of module scope, so that pytest runs all tests of one case after another: the programs
 # of a case are compiled once and needn't all be kept.
 @pytest.fixture(scope="module", params=PRODUCT, ids=str)
-def case(request) -> Case:
-    return request.param
+def case(request):
+    # Types are checked in a part of the product, which meets every function; it takes a while.
+    with type_checks(request.param in SUBSET):
+        yield request.param
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids=str)

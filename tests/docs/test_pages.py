@@ -112,6 +112,7 @@ def is_accepted(arguments):
     return True
 
 
+@pytest.mark.usefixtures("programs_run_long")
 def test_the_commands_about_digits_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     told = [tuple(arguments) for page in PAGES for arguments in commands(page)]

@@ -11,6 +11,7 @@ from jaxcf import Status
 from jaxcf.cli import main as cli
 
 
+@pytest.mark.usefixtures("programs_run_long")  # whole test sets are explained
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_examples_run(page):
     result = doctest.testfile(str(page), module_relative=False)

@@ -9,12 +9,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
+
+if TYPE_CHECKING:
+    from jax.extend.core import ClosedJaxpr, Jaxpr, Var
 
 
 class Trace(NamedTuple):
@@ -76,11 +78,14 @@ class _Digests:
     """Digests of programs: of what they do and hold, never of where in memory it lies."""
 
     def __init__(self) -> None:
+        from jax.extend import core  # it takes a tenth of the time that importing jaxcf takes
+
+        self._core = core
         # JAX shares the programs of functions that are compiled by themselves, `relu` say.
         self._known: dict[int, str] = {}
         self._words: list[str] = []
 
-    def of(self, program: ClosedJaxpr | Jaxpr) -> str:
+    def of(self, program: "ClosedJaxpr | Jaxpr") -> str:
         """The digest of a program, which must outlive this."""
         if id(program) not in self._known:
             outside, self._words = self._words, []
@@ -95,7 +100,7 @@ class _Digests:
             self._words.append(repr(value))
         elif isinstance(value, (tuple, list)):
             self._add_all(kind, value)
-        elif isinstance(value, (ClosedJaxpr, Jaxpr)):
+        elif isinstance(value, (self._core.ClosedJaxpr, self._core.Jaxpr)):
             self._words.append(self.of(value))
         elif isinstance(value, (*_PLAIN, np.generic, np.dtype, Enum)):
             self._words.append(f"{kind.__qualname__}:{value!r}")
@@ -115,14 +120,14 @@ class _Digests:
             self._add(one)
         self._words.append(")")
 
-    def _add_program(self, program: ClosedJaxpr | Jaxpr) -> None:
-        closed = isinstance(program, ClosedJaxpr)
+    def _add_program(self, program: "ClosedJaxpr | Jaxpr") -> None:
+        closed = isinstance(program, self._core.ClosedJaxpr)
         jaxpr = program.jaxpr if closed else program
         numbers: dict[Var, int] = {}
 
         def add_operands(operands: Iterable[Any]) -> None:
             for operand in operands:
-                if isinstance(operand, Literal):
+                if isinstance(operand, self._core.Literal):
                     self._add(operand.val)
                 else:
                     self._words.append(str(numbers.setdefault(operand, len(numbers))))

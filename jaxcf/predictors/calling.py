@@ -15,8 +15,8 @@ ROWS_FOR_THREADS = 10_000
 """Calls of fewer rows get one OpenMP thread.
 
 Its threads spin while they wait for one another, and so do XLA's beside them: a call of a few rows,
-a millisecond's work, then takes up to a second. From here on the work of a call outweighs the wait
-(`benchmarks/threads.py`).
+a millisecond's work, then takes up to a second. From here on a call is longer than a turn of the
+scheduler (`benchmarks/threads.py`).
 """
 
 

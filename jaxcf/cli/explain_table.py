@@ -292,8 +292,8 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
 def _rules(texts: Sequence[str], schema: Schema, train: Rows) -> dict[str, Rule]:
     """The rules, each of which fits its column: the search would say so only after the training."""
     rules = parse_rules(texts, schema)
-    # Of a row that lacks nothing: some models are given rows that do.
-    typical = typical_values(schema, schema.read(train.columns))[None]
+    # Some models are given rows that lack entries: any value does in place of these.
+    typical = typical_values(schema, schema.read(train.first(1).columns))[None]
     coding = TableCoding(schema, fit_category_values(schema, typical, method="index"))
     read_rules(rules, coding, typical)
     return rules

@@ -23,15 +23,6 @@ def keeps_missing(options: argparse.Namespace) -> bool:
     return options.model is not None and options.model_takes == "table"
 
 
-def gaps_of(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """For each column the mask of the rows in which it is missing.
-
-    Args:
-        columns: of a table.
-    """
-    return {name: one.missing() for name, one in read_columns(columns).items()}
-
-
 def split_rows(options: argparse.Namespace, columns: dict[str, np.ndarray], origin: str) -> Rows:
     """Take the label column off, where there is one.
 
@@ -94,7 +85,7 @@ def settle_missing(
         train = _complete(train, options.data)
         test = None if test is None or test.labels is None else _complete(test, str(options.test))
         return train, test, asked_for
-    gaps = gaps_of(train.columns)
+    gaps = train.gaps()
     if not keeps_missing(options) and lacking(gaps) is not None:
         refuse_missing(options, gaps, options.data)
     return train, test, asked_for
@@ -127,15 +118,14 @@ def _complete(rows: Rows, origin: str) -> Rows:
     if not whole.any():
         raise ValueError(
             f"--drop-missing leaves no row of {origin}, for each lacks something: "
-            f"{lacking(gaps_of(rows.columns)) or 'its label'}; leave out columns with --drop"
+            f"{lacking(rows.gaps()) or 'its label'}; leave out columns with --drop"
         )
+    kept = rows.take(whole)
     columns = {
-        name: _whole(column[whole]) if bool(gaps.any()) else column[whole]
-        for (name, column), gaps in zip(
-            rows.columns.items(), gaps_of(rows.columns).values(), strict=True
-        )
+        name: _whole(kept.columns[name]) if bool(gaps.any()) else kept.columns[name]
+        for name, gaps in rows.gaps().items()
     }
-    return replace(rows.take(whole), columns=columns)
+    return replace(kept, columns=columns)
 
 
 def _whole(column: np.ndarray) -> np.ndarray:
@@ -164,12 +154,10 @@ def _fillings(train: Rows, fill: str) -> dict[str, Any]:
 
 
 def _filled(rows: Rows, fillings: Mapping[str, Any]) -> Rows:
-    columns = {}
-    for name, column in rows.columns.items():
-        gaps = read_columns({name: column})[name].missing()
+    columns = dict(rows.columns)
+    for name, gaps in rows.gaps().items():
         if gaps.any() and name in fillings:
-            column = column.copy()
+            column = columns[name].copy()
             column[gaps] = fillings[name]
-            column = _whole(column)
-        columns[name] = column
+            columns[name] = _whole(column)
     return replace(rows, columns=columns)

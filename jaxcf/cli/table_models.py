@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcf.cli.table_missing import gaps_of, refuse_missing
+from jaxcf.cli.table_missing import refuse_missing
 from jaxcf.cli.table_rows import Rows
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import LabelledTable, stratified_split
@@ -128,7 +128,7 @@ def load_model(
             loaded.box.predict(model_rows(train.take(lacking).columns, schema, takes))
         except Exception as error:  # whatever the model raises for what it can't fill in
             reason = f"the model in {options.model} fails for them ({error})"
-            refuse_missing(options, gaps_of(train.columns), options.data, reason)
+            refuse_missing(options, train.gaps(), options.data, reason)
     elif not lacking.any():
         labelled = labelled.take(~labelled.lacking())
     record: dict[str, Any] = {"source": str(options.model), "takes": takes, "accuracy": None}

@@ -29,10 +29,13 @@ class Rows:
         """Only the first rows; None for all."""
         return self.take(slice(count))
 
+    def gaps(self) -> dict[str, np.ndarray]:
+        """For each column the mask of the rows in which it is missing."""
+        return {name: one.missing() for name, one in read_columns(self.columns).items()}
+
     def lacking(self) -> np.ndarray:
         """Which rows lack an entry, `[n]`; the label is none."""
-        gaps = [one.missing() for one in read_columns(self.columns).values()]
-        return np.any(gaps, axis=0)
+        return np.any(list(self.gaps().values()), axis=0)
 
     def labelled(self) -> np.ndarray:
         """Which rows have their label, `[n]`; all of them where none is known."""

@@ -32,6 +32,17 @@ class CsvLines(NamedTuple):
     lines: list[tuple[int, list[str]]]
     delimiter: str
 
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The cells of each column, by name."""
+        cells = zip(*(line for _, line in self.lines), strict=True)
+        return dict(zip(self.header, cells, strict=True))
+
+    @property
+    def comma_may_be_decimal(self) -> bool:
+        """Whether "1,200" may be 1.2: not where a comma stands between cells."""
+        return self.delimiter != ","
+
 
 def read_lines(path: str | Path, delimiter: str | None = None) -> CsvLines:
     r"""The header of a CSV file, and its lines with their numbers, every one of the same length.

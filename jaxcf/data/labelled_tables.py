@@ -105,15 +105,15 @@ def read_table(
         >>> {name: column.tolist() for name, column in read_table(file).items()}
         {'age': [30, 40], 'pay': [1200.5, nan], 'job': ['clerk', None]}
     """
-    header, lines, delimiter = read_lines(path, delimiter)
+    content = read_lines(path, delimiter)
     markers = tuple(missing)
     text = {name for name, column in (like or {}).items() if column.dtype.kind == "O"}
     read = {}
-    for name, cells in zip(header, zip(*(line for _, line in lines), strict=True), strict=True):
+    for name, cells in content.columns.items():
         entries = [None if is_missing_text(cell, markers) else cell for cell in cells]
         numbers = None
         if name not in text:
-            numbers = read_numbers(entries, comma_may_be_decimal=delimiter != ",")
+            numbers = read_numbers(entries, comma_may_be_decimal=content.comma_may_be_decimal)
         read[name] = _as_objects(entries) if numbers is None else numbers
     return read
 

@@ -123,23 +123,26 @@ def read_csv(
     """
     check_split_options(test_fraction, seed)
     file = Path(path).expanduser()
-    header, lines, delimiter = read_lines(file, delimiter)
-    if label not in header:
+    content = read_lines(file, delimiter)
+    columns = content.columns
+    if label not in columns:
         raise ValueError(
-            f"{file} has no column {label!r} for the label; it has {', '.join(header)}."
+            f"{file} has no column {label!r} for the label; it has {', '.join(columns)}."
         )
-    if len(header) < 2:
+    if len(columns) < 2:
         raise ValueError(f"{file} has only the label column {label!r}; expected features as well.")
-    numbered = [number for number, _ in lines]
-    columns = {
-        name: list(cells)
-        for name, cells in zip(header, zip(*(line for _, line in lines), strict=True), strict=True)
-    }
+    numbered = [number for number, _ in content.lines]
     _check_present(columns, file, numbered)
     texts = columns.pop(label)
     rows = np.stack(
         [
-            _numbers(cells, file, numbered, column, comma_may_be_decimal=delimiter != ",")
+            _numbers(
+                cells,
+                file,
+                numbered,
+                column,
+                comma_may_be_decimal=content.comma_may_be_decimal,
+            )
             for column, cells in columns.items()
         ],
         axis=1,

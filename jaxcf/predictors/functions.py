@@ -223,7 +223,7 @@ def check_unchanged(models: ModelFunctions, params: Any, shape: tuple[int, ...])
     """Check that functions without params still hold what they held when they were checked.
 
     With params what may change is there, and the last look at the counterfactuals has to do.
-    Functions that are all `pure`, see `predict_changed`, aren't looked at.
+    Functions that are all pure, see `is_pure`, aren't looked at.
 
     Raises:
         ValueError: if they hold other values, or can't be called any more.
@@ -231,8 +231,7 @@ def check_unchanged(models: ModelFunctions, params: Any, shape: tuple[int, ...])
     known = models.captured
     if models.takes_params or known is None or known.context != tracing_context():
         return
-    given = (models.predict, models.encode, models.reconstruct, models.decode)
-    if all(getattr(function, "pure", False) for function in given if function is not None):
+    if all(function is None or is_pure(function) for function in models._functions):
         return
     held = dict(known.digests)
     now = check_models(models, params, shape).models.captured
@@ -244,6 +243,19 @@ def check_unchanged(models: ModelFunctions, params: Any, shape: tuple[int, ...])
             "module or a closure) are others now, but the prototypes are those of the model as it "
             "was; call fit again"
         )
+
+
+def is_pure(function: object) -> bool:
+    """Whether a function promises, by an attribute `pure`, to hold nothing that ever changes.
+
+    Examples:
+        >>> def predict(x):
+        ...     return jax.nn.softmax(x)
+        >>> predict.pure = True
+        >>> is_pure(predict), is_pure(jax.nn.softmax)
+        (True, False)
+    """
+    return bool(getattr(function, "pure", False))
 
 
 def check_params(params: Any) -> None:
@@ -268,8 +280,7 @@ def check_params(params: Any) -> None:
 def predict_changed(models: ModelFunctions, params: Any, shape: tuple[int, ...]) -> bool:
     """Whether `predict` traces otherwise than when it was checked, or not at all any more.
 
-    A model outside JAX never does: it is asked itself, each time. Nor does a function with the
-    attribute `pure`, true: it promises to hold nothing that changes.
+    A model outside JAX never does: it is asked itself, each time. Nor does a pure function.
 
     Args:
         models: the functions, checked.
@@ -278,7 +289,7 @@ def predict_changed(models: ModelFunctions, params: Any, shape: tuple[int, ...])
     """
     if models.captured is None or models.black_box is not None:
         return False
-    if getattr(models.predict, "pure", False):
+    if is_pure(models.predict):
         return False
     batch = jax.ShapeDtypeStruct((_ROWS, *shape), jnp.float32)
     try:

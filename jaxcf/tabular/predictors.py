@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from jaxcf.predictors.blackbox import BadAnswer, BlackBox, Failures
 from jaxcf.predictors.checks import check_answer, few_rows
-from jaxcf.predictors.functions import ModelFunctions, check_models
+from jaxcf.predictors.functions import ModelFunctions, check_models, is_pure
 from jaxcf.predictors.inference import check_training_answers, predict_and_encode
 from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
 from jaxcf.tabular.category_values import fit_category_values
@@ -34,8 +34,8 @@ class CoordinateModel:
 
     @property
     def pure(self) -> bool:
-        """Whether the model promises to hold nothing that changes, see `predict_changed`."""
-        return getattr(self.predict, "pure", False)
+        """Whether the model promises to hold nothing that changes."""
+        return is_pure(self.predict)
 
     def __call__(self, *arguments: Any) -> jax.Array:
         """`predict` of coordinates, or of params and coordinates."""

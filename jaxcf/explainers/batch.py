@@ -368,11 +368,11 @@ class BatchSearch:
             return
         others = (_argmax(asked) != _argmax(said)) | ~np.isfinite(asked).all(axis=1)
         warnings.warn(
-            f"predict changed since fit: it decides otherwise for {int(others.sum())} of "
-            f"{len(rows)} rows than the search was told. Values held there (the weights of a "
-            "module or a closure) must be others now; these probabilities are its own, and found "
-            "rows that they don't confirm are NOT_CONFIRMED. Call fit again after the model has "
-            "changed, or pass what changes as params=",
+            f"predict changed since fit, or does one thing when it is called and another when it "
+            f"is traced: it decides otherwise for {int(others.sum())} of {len(rows)} rows than the "
+            "search was told. These probabilities are its own, and found rows that they don't "
+            "confirm are NOT_CONFIRMED. If values held there have changed (the weights of a module "
+            "or a closure), call fit again, or pass them as params=",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -1,5 +1,6 @@
 """What the models say of any number of rows, before the search and after it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 
 from jaxcf.objective import Instance, Objective, Outputs, loss_terms
 from jaxcf.predictors.blackbox import TOLERANCE, Failures, are_probabilities
-from jaxcf.predictors.checks import check_answer, check_company, few_rows
-from jaxcf.predictors.functions import ModelFunctions, predict_changed
+from jaxcf.predictors.checks import IN_COMPANY, check_answer, check_company, few_rows
+from jaxcf.predictors.functions import ModelFunctions, is_pure, predict_changed
 from jaxcf.utils.batching import batch_size, map_batches
+
+# Points at which the caller's function is called as it is, outside every program.
+_SAMPLE = 8
 
 _FOR_LOGITS = "pass output='logits' if they are logits"
 
@@ -205,7 +209,9 @@ def ask_anew(
 ) -> np.ndarray | None:
     """The caller's own word on points, outside every compiled program, where it is another one.
 
-    Programs are made of a function as it was; as long as it traces the same, so are they.
+    Programs are made of a function as it was; if it traces otherwise now, it is asked about every
+    point. That it does another thing when it is called than when it is traced comes out by calling
+    it for a few points.
 
     Args:
         models: the functions, checked.
@@ -216,12 +222,13 @@ def ask_anew(
     Returns:
         `[n, classes]`, float32, NaN where the function fails; None where it agrees.
     """
-    if not predict_changed(models, params, x.shape[1:]):
-        return None
 
     def ask(x: Any) -> Any:
         return models.probabilities(params, jnp.asarray(x))
 
+    changed = predict_changed(models, params, x.shape[1:])
+    if not changed and not _decides_otherwise(models, ask, x, probabilities):
+        return None
     try:
         asked = map_batches(ask, x).astype(np.float32)
     except Exception:  # whatever it is: no answer confirms nothing
@@ -229,6 +236,27 @@ def ask_anew(
     # A trace may differ in what makes no difference, such as the precision of products.
     same = np.allclose(asked, probabilities, rtol=0, atol=TOLERANCE, equal_nan=True)
     return None if same else asked
+
+
+def _decides_otherwise(
+    models: ModelFunctions, ask: Callable[[Any], Any], x: np.ndarray, probabilities: np.ndarray
+) -> bool:
+    """Whether the function, called as it is for a few points, decides otherwise than the programs.
+
+    A model outside JAX is asked itself, each time, and a pure function promises to be the same.
+    """
+    if models.black_box is not None or is_pure(models.predict):
+        return False
+    few = np.linspace(0, len(x) - 1, _SAMPLE).round().astype(int)  # always of one shape
+    try:
+        asked = np.asarray(ask(x[few]), np.float32)
+    except Exception:  # what works only inside a program says nothing against it
+        return False
+    said = probabilities[few]
+    known, lost = np.isfinite(said).all(axis=1), ~np.isfinite(asked).all(axis=1)
+    apart = np.abs(np.nan_to_num(asked) - np.nan_to_num(said)).max(axis=1) > IN_COMPANY
+    apart &= np.argmax(asked, axis=1) != np.argmax(said, axis=1)
+    return bool((known & (lost | apart)).any())
 
 
 def _measure(

@@ -95,7 +95,7 @@ def test_what_changes_beside_params_is_found_by_the_last_look():
     fitted = fit(predict, params=jnp.asarray(WEIGHTS))
     assert fitted.explain(X).found.all()
     hidden["turn"] = -1.0
-    with pytest.warns(RuntimeWarning, match=r"decides otherwise for 48 of 48 rows.*Call fit again"):
+    with pytest.warns(RuntimeWarning, match=r"decides otherwise for 48 of 48 rows.*call fit again"):
         explanations = fitted.explain(X)
     assert (explanations.status == Status.NOT_CONFIRMED).all()
     asked = predict(fitted.params, explanations.counterfactual)
@@ -112,6 +112,18 @@ def test_a_model_that_changes_while_rows_are_searched_is_asked_anew():
     with pytest.warns(RuntimeWarning, match="predict changed since fit"):
         late = next(answers)
     assert (late.status == Status.NOT_CONFIRMED).all()
+
+
+def test_what_a_trace_does_not_show_is_found_by_calling_the_function():
+    def traced_otherwise(x):
+        return jax.nn.softmax((1 if isinstance(x, jax.core.Tracer) else -1) * (x @ WEIGHTS))
+
+    with pytest.warns(RuntimeWarning, match="when it is called"):
+        explanations = fit(traced_otherwise).explain(X)
+    assert (explanations.status == Status.NOT_CONFIRMED).all()
+    np.testing.assert_array_equal(
+        explanations.counterfactual_class, (-(explanations.counterfactual @ WEIGHTS)).argmax(axis=1)
+    )
 
 
 def test_a_model_that_can_not_be_asked_any_more_confirms_nothing():

@@ -11,6 +11,7 @@ from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.objective import Candidate, Objective
 from jaxcf.predictors.blackbox import BlackBox
 from jaxcf.predictors.checks import check_model
+from jaxcf.predictors.guides import Guide
 from jaxcf.predictors.jacobians import CentralDifferences, ExactJacobian, RandomDirections
 from jaxcf.prototypes import KDTree, KMeans, NearestMean
 from jaxcf.results.accessors import register_accessor
@@ -34,6 +35,7 @@ __all__ = [
     "ExplanationInterrupted",
     "Explanations",
     "FittedExplainer",
+    "Guide",
     "KDTree",
     "KMeans",
     "NearestMean",

@@ -39,6 +39,26 @@ _NAMED_TERMS: dict[str, tuple[str, ...]] = {
 NAMED_OBJECTIVES = tuple(_NAMED_TERMS)
 
 
+PREDICTIONS = ("probability", "log_odds")
+"""What the prediction term measures decisions by."""
+
+
+class Guidance(NamedTuple):
+    """What the guides say of one point, and what they have to say.
+
+    Attributes:
+        probabilities: `[guides, classes]`.
+        confidence: `[guides]`, the probability that each must exceed.
+        needed: scalar, how many of them have to agree on a class.
+        log_odds: `[guides, classes]`, or None where decisions are measured by probabilities.
+    """
+
+    probabilities: Array
+    confidence: Array
+    needed: Array
+    log_odds: Array | None = None
+
+
 class Outputs(NamedTuple):
     """What the models say of one point.
 
@@ -48,11 +68,15 @@ class Outputs(NamedTuple):
             encoder), or None where no prototype term needs it.
         reconstruction: the autoencoder's image of the point, `[*shape]`, or None where no term
             needs it.
+        log_odds: `[classes]`, or None where decisions are measured by probabilities.
+        guides: what the guides say of the point, or None where there are none.
     """
 
     probabilities: Array
-    encoding: Array | None
-    reconstruction: Array | None
+    encoding: Array | None = None
+    reconstruction: Array | None = None
+    log_odds: Array | None = None
+    guides: Guidance | None = None
 
 
 class Instance(NamedTuple):
@@ -176,10 +200,114 @@ def class_margin(
     return outside - inside
 
 
+# Larger and smaller log-odds than any model means; infinite ones would have no difference.
+_MOST_LOG_ODDS = 1e30
+
+# The confidences next to 0 and to 1 that are told from them in float32.
+_LEAST_CONFIDENCE = float(np.finfo(np.float32).tiny)
+_MOST_CONFIDENCE = 1 - 2.0**-24
+
+
+def log_odds(logits: Float[Array, "*n classes"]) -> Float[Array, "*n classes"]:
+    r"""The log-odds of each class against all others.
+
+    $$o_k = z_k - \log \sum_{j \ne k} e^{z_j} = \log \frac{p_k}{1 - p_k}$$
+
+    Args:
+        logits: z, or the logarithms of probabilities.
+
+    Returns:
+        Finite wherever the logits aren't NaN, also where a probability is 0 or 1 in float32.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> log_odds(jnp.log(jnp.array([0.5, 0.25, 0.25]))).round(3).tolist()
+        [0.0, -1.0989999771118164, -1.0989999771118164]
+        >>> log_odds(jnp.array([0.0, 200.0])).tolist()
+        [-200.0, 200.0]
+    """
+    logits = jnp.asarray(logits)
+    is_largest = jnp.arange(logits.shape[-1]) == jnp.argmax(logits, axis=-1, keepdims=True)
+    others = jnp.where(is_largest, -jnp.inf, logits)
+    largest = logits - jax.nn.logsumexp(others, axis=-1, keepdims=True)
+    # No other class exceeds one half, so that 1 - p is exact enough; p of the largest may be 1.
+    share = jax.nn.log_softmax(logits, axis=-1)
+    rest = share - jnp.log1p(-jnp.where(is_largest, 0.0, jnp.exp(share)))
+    return jnp.clip(jnp.where(is_largest, largest, rest), -_MOST_LOG_ODDS, _MOST_LOG_ODDS)
+
+
+def log_odds_of_probabilities(
+    probabilities: Float[Array, "*n classes"], least: float = _LEAST_CONFIDENCE
+) -> Float[Array, "*n classes"]:
+    """The log-odds where no logits are known.
+
+    Args:
+        probabilities: that sum to 1.
+        least: what is added to each: a probability of 0 has a slope, too.
+
+    Returns:
+        Finite for probabilities of 0 and 1.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> log_odds_of_probabilities(jnp.array([0.75, 0.25])).round(2).tolist()
+        [1.100000023841858, -1.100000023841858]
+    """
+    return log_odds(jnp.log(probabilities + least))
+
+
+def decision_margin(
+    outputs: Outputs, targets: Bool[Array, " classes"], confidence: Scalar
+) -> Float[Array, ""]:
+    r"""How far the models are from deciding for a target class: negative once they have.
+
+    Without guides `class_margin` of what the model says, in log-odds where there are some. With
+    guides they have to agree on one class:
+
+    $$\min_{k \in T} \max_m \big( \max(\max_{j \ne k} o_{mj}, \tau_m) - o_{mk} \big)$$
+
+    over the model and its guides m, each with the least \tau_m that is asked of it: what the least
+    convinced one lacks for the class that lacks least. Where fewer than all guides need agree, the
+    least convinced of those that are nearest to it.
+
+    Args:
+        outputs: what they say.
+        targets: T.
+        confidence: the probability that the model must exceed.
+
+    Returns:
+        In probability, or in log-odds.
+    """
+    by_log_odds = outputs.log_odds is not None
+    said = outputs.log_odds if by_log_odds else outputs.probabilities
+    least = _in_log_odds(confidence) if by_log_odds else confidence
+    guides = outputs.guides
+    if guides is None:
+        return class_margin(cast(Array, said), targets, least)
+    guides_said = guides.log_odds if by_log_odds else guides.probabilities
+    guides_least = _in_log_odds(guides.confidence) if by_log_odds else guides.confidence
+    lacking = jax.vmap(_lacking)(cast(Array, guides_said), guides_least)
+    convinced = jnp.sort(lacking, axis=0)[guides.needed - 1]
+    every = jnp.maximum(_lacking(cast(Array, said), least), convinced)
+    return jnp.min(jnp.where(targets, every, jnp.inf))
+
+
+def _lacking(said: Array, least: Scalar) -> Array:
+    """What a model lacks to decide for each class, and to be as sure as asked for."""
+    best = jnp.argmax(said)
+    first, second = said[best], jnp.max(jnp.where(jnp.arange(len(said)) == best, -jnp.inf, said))
+    rival = jnp.where(jnp.arange(len(said)) == best, second, first)
+    return jnp.maximum(rival, least) - said
+
+
+def _in_log_odds(confidence: Scalar) -> Array:
+    confidence = jnp.clip(jnp.asarray(confidence), _LEAST_CONFIDENCE, _MOST_CONFIDENCE)
+    return jnp.log(confidence) - jnp.log1p(-confidence)
+
+
 def _prediction(candidate: Candidate) -> Array:
-    """L_pred (eq. 4)."""
-    probabilities, targets = candidate.outputs.probabilities, candidate.instance.targets
-    lead = class_margin(probabilities, targets, candidate.confidence)
+    """L_pred (eq. 4), in log-odds and of several models where asked for."""
+    lead = decision_margin(candidate.outputs, candidate.instance.targets, candidate.confidence)
     return jnp.maximum(lead, -jnp.asarray(candidate.margin))
 
 
@@ -226,8 +354,8 @@ class Objective:
     change it per instance (see `SearchOptions.prediction_weight`).
 
     Args:
-        margin: kappa in eq. 4, the lead in probability beyond which the prediction term rewards
-            no further change, in [0, 1). Traced.
+        margin: kappa in eq. 4, the lead beyond which the prediction term rewards no further
+            change, in [0, 1) where that is one in probability, else at least 0. Traced.
         confidence: the probability that the target class must exceed, in [0, 1): in the
             prediction term, in what counts as a counterfactual, and for the training rows that
             prototypes are made of. 0 asks only that it be the decision. Traced.
@@ -236,6 +364,9 @@ class Objective:
         reconstruction_weight: gamma in eq. 6. Traced.
         prototype_weight: theta in eq. 7. Traced.
         extra_weights: one weight for each extra term. Traced.
+        prediction: what decisions are measured by: "probability" (eq. 4), or "log_odds",
+            log p_k / (1 - p_k) of each class, whose slope doesn't vanish where the model is sure
+            of another class. The margin is in the same unit. Static.
         terms: which terms of `TERMS` are summed. Static.
         extra_terms: `(name, function)` pairs, each function from a `Candidate` of one instance to
             a scalar. Static.
@@ -265,6 +396,7 @@ class Objective:
     reconstruction_weight: Scalar = 100.0
     prototype_weight: Scalar = 100.0
     extra_weights: tuple[Scalar, ...] = ()
+    prediction: str = "probability"
     terms: tuple[str, ...] = TERMS
     extra_terms: tuple[tuple[str, Term], ...] = ()
 
@@ -281,7 +413,12 @@ class Objective:
                 f"{len(self.extra_terms)} extra terms need as many extra_weights, "
                 f"got {len(self.extra_weights)}; add terms through with_term()"
             )
-        check_number("margin", self.margin, least=0, below=1)
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(
+                f"prediction must be {' or '.join(map(repr, PREDICTIONS))}, got {self.prediction!r}"
+            )
+        below = 1 if self.prediction == "probability" else None
+        check_number("margin", self.margin, least=0, below=below)
         hint = "; it is a probability: 75 % is 0.75"
         check_number("confidence", self.confidence, least=0, below=1, hint=hint)
         for name in _WEIGHTS:
@@ -347,6 +484,11 @@ class Objective:
     def needs_reconstruction(self) -> bool:
         """Whether any term looks at the reconstruction; extra terms may."""
         return RECONSTRUCTION in self.terms or bool(self.extra_terms)
+
+    @property
+    def by_log_odds(self) -> bool:
+        """Whether decisions are measured by log-odds."""
+        return self.prediction == "log_odds"
 
     @property
     def needs_prediction_gradient(self) -> bool:
@@ -417,6 +559,7 @@ class Objective:
             if name != PREDICTION
         }
         return {
+            "prediction": self.prediction,
             "terms": list(self.term_names),
             "weights": used,
             "margin": float(self.margin),
@@ -426,18 +569,20 @@ class Objective:
 
 _WEIGHTS = ("l1_weight", "l2_weight", "reconstruction_weight", "prototype_weight")
 _TRACED = ("margin", "confidence", *_WEIGHTS, "extra_weights")
+_STATIC = ("prediction", "terms", "extra_terms")
 
 
 def _flatten(objective: Objective) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...]]:
     keys = map(jax.tree_util.GetAttrKey, _TRACED)
     leaves = (getattr(objective, name) for name in _TRACED)
-    return tuple(zip(keys, leaves, strict=True)), (objective.terms, objective.extra_terms)
+    static = tuple(getattr(objective, name) for name in _STATIC)
+    return tuple(zip(keys, leaves, strict=True)), static
 
 
 def _unflatten(static: tuple[Any, ...], leaves: Iterable[Any]) -> Objective:
     # Not through `__init__`: what JAX puts in place of weights, such as axes, is no number of ours.
     objective = object.__new__(Objective)
-    values = dict(zip((*_TRACED, "terms", "extra_terms"), (*leaves, *static), strict=True))
+    values = dict(zip((*_TRACED, *_STATIC), (*leaves, *static), strict=True))
     for name, value in values.items():
         object.__setattr__(objective, name, value)
     return objective
@@ -488,6 +633,15 @@ def narrowed(values: Array, point: Array) -> Array:
     """
     double = getattr(values, "dtype", None) == np.float64 and point.dtype == np.float32
     return jnp.asarray(values, jnp.float32) if double else values
+
+
+def with_log_odds(outputs: Outputs) -> Outputs:
+    """The same outputs, of one point or of a batch, with log-odds taken from probabilities."""
+    guides = outputs.guides
+    if guides is not None:
+        guides = guides._replace(log_odds=log_odds_of_probabilities(guides.probabilities))
+    odds = log_odds_of_probabilities(outputs.probabilities)
+    return outputs._replace(log_odds=odds, guides=guides)
 
 
 def loss_terms(

@@ -199,6 +199,7 @@ def test_weights_may_be_any_sort_of_number_and_are_recorded_as_plain_ones(number
     weighted = replace(Objective.named("A"), l1_weight=number(2), margin=number(0))
     record = json.loads(json.dumps(weighted.settings()))
     assert record == {
+        "prediction": "probability",
         "terms": ["prediction", "l1", "l2"],
         "weights": {"l1": 2.0, "l2": 1.0},
         "margin": 0.0,

@@ -13,12 +13,13 @@ import numpy as np
 from jaxcf import metrics
 from jaxcf.constraints import FeasibleSets
 from jaxcf.explainers.final_form import FinalForm
-from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify
+from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify, tighten
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.guides import ask_guides
 from jaxcf.predictors.inference import (
     ask_anew,
     encode_all,
@@ -121,6 +122,11 @@ class BatchSearch:
         self.history: np.ndarray | None = None
         self.path: np.ndarray | None = None
         self.probabilities = np.full_like(self.original_probabilities, np.nan)
+        self.guided_originals = self.guided = None
+        if state.guides is not None:
+            shape = (n, len(state.guides.names), state.num_classes)
+            self.guided_originals = np.full(shape, np.nan, np.float32)
+            self.guided = self.guided_originals.copy()
         self.losses = {name: np.full(n, np.nan, np.float32) for name in state.objective.term_names}
         self.trust_scores = np.full(n, np.nan, np.float32)
         self.scores: dict[str, np.ndarray] = {}
@@ -196,6 +202,8 @@ class BatchSearch:
             probabilities = final_form.predict(self._x[rows], sources, self._failures)
             encodings = encode_all(state.models, state.params, self._x[rows])
         self.predictions[rows] += self._failures.asked
+        if self.guided_originals is not None:
+            self.guided_originals[rows] = ask_guides(state.guides, self._x[rows])
         finite = np.isfinite(probabilities).all(axis=1)
         finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
         encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
@@ -301,6 +309,9 @@ class BatchSearch:
         known = None
         if final_form is not None:
             known = final_form.predict(points, self._batch.source_row[rows], self._failures)
+        guided = None
+        if self.guided is not None:
+            guided = self.guided[rows] = ask_guides(state.guides, points, size)
         probabilities, terms = predict_and_measure(
             state.models,
             state.params,
@@ -311,6 +322,8 @@ class BatchSearch:
             self._failures,
             known,
             size,
+            state.guides,
+            guided,
         )
         asked = self._failures.asked
         self.probabilities[rows] = probabilities
@@ -356,6 +369,8 @@ class BatchSearch:
             scores=self.scores,
             history=history,
             path=self.path,
+            guide_original_probabilities=self.guided_originals,
+            guide_probabilities=self.guided,
             settings=settings,
         )
 
@@ -393,6 +408,7 @@ class BatchSearch:
         accepts = AcceptanceTest(
             state.models,
             state.params,
+            state.guides,
             state.objective,
             self._failures,
             self.predictions,
@@ -417,16 +433,41 @@ class BatchSearch:
                 self.status[rows[reached]] = Status.FOUND
                 self.scores["line_search"] = np.zeros(len(self._x), np.float32)
                 self.scores["line_search"][rows[reached]] = 1
-        if state.refinement.sparsify:
-            self._sparsify(accepts)
+        if state.refinement.brings_nearer:
+            before = self.counterfactual.copy()
+            if state.refinement.tighten:
+                self._tighten(accepts)
+            if state.refinement.sparsify:
+                self._sparsify(accepts)
+            self._measure_reset(before)
         self._refined = True
 
     @property
     def _missed(self) -> np.ndarray:
         return np.isin(self.status, (Status.NOT_FOUND, Status.NEVER_MOVED))
 
+    def _tighten(self, accepts: AcceptanceTest) -> None:
+        rows = np.flatnonzero(self.status == Status.FOUND)
+        if len(rows):
+            self.counterfactual[rows] = tighten(
+                accepts,
+                self._feasible,
+                self.counterfactual[rows],
+                self.targets[rows],
+                rows,
+                self._state.refinement,
+            )
+
+    def _measure_reset(self, before: np.ndarray) -> None:
+        """How much has been put back since the search."""
+        found = self.status == Status.FOUND
+        for name, measure in (("reset_features", metrics.l0), ("reset_l1", metrics.l1)):
+            moved = (array[found] - self._x[found] for array in (before, self.counterfactual))
+            self.scores[name] = np.zeros(len(found), np.float32)
+            self.scores[name][found] = np.subtract(*map(measure, moved))
+
     def _sparsify(self, accepts: AcceptanceTest) -> None:
-        """The sparsity pass, and how much it has put back.
+        """The sparsity pass.
 
         An alternative is first relieved of what the row's counterfactuals before it have changed,
         else most would end as the same few changes; one that does so nonetheless is left as it was.
@@ -445,10 +486,6 @@ class BatchSearch:
             )
             same = (flat[earlier] == sparse.reshape(len(rows), 1, -1)).all(axis=2).any(axis=1)
             self.counterfactual[rows[~same]] = sparse[~same]
-        for name, measure in (("reset_features", metrics.l0), ("reset_l1", metrics.l1)):
-            moved = (array[found] - self._x[found] for array in (before, self.counterfactual))
-            self.scores[name] = np.zeros(len(found), np.float32)
-            self.scores[name][found] = np.subtract(*map(measure, moved))
 
     def _diversity(self) -> np.ndarray:
         """Of each row's counterfactuals, the same for all of them; NaN where fewer than two."""
@@ -467,22 +504,44 @@ class BatchSearch:
         if not self._refined:  # an interrupt came before
             refinement = self._state.refinement
             unfinished |= self._missed & refinement.line_search
-            self._cut_short |= (status == Status.FOUND) & refinement.sparsify
+            self._cut_short |= (status == Status.FOUND) & refinement.brings_nearer
         status[unfinished] = Status.INTERRUPTED
         # What wasn't moved is what it was.
         same = (distances.flat(self.counterfactual) == distances.flat(self._x)).all(axis=1)
         untouched = ~self._looked_at & same & (self.original_class >= 0)
         probabilities[untouched] = self.original_probabilities[untouched]
+        if self.guided is not None:
+            self.guided[untouched] = self.guided_originals[untouched]
         found = np.flatnonzero(status == Status.FOUND)
-        decided = _argmax(probabilities)[found]
         # A service may have failed meanwhile: no answer confirms nothing.
-        kept = np.isfinite(probabilities[found]).all(axis=1) & self.targets[found, decided]
-        kept &= probabilities[found, decided] > self._confidence
+        kept = self._convinced[found] & self._guides_agree[found]
         trust = self._state.trust
         if trust is not None:
             self.scores["trust"] = self.trust_scores
             kept &= self.trust_scores[found] > np.float32(trust.threshold)
         status[found[~kept]] = Status.NOT_CONFIRMED
+        held_up = self._missed & self._looked_at & self._convinced & ~self._guides_agree
+        status[held_up] = Status.GUIDE_NOT_CONVINCED
+
+    @property
+    def _convinced(self) -> np.ndarray:
+        """Which counterfactuals the model decides a target class for, as surely as asked for."""
+        decided, rows = _argmax(self.probabilities), np.arange(len(self._x))
+        convinced = np.isfinite(self.probabilities).all(axis=1) & self.targets[rows, decided]
+        return convinced & (self.probabilities[rows, decided] > self._confidence)
+
+    @property
+    def _guides_agree(self) -> np.ndarray:
+        """On which counterfactuals enough guides decide as the model does, and are as sure."""
+        guides = self._state.guides
+        if guides is None or self.guided is None:
+            return np.ones(len(self._x), bool)
+        decided = _argmax(self.probabilities)[:, None]
+        sure = np.take_along_axis(self.guided, decided[:, None], axis=2)[:, :, 0]
+        agree = (np.argmax(np.nan_to_num(self.guided, nan=-1.0), axis=2) == decided) & (
+            sure > np.asarray(guides.confidence)
+        )
+        return agree.sum(axis=1) >= int(guides.needed)
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The options of an explanation and `fit`; models and training rows are checked here."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
 from jaxcf.predictors.blackbox import how_to_pass
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models
+from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
 from jaxcf.predictors.inference import predict_and_encode_training
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
@@ -37,6 +39,9 @@ class Explainer:
             is faster than `reconstruct` since both terms share one encoding.
         params: a pytree passed through untouched, traced: other values compile nothing anew.
         output: "probabilities" or "logits", what `predict` returns.
+        guides: other models of the same input that have to agree on the new class before a
+            counterfactual counts. They neither choose training rows nor target classes.
+        agreement: the share of the guides that has to agree, in (0, 1].
         objective: "A" to "F" or an `Objective`; None takes the richest the functions allow: D
             with an autoencoder, else C.
         prototypes: "nearest", "kdtree", "kmeans" or a kind with its options; None takes "nearest"
@@ -73,6 +78,8 @@ class Explainer:
     decode: Model | None = None
     params: Any = None
     output: str = "probabilities"
+    guides: Sequence[Guide] = ()
+    agreement: float = 1.0
     objective: str | Objective | None = None
     prototypes: str | PrototypeKind | None = None
     search: SearchOptions = field(default_factory=SearchOptions)
@@ -94,6 +101,7 @@ class Explainer:
                 "decode needs an encode function and stands in for reconstruct; pass encode= and "
                 "decode=, or reconstruct="
             )
+        check_are_guides(self.guides, self.agreement)
         check_options(
             self._models(),
             self._objective(),
@@ -146,7 +154,8 @@ class Explainer:
         Raises:
             TypeError: if the rows aren't numbers or a model can't be called on them.
             ValueError: if rows aren't finite, params have been deleted, a model returns another
-                shape than it must or values that aren't finite, its answer to a row depends on the
+                shape than it must (or a guide knows other classes) or values that aren't finite,
+                its answer to a row depends on the
                 rows beside it (`check_model` says more), or the prototypes can't be built.
             RuntimeError: in a process forked off one in which JAX was running.
         """
@@ -187,6 +196,7 @@ class Explainer:
         return FittedExplainer(
             models=models,
             params=self.params,
+            guides=check_guides(self.guides, self.agreement, x_train.shape[1:], num_classes),
             objective=objective,
             prototypes=fitted,
             search=self.search,

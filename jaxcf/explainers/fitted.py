@@ -1,6 +1,6 @@
 """An explainer that is ready: `explain`, `stream`, `trace`, and the same with other options."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import EllipsisType
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from jaxcf.explainers.run import Run
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
+from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.html import titled_table
 from jaxcf.results.traces import Traces
@@ -63,6 +64,8 @@ class FittedExplainer(FittedState):
         trust_threshold: float | EllipsisType | None = ...,
         refinement: Refinement | None = None,
         engine: EngineOptions | None = None,
+        guides: Sequence[Guide] | None = None,
+        agreement: float = 1.0,
     ) -> "FittedExplainer":
         """The same functions and prototypes with other options, checked as `Explainer` checks them.
 
@@ -73,6 +76,8 @@ class FittedExplainer(FittedState):
                 thing; ... keeps it.
             refinement: what is tried after the search; None keeps it.
             engine: how the work is laid out; None keeps it.
+            guides: other models that have to agree, none for an empty list; None keeps them.
+            agreement: the share of these guides that has to agree, in (0, 1].
 
         Returns:
             Another explainer that can explain. Other numbers compile nothing anew.
@@ -101,6 +106,9 @@ class FittedExplainer(FittedState):
                     f"of training rows of which the model is surer than {given}; fit an Explainer "
                     "with that objective"
                 )
+        if guides is not None:
+            check_are_guides(guides, agreement)
+            changes["guides"] = check_guides(guides, agreement, self.shape, self.num_classes)
         if trust_threshold is not ...:
             changes["trust_threshold"] = trust_threshold
         return replace(self, **changes)

@@ -5,6 +5,7 @@ from the original towards training rows of a target class, which the model is kn
 the sparsity pass puts features back one by one while the decision holds.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -17,9 +18,10 @@ from jaxtyping import Bool, Float, Int
 
 from jaxcf.constraints import FeasibleSets, snap
 from jaxcf.explainers.final_form import FinalForm
-from jaxcf.objective import Objective, class_margin
+from jaxcf.objective import Objective, Outputs, decision_margin, with_log_odds
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.guides import Guides, ask_guides
 from jaxcf.predictors.inference import encode_all, predict_and_encode
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.trust import Trust, scores_of
@@ -28,6 +30,9 @@ from jaxcf.utils.numbers import check_whole
 
 # Where the rules keep a point from the training row itself, one beyond it may do.
 _FACTORS = (1.0, 1.5, 2.0)
+
+# How often both ways back are taken: dropping changes leaves room to shrink, and the reverse.
+_TURNS = 2
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,12 @@ class Refinement:
         sparsify: for every counterfactual: put features back to the original, the least changed
             first, each for good where the decision holds. `scores["reset_features"]` says how
             many, `scores["reset_l1"]` by how much L1 fell.
+        tighten: for every counterfactual: walk back along its change while all models agree.
+            Changes that aren't needed are dropped, small ones first, and the others are shrunk.
+            `scores["reset_l1"]` says by how much L1 fell.
         neighbours: how many training rows per target class the line search tries, >= 1.
         bisections: halvings of the way to one of them, >= 1.
+        tightenings: halvings of each way back, >= 1: there are four of them.
 
     Raises:
         TypeError: if a number is no whole number.
@@ -56,12 +65,19 @@ class Refinement:
 
     line_search: bool = False
     sparsify: bool = False
+    tighten: bool = False
     neighbours: int = 8
     bisections: int = 12
+    tightenings: int = 6
 
     def __post_init__(self) -> None:
-        for name in ("neighbours", "bisections"):
+        for name in ("neighbours", "bisections", "tightenings"):
             check_whole(name, getattr(self, name))
+
+    @property
+    def brings_nearer(self) -> bool:
+        """Whether anything is done to counterfactuals that the search has found."""
+        return self.sparsify or self.tighten
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +87,7 @@ class AcceptanceTest:
     Args:
         models: the functions.
         params: what they take first, if they do.
+        guides: other models that have to agree, if there are any.
         objective: for its margin and confidence.
         failures: told of what goes wrong when a black box is asked.
         predictions: `[n]`, counts what each row of the batch has been asked for.
@@ -82,6 +99,7 @@ class AcceptanceTest:
 
     models: ModelFunctions
     params: Any
+    guides: Guides | None
     objective: Objective
     failures: Failures
     predictions: Int[np.ndarray, " n"]
@@ -101,7 +119,7 @@ class AcceptanceTest:
         targets: Bool[np.ndarray, "m classes"],
         rows: Int[np.ndarray, " m"],
     ) -> Bool[np.ndarray, " m"]:
-        """Which of the points the model decides a target class for, as surely as asked for.
+        """Which of the points all models decide a target class for, as surely as asked for.
 
         Args:
             x: `[m, *shape]`.
@@ -116,8 +134,7 @@ class AcceptanceTest:
             sources = self.source_row[rows]
             probabilities, encodings = self.final_form.predict(x, sources, self.failures), None
         self.predictions[rows] += self.failures.asked
-        margin_of = partial(_margins, jnp.float32(self.objective.confidence))
-        margin = map_batches(margin_of, probabilities, targets, size=self.size)
+        margin = margins(self.objective, self.guides, x, probabilities, targets, self.size)
         decided = np.asarray(margin < -np.float32(self.objective.margin))
         if self.trust is None:
             return decided
@@ -128,9 +145,43 @@ class AcceptanceTest:
         return decided & (scores > np.float32(self.trust.threshold))
 
 
-@jax.jit
-def _margins(confidence: Any, probabilities: Any, targets: Any) -> Any:
-    return jax.vmap(partial(class_margin, confidence=confidence))(probabilities, targets)
+def margins(
+    objective: Objective,
+    guides: Guides | None,
+    x: Float[np.ndarray, "m *shape"],
+    probabilities: Float[np.ndarray, "m classes"],
+    targets: Bool[np.ndarray, "m classes"],
+    size: int | None = None,
+) -> Float[np.ndarray, " m"]:
+    """How far the models are from deciding for a target class, see `decision_margin`.
+
+    Args:
+        objective: for its confidence, and what decisions are measured by.
+        guides: asked about the points, if there are any.
+        x: `[m, *shape]`, at least one.
+        probabilities: `[m, classes]`, what the explained model says of them.
+        targets: `[m, classes]`.
+        size: of the batches.
+    """
+    guided = [] if guides is None else [ask_guides(guides, x, size)]
+    confidence = jnp.float32(objective.confidence)
+    measure = partial(_margins, objective.by_log_odds, confidence, guides)
+    return map_batches(measure, probabilities, targets, *guided, size=size)
+
+
+@partial(jax.jit, static_argnums=0)
+def _margins(
+    by_log_odds: bool,
+    confidence: Any,
+    guides: Guides | None,
+    probabilities: Any,
+    targets: Any,
+    *guided: Any,
+) -> Any:
+    outputs = Outputs(probabilities, guides=None if guides is None else guides.guidance(*guided))
+    outputs = with_log_odds(outputs) if by_log_odds else outputs
+    margin_of = partial(decision_margin, confidence=confidence)
+    return jax.vmap(margin_of)(outputs, targets)
 
 
 def sparsify(
@@ -221,29 +272,94 @@ def line_search(
             length[better], target_class[better] = distance[arrived], index
     there = np.flatnonzero(reached)
     if len(there):
-        best[there] = _bisect(accepts, sets, x, best, targets, there, rows[there], options)
+        start, goal = x[there], best[there]
+        bounds = jax.tree.map(lambda leaf: leaf[there], sets[:3])
+
+        def to(share: np.ndarray) -> np.ndarray:
+            return _snap_rows(_part_of_the_way(start, goal, share), start, bounds, accepts.size)
+
+        wanted, bisections = targets[there], options.bisections
+        best[there] = _least(accepts, to, goal, wanted, rows[there], bisections)
     return best, reached, target_class
 
 
-def _bisect(
+def tighten(
     accepts: AcceptanceTest,
-    sets: Any,
-    x: np.ndarray,
+    feasible: FeasibleSets,
+    counterfactual: Float[np.ndarray, "n *shape"],
+    targets: Bool[np.ndarray, "n classes"],
+    rows: Int[np.ndarray, " n"],
+    options: Refinement,
+) -> Float[np.ndarray, "n *shape"]:
+    """Walk back towards the original while all agree: drop the small changes, then shrink the rest.
+
+    Twice each, by bisection: of how much of the change, by L1, can be put back, the least changed
+    features first; and of how much nearer the point can move on the straight way.
+
+    Args:
+        accepts: says whether points are counterfactuals.
+        feasible: the rules.
+        counterfactual: `[n, *shape]`, points that `accepts` accepts.
+        targets: `[n, classes]`, the classes each may have.
+        rows: `[n]`, which rows of the batch they are.
+        options: how many bisections.
+
+    Returns:
+        `[n, *shape]`, points that `accepts` accepts, none farther than before.
+    """
+    x, point = feasible.x[rows], counterfactual
+    bounds = feasible.of(rows)[:3]
+    for _ in range(_TURNS):
+        for way in (_largest_changes, _part_of_the_way):
+
+            def to(share: np.ndarray, way: Any = way, end: np.ndarray = point) -> np.ndarray:
+                return _snap_rows(way(x, end, share), x, bounds, accepts.size)
+
+            point = _least(accepts, to, point, targets, rows, options.tightenings)
+    return point
+
+
+def _part_of_the_way(x: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
+    return x + share.reshape(-1, *[1] * (x.ndim - 1)) * (end - x)
+
+
+def _largest_changes(x: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The end where it lies farthest from the original, by so much of the change."""
+    change = (end - x).reshape(len(x), -1)
+    size = np.abs(change)
+    order = np.argsort(-size, axis=1, kind="stable")
+    before = np.cumsum(np.take_along_axis(size, order, axis=1), axis=1, dtype=np.float64)
+    before -= np.take_along_axis(size, order, axis=1)
+    kept = np.empty(size.shape, bool)
+    within = before < share[:, None] * size.sum(axis=1, keepdims=True)
+    np.put_along_axis(kept, order, within, axis=1)
+    return x + np.where(kept, change, 0).reshape(x.shape)
+
+
+def _least(
+    accepts: AcceptanceTest,
+    to: Callable[[np.ndarray], np.ndarray],
     end: np.ndarray,
     targets: np.ndarray,
-    chosen: np.ndarray,
     rows: np.ndarray,
-    options: Refinement,
+    bisections: int,
 ) -> np.ndarray:
-    """The first counterfactual on the way from each row to its end, to a power of 1/2."""
-    bounds = jax.tree.map(lambda leaf: leaf[chosen], sets[:3])
-    start, goal, kept = x[chosen], end[chosen], end[chosen].copy()
-    low, high = np.zeros(len(chosen), np.float32), np.ones(len(chosen), np.float32)
-    for _ in range(options.bisections):
+    """The first counterfactual on the way from each row to its end, to a power of 1/2.
+
+    Args:
+        accepts: says whether points are counterfactuals.
+        to: the points that lie a share of their ways along, in (0, 1).
+        end: `[n, *shape]`, points that are accepted.
+        targets: `[n, classes]`.
+        rows: `[n]`.
+        bisections: how many.
+    """
+    kept = end.copy()
+    low, high = np.zeros(len(end), np.float32), np.ones(len(end), np.float32)
+    for _ in range(bisections):
         middle = (low + high) / 2
-        share = middle.reshape(-1, *[1] * (x.ndim - 1))
-        point = _snap_rows(start + share * (goal - start), start, bounds, accepts.size)
-        held = accepts(point, targets[chosen], rows)
+        point = to(middle)
+        held = accepts(point, targets, rows)
         kept[held] = point[held]
         high, low = np.where(held, middle, high), np.where(held, low, middle)
     return kept

@@ -74,7 +74,7 @@ def make_engine(
     return Engine(
         state.models,
         static_options,
-        Traced(state.params, state.objective, traced_options, state.trust),
+        Traced(state.params, state.objective, traced_options, state.trust, state.guides),
         layout or state.engine,
         Instance.shapes(state.shape, state.latent_shape, state.num_classes, num_levels),
         num_rows,

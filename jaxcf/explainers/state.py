@@ -10,6 +10,7 @@ from jaxcf.constraints import FeatureRange
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Instance, Objective
 from jaxcf.predictors.functions import ModelFunctions, check_params, check_unchanged
+from jaxcf.predictors.guides import Guides
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
@@ -29,6 +30,7 @@ class FittedState:
     Attributes:
         models: the caller's functions.
         params: what they take first, if they do.
+        guides: other models that have to agree, if there are any.
         objective: what is minimised.
         prototypes: the class prototypes.
         search: how one instance is searched.
@@ -54,6 +56,7 @@ class FittedState:
 
     models: ModelFunctions
     params: Any
+    guides: Guides | None
     objective: Objective
     prototypes: FittedPrototypes
     search: SearchOptions
@@ -80,9 +83,7 @@ class FittedState:
             self.engine,
         )
         check_solver(self.search.solver, self._instance)
-        objective = check_terms(
-            self.objective, self._instance, has_autoencoder=self.models.has_autoencoder
-        )
+        objective = check_terms(self.objective, self._instance, **self._told)
         object.__setattr__(self, "objective", objective)
         if PROTOTYPE in self.objective.terms and self.prototypes.lacking is not None:
             raise ValueError(
@@ -99,6 +100,12 @@ class FittedState:
     def _instance(self) -> Instance:
         return Instance.shapes(self.shape, self.latent_shape, self.num_classes)
 
+    @property
+    def _told(self) -> dict[str, Any]:
+        """What of the models a term of the caller's own is told."""
+        num_guides = 0 if self.guides is None else len(self.guides.names)
+        return {"has_autoencoder": self.models.has_autoencoder, "num_guides": num_guides}
+
     def check_current(self) -> None:
         """Check that the models, and the objective's own terms, are still those that were fitted.
 
@@ -110,9 +117,9 @@ class FittedState:
         check_not_forked()
         check_params(self.params)
         check_unchanged(self.models, self.params, self.shape)
-        check_terms_unchanged(
-            self.objective, self._instance, has_autoencoder=self.models.has_autoencoder
-        )
+        if self.guides is not None:
+            self.guides.check_current(self.shape)
+        check_terms_unchanged(self.objective, self._instance, **self._told)
 
     @cached_property
     def trust(self) -> Trust | None:
@@ -125,13 +132,14 @@ class FittedState:
     def method_settings(self) -> dict[str, Any]:
         """What decides how every row is searched, as plain values for records."""
         kind = self.prototypes.kind
-        return storage.plain(
-            {
-                "objective": self.objective.settings(),
-                "prototypes": {"kind": kind.name} | vars(kind),
-                "search": self.search.settings(),
-            }
-        )
+        settings = {
+            "objective": self.objective.settings(),
+            "prototypes": {"kind": kind.name} | vars(kind),
+            "search": self.search.settings(),
+        }
+        if self.guides is not None:
+            settings["guides"] = self.guides.settings()
+        return storage.plain(settings)
 
 
 def check_options(

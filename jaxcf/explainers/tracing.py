@@ -20,7 +20,13 @@ from jaxcf.search.status import Status
 from jaxcf.utils.selection import chosen_rows, evenly_spread, representative_rows
 from jaxcf.utils.validation import as_rows, check_names, column_names
 
-SEARCHED = (Status.FOUND, Status.NOT_FOUND, Status.NEVER_MOVED, Status.NOT_CONFIRMED)
+SEARCHED = (
+    Status.FOUND,
+    Status.NOT_FOUND,
+    Status.NEVER_MOVED,
+    Status.NOT_CONFIRMED,
+    Status.GUIDE_NOT_CONVINCED,
+)
 """How rows end that have been searched to the end."""
 
 # What the recorded ways of all lanes may take, in bytes.

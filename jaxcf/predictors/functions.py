@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcf.objective import Outputs, narrowed
+from jaxcf.objective import Outputs, log_odds, log_odds_of_probabilities, narrowed
 from jaxcf.predictors.blackbox import BlackBox, how_to_stack
 from jaxcf.predictors.captured import Trace, trace_anew, tracing_context
 from jaxcf.utils.forks import check_not_forked
@@ -22,6 +22,9 @@ Model = Callable[..., Array]
 
 # Of the batch that functions are traced with.
 _ROWS = 2
+
+# Added to the probabilities of a black box before their logarithms are taken.
+_LEAST_HEARD = 1e-6
 
 
 class Captured(NamedTuple):
@@ -107,6 +110,29 @@ class ModelFunctions:
         predicted = self._call(self.predict, params, x)
         return jax.nn.softmax(predicted, axis=-1) if self.output == "logits" else predicted
 
+    def answers(
+        self,
+        params: Any,
+        x: Float[Array, "n *shape"],
+        *,
+        by_log_odds: bool,
+        probabilities: Float[Array, "n classes"] | None = None,
+    ) -> Outputs:
+        """What decides: the probabilities of a batch, and the log-odds where they are asked for.
+
+        Probabilities that are known already aren't computed again.
+        """
+        if probabilities is not None:
+            # A black box's: differences of its answers can't tell smaller ones apart.
+            odds = log_odds_of_probabilities(probabilities, _LEAST_HEARD) if by_log_odds else None
+            return Outputs(probabilities, log_odds=odds)
+        predicted, odds = self._call(self.predict, params, x), None
+        if self.output == "logits":
+            odds = log_odds(predicted) if by_log_odds else None
+            return Outputs(jax.nn.softmax(predicted, axis=-1), log_odds=odds)
+        odds = log_odds_of_probabilities(predicted) if by_log_odds else None
+        return Outputs(predicted, log_odds=odds)
+
     def encoding(self, params: Any, x: Float[Array, "n *shape"]) -> Float[Array, "n *latent"]:
         """The batch in the prototypes' space: encoded, or as it is without an encoder."""
         return x if self.encode is None else self._call(self.encode, params, x)
@@ -118,18 +144,17 @@ class ModelFunctions:
         *,
         encoding: bool,
         reconstruction: bool,
+        by_log_odds: bool = False,
         probabilities: Float[Array, "n classes"] | None = None,
     ) -> Outputs:
         """All that the loss terms may ask about a batch; what isn't asked for is None.
 
         Probabilities that are known already aren't computed again.
         """
-        if probabilities is None:
-            probabilities = self.probabilities(params, x)
+        outputs = self.answers(params, x, by_log_odds=by_log_odds, probabilities=probabilities)
         encoded = self.encoding(params, x) if encoding else None
-        if not reconstruction:
-            return Outputs(probabilities, encoded, None)
-        return Outputs(probabilities, encoded, self.reconstruction(params, x, encoded))
+        rebuilt = self.reconstruction(params, x, encoded) if reconstruction else None
+        return outputs._replace(encoding=encoded, reconstruction=rebuilt)
 
     def reconstruction(
         self, params: Any, x: Float[Array, "n *shape"], encoded: Array | None = None

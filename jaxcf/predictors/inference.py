@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcf.objective import Instance, Objective, Outputs, loss_terms
+from jaxcf.objective import Guidance, Instance, Objective, Outputs, loss_terms, with_log_odds
 from jaxcf.predictors.blackbox import TOLERANCE, Failures, are_probabilities
 from jaxcf.predictors.checks import IN_COMPANY, check_answer, check_company, few_rows
 from jaxcf.predictors.functions import ModelFunctions, is_pure, predict_changed
+from jaxcf.predictors.guides import Guides
 from jaxcf.utils.batching import batch_size, map_batches
 
 # Points at which the caller's function is called as it is, outside every program.
@@ -181,20 +182,26 @@ def predict_and_measure(
     failures: Failures,
     probabilities: np.ndarray | None = None,
     size: int | None = None,
+    guides: Guides | None = None,
+    guide_probabilities: np.ndarray | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Probabilities and weighted loss terms of any number of counterfactuals, at least one.
 
-    In batches of a size. Probabilities that are known already, float32, aren't asked for again.
+    In batches of a size. Probabilities that are known already, float32, aren't asked for again;
+    those of the guides, if there are any, are.
     """
     leaves, structure = jax.tree.flatten(instances)
     asked = probabilities is None
     if asked and models.black_box is not None:
         probabilities = models.black_box.ask(counterfactual, failures).astype(np.float32)
-    known = [] if probabilities is None else [probabilities]
+    known = [one for one in (guide_probabilities, probabilities) if one is not None]
 
     def measure(x: Any, weight: Any, *rest: Any) -> tuple[Any, dict[str, Any]]:
-        batch = jax.tree.unflatten(structure, rest[: len(leaves)])
-        return _measure(models, params, objective, batch, x, weight, *rest[len(leaves) :])
+        batch, rest = jax.tree.unflatten(structure, rest[: len(leaves)]), rest[len(leaves) :]
+        guidance = None
+        if guides is not None:
+            guidance, rest = guides.guidance(rest[0]), rest[1:]
+        return _measure(models, params, objective, batch, x, weight, guidance, *rest)
 
     fresh, terms = map_batches(
         measure, counterfactual, prediction_weight, *leaves, *known, size=size
@@ -266,6 +273,7 @@ def _measure(
     instances: Instance,
     counterfactual: Any,
     prediction_weight: Any,
+    guidance: Guidance | None,
     probabilities: Any = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Probabilities and weighted loss terms of a batch of counterfactuals."""
@@ -278,7 +286,7 @@ def _measure(
     reconstruction = None
     if objective.needs_reconstruction:
         reconstruction = _reconstruct(models.compiled, params, counterfactual, encodings)
-    outputs = Outputs(probabilities, encodings, reconstruction)
+    outputs = Outputs(probabilities, encodings, reconstruction, guides=guidance)
     return probabilities, _weighted_terms(
         objective, instances, counterfactual, prediction_weight, outputs
     )
@@ -305,6 +313,7 @@ def _weighted_terms(
     outputs: Outputs,
 ) -> dict[str, jax.Array]:
     perturbation = counterfactual - instances.original
+    outputs = with_log_odds(outputs) if objective.by_log_odds else outputs
     return jax.vmap(partial(loss_terms, objective))(
         prediction_weight, instances, counterfactual, perturbation, outputs
     )

@@ -102,6 +102,7 @@ STATUS_LABELS = {
     "interrupted": "interrupted",
     "unknown_target": "unknown class asked for",
     "nothing_may_change": "nothing may change",
+    "guide_not_convinced": "not found: a guide wasn't convinced",
 }
 """Name of a status to a few words; its message says the rest."""
 

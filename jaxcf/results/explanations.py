@@ -54,7 +54,13 @@ _TABLES = {
 }
 """What rows may have by name, an array each, called "losses/l1" in a file."""
 
-_OPTIONAL = {"path": _NUMBERS}
+_GUIDED = ArrayRule("f", 3)
+_OPTIONAL = {
+    "path": _NUMBERS,
+    "guide_original_probabilities": _GUIDED,
+    "guide_probabilities": _GUIDED,
+}
+"""What every row has, or none."""
 
 # Those that a row which was found can't be without.
 _FINITE_WHERE_FOUND = ("original", "counterfactual", "original_probabilities", "probabilities")
@@ -111,6 +117,9 @@ class Explanations:
             empty unless asked for.
         path: `[n, evaluations, *shape]`, the point of the search at every evaluation, NaN where
             not reached; None unless asked for.
+        guide_original_probabilities: `[n, guides, classes]`, what each guide says of `original`;
+            None where there was none.
+        guide_probabilities: `[n, guides, classes]`, what it says of `counterfactual`.
         settings: what produced this, JSON-able.
         seconds: wall time by part of the work.
     """
@@ -131,6 +140,8 @@ class Explanations:
     scores: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
     history: Mapping[str, Float[np.ndarray, "n evaluations"]] = field(default_factory=dict)
     path: Float[np.ndarray, "n evaluations *shape"] | None = None
+    guide_original_probabilities: Float[np.ndarray, "n guides classes"] | None = None
+    guide_probabilities: Float[np.ndarray, "n guides classes"] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -202,8 +213,9 @@ class Explanations:
             name: {key: values[chosen] for key, values in getattr(self, name).items()}
             for name in _TABLES
         }
-        path = None if self.path is None else self.path[chosen]
-        return replace(self, **arrays, **tables, path=path)
+        optional = {name: getattr(self, name) for name in _OPTIONAL}
+        optional = {name: None if a is None else a[chosen] for name, a in optional.items()}
+        return replace(self, **arrays, **tables, **optional)
 
     def with_scores(self, **scores: Float[np.ndarray, " n"]) -> "Explanations":
         """The same explanations with further values per row, shown in summaries and tables.
@@ -525,9 +537,8 @@ def pack(explanations: Explanations) -> dict[str, np.ndarray]:
     arrays = {name: getattr(explanations, name) for name in _ARRAYS}
     for table in _TABLES:
         arrays |= {f"{table}/{key}": value for key, value in getattr(explanations, table).items()}
-    if explanations.path is not None:
-        arrays["path"] = explanations.path
-    return arrays
+    optional = {name: getattr(explanations, name) for name in _OPTIONAL}
+    return arrays | {name: array for name, array in optional.items() if array is not None}
 
 
 def describe(explanations: Explanations) -> dict[str, Any]:
@@ -575,6 +586,12 @@ def check_declared(
     points = headers.get("path")
     if points is not None and (len(points.shape) < 2 or points.shape[2:] != shape[1:]):
         raise ValueError(f"{path} is damaged: its path has shape {points.shape}, its rows {shape}")
+    guided = [headers[name].shape for name in _OPTIONAL if name in headers and name != "path"]
+    if guided and (len(guided) < 2 or len({*guided}) > 1 or guided[0][2] != shown[1]):
+        raise ValueError(
+            f"{path} is damaged: what guides say has the shapes {guided}; expected two alike, "
+            f"of {shown[1]} classes"
+        )
     taken = sorted(name for name in headers if name.removeprefix("scores/") in _TAKEN - {name})
     if taken:
         raise ValueError(f"{path} is damaged: {taken[0]!r} has the name of something else")
@@ -632,7 +649,7 @@ def unpack(
     fields |= {table: storage.under(arrays, table) for table in _TABLES}
     return Explanations(
         **fields,
-        path=arrays.get("path"),
+        **{name: arrays.get(name) for name in _OPTIONAL},
         settings=metadata.get("settings", {}),
         seconds=metadata.get("seconds", {}),
     )

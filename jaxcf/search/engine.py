@@ -209,7 +209,9 @@ class Engine:
         self._template = template
         # A black box is asked between the steps.
         blank = self._blank_instances().original
-        in_loop = self._box is None and not slow_in_a_loop(models, traced.params, blank)
+        in_loop = self._box is None and not slow_in_a_loop(
+            models, traced.params, traced.guides, blank
+        )
         self._static = Static(models.compiled, options, mesh, device_loop=in_loop)
 
     @property

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxcf.objective import L1, Instance, Objective, Outputs, loss_terms
 from jaxcf.predictors.blackbox import BlackBox
 from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.guides import Guides
 from jaxcf.predictors.queries import Answers, Questions
 from jaxcf.prototypes.trust import Trust, trust_scores
 from jaxcf.search import step
@@ -51,6 +52,7 @@ class Traced(NamedTuple):
     objective: Objective
     options: TracedOptions
     trust: Trust | None = None
+    guides: Guides | None = None
 
 
 class BlackBoxMemory(NamedTuple):
@@ -90,15 +92,17 @@ def _evaluate_and_step(
     if answers is not None and memory is not None:
         memory = _remember(memory, answers)
 
-    def smooth_objective(queries: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    def smooth_objective(queries: jax.Array) -> tuple[jax.Array, tuple[Outputs, jax.Array]]:
         points, perturbations = jax.vmap(step.view)(instances, queries)
         outputs = models.outputs(
             traced.params,
             points,
             encoding=objective.needs_encoding,
             reconstruction=objective.needs_reconstruction,
+            by_log_odds=objective.by_log_odds,
             probabilities=None if answers is None else _surrogate(answers, memory, points),
         )
+        outputs = _with_guides(outputs, traced, points)
         terms = jax.vmap(partial(loss_terms, objective))(
             states.prediction_weight, instances, points, perturbations, outputs
         )
@@ -106,25 +110,36 @@ def _evaluate_and_step(
         smooth = [terms[name] for name in names if not (options.solver.proximal and name == L1)]
         # Rows don't meet in any term, so the gradient of the sum is each row's own gradient.
         total = jnp.sum(jnp.stack(smooth))
-        return total, (outputs.probabilities, jnp.stack([terms[n] for n in names], axis=-1))
+        decided_by = outputs._replace(encoding=None, reconstruction=None)
+        return total, (decided_by, jnp.stack([terms[n] for n in names], axis=-1))
 
     gradient_of = jax.grad(smooth_objective, has_aux=True)
-    gradients, (probabilities, terms) = gradient_of(states.solver.query)
-    if answers is not None:
-        probabilities = answers.judged
-    elif options.solver.looks_ahead:
+    gradients, (decided_by, terms) = gradient_of(states.solver.query)
+    if options.solver.looks_ahead:
         candidates = jax.vmap(step.candidate)(instances, states)
-        probabilities = models.probabilities(traced.params, candidates)
+        judged = None if answers is None else answers.judged
+        decided_by = models.answers(
+            traced.params, candidates, by_log_odds=objective.by_log_odds, probabilities=judged
+        )
+        decided_by = _with_guides(decided_by, traced, candidates)
     trusted = None
     if traced.trust is not None:
         candidates = jax.vmap(step.candidate)(instances, states)
         encodings = models.encoding(traced.params, candidates)
-        new_class = jnp.argmax(probabilities, axis=1)
+        new_class = jnp.argmax(decided_by.probabilities, axis=1)
         scores = trust_scores(traced.trust, encodings, instances.original_class, new_class)
         trusted = scores > traced.trust.threshold
     advanced = partial(step.step, options, traced.options, objective)
-    moved = jax.vmap(advanced)(instances, states, probabilities, terms, gradients, trusted)
+    moved = jax.vmap(advanced)(instances, states, decided_by, terms, gradients, trusted)
     return Lanes(instances, moved, memory)
+
+
+def _with_guides(outputs: Outputs, traced: Traced, points: jax.Array) -> Outputs:
+    """The models' outputs at some points, with what the guides say of them, if there are any."""
+    if traced.guides is None:
+        return outputs
+    guidance = traced.guides.answers(points, by_log_odds=traced.objective.by_log_odds)
+    return outputs._replace(guides=guidance)
 
 
 def _remember(memory: BlackBoxMemory, answers: Answers) -> BlackBoxMemory:
@@ -241,10 +256,12 @@ def _choose(taken: jax.Array, new: Lanes, old: Lanes) -> Lanes:
     return jax.tree.map(choose, new, old)
 
 
-def slow_in_a_loop(models: ModelFunctions, params: Any, x: Any) -> bool:
+def slow_in_a_loop(models: ModelFunctions, params: Any, guides: Guides | None, x: Any) -> bool:
     """Whether a compiled loop would slow the models down, see `batching.slow_in_a_loop`."""
-    return batching.slow_in_a_loop(_all_outputs, (models,), params, x)
+    return batching.slow_in_a_loop(_all_outputs, (models,), (params, guides), x)
 
 
-def _all_outputs(models: ModelFunctions, params: Any, x: jax.Array) -> Outputs:
-    return models.outputs(params, x, encoding=True, reconstruction=True)
+def _all_outputs(models: ModelFunctions, values: Any, x: jax.Array) -> tuple[Outputs, Any]:
+    params, guides = values
+    outputs = models.outputs(params, x, encoding=True, reconstruction=True)
+    return outputs, None if guides is None else guides.answers(x, by_log_odds=False)

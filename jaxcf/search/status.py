@@ -18,6 +18,7 @@ class Status(IntEnum):
     INTERRUPTED = 9
     UNKNOWN_TARGET = 10
     NOTHING_MAY_CHANGE = 11
+    GUIDE_NOT_CONVINCED = 12
     RUNNING = 100
     IDLE = 101
 
@@ -45,6 +46,8 @@ _MESSAGES = {
     Status.INTERRUPTED: "the search was interrupted before this row was finished",
     Status.UNKNOWN_TARGET: "the requested class does not exist",
     Status.NOTHING_MAY_CHANGE: "the rules leave no feature anything but its own value",
+    Status.GUIDE_NOT_CONVINCED: "not found: the model decides for a target class, but too few "
+    "guides agree or are as sure as asked for; the point that came nearest to it is given",
     Status.RUNNING: "still being searched",
     Status.IDLE: "not started",
 }

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcf.constraints import snap
-from jaxcf.objective import L1, Instance, Objective, Scalar, class_margin
+from jaxcf.objective import L1, Instance, Objective, Outputs, Scalar, decision_margin
 from jaxcf.search.options import StaticOptions, TracedOptions
 from jaxcf.search.status import Status
 from jaxcf.solvers import SolverState, clip_perturbation, gets_value
@@ -133,7 +133,7 @@ def step(
     objective: Objective,
     instance: Instance,
     state: SearchState,
-    probabilities: Float[Array, " classes"],
+    answers: Outputs,
     terms: Float[Array, " terms"],
     gradient: Float[Array, "*shape"],
     trusted: Bool[Array, ""] | None = None,
@@ -146,7 +146,7 @@ def step(
         objective: for its margin and L1 weight.
         instance: the row.
         state: before the evaluation.
-        probabilities: `[classes]` at the candidate.
+        answers: what the models decide by at the candidate.
         terms: `[terms]`, the weighted loss terms at the solver's query.
         gradient: `[*shape]` of the objective (without L1 for a proximal solver) at the query.
         trusted: whether the candidate's trust score is high enough; None where nobody asks.
@@ -155,7 +155,7 @@ def step(
         The state after it. A state that isn't RUNNING comes back unchanged.
     """
     judged, flipped, finite = _accept(
-        static, objective, instance, state, probabilities, terms, gradient, trusted
+        static, objective, instance, state, answers, terms, gradient, trusted
     )
     over = judged.step >= traced.max_steps
     last_round = judged.round + 1 >= traced.weight_rounds
@@ -194,7 +194,7 @@ def _accept(
     objective: Objective,
     instance: Instance,
     state: SearchState,
-    probabilities: Array,
+    answers: Outputs,
     terms: Array,
     gradient: Array,
     trusted: Array | None,
@@ -205,7 +205,7 @@ def _accept(
         The state, whether the candidate is a counterfactual, whether all numbers are finite.
     """
     point = candidate(instance, state)
-    margin = class_margin(probabilities, instance.targets, objective.confidence)
+    margin = decision_margin(answers, instance.targets, objective.confidence)
     finite = jnp.isfinite(margin) & jnp.all(jnp.isfinite(gradient))
     flipped = margin < -jnp.asarray(objective.margin)
     if trusted is not None:

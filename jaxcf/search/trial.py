@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcf.objective import Candidate, Instance, Objective, Outputs, Term
+from jaxcf.objective import Candidate, Guidance, Instance, Objective, Outputs, Term
 from jaxcf.predictors.captured import trace_anew, tracing_context
 from jaxcf.solvers import Solver, SolverState, gets_value
 
@@ -93,13 +93,16 @@ class TracedTerm:
         return self.function(candidate)
 
 
-def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bool) -> Objective:
+def check_terms(
+    objective: Objective, instance: Instance, *, has_autoencoder: bool, num_guides: int = 0
+) -> Objective:
     """Check that the caller's own terms are functions from one candidate to a number.
 
     Args:
         objective: whose extra terms are tried.
         instance: of shapes and types, from `Instance.shapes`.
         has_autoencoder: whether candidates have a reconstruction.
+        num_guides: how many guides say something of candidates.
 
     Returns:
         The same objective; compiled programs know its extra terms by what they hold now.
@@ -111,7 +114,14 @@ def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bo
     probabilities = jax.ShapeDtypeStruct(instance.targets.shape, jnp.float32)
     point: Any = instance.original
     reconstruction = point if has_autoencoder else None
-    outputs = Outputs(*_any(probabilities, instance.prototype, reconstruction))
+    odds = probabilities if objective.by_log_odds else None
+    guides = None
+    if num_guides:
+        said: Any = jax.ShapeDtypeStruct((num_guides, *probabilities.shape), jnp.float32)
+        least: Any = jax.ShapeDtypeStruct((num_guides,), jnp.float32)
+        needed: Any = jax.ShapeDtypeStruct((), jnp.int32)
+        guides = Guidance(said, least, needed, said if objective.by_log_odds else None)
+    outputs = Outputs(*_any(probabilities, instance.prototype, reconstruction, odds, guides))
     candidate = Candidate(*_any(instance, point, point, outputs, _NUMBER, _NUMBER))
     traced: list[tuple[str, Term]] = []
     for name, given in objective.extra_terms:
@@ -135,7 +145,7 @@ def check_terms(objective: Objective, instance: Instance, *, has_autoencoder: bo
 
 
 def check_terms_unchanged(
-    objective: Objective, instance: Instance, *, has_autoencoder: bool
+    objective: Objective, instance: Instance, *, has_autoencoder: bool, num_guides: int = 0
 ) -> None:
     """Check that terms still hold what they held when they were checked.
 
@@ -143,11 +153,12 @@ def check_terms_unchanged(
         objective: as `check_terms` returned it.
         instance: likewise.
         has_autoencoder: likewise.
+        num_guides: likewise.
 
     Raises:
         ValueError: if one holds other values.
     """
-    now = check_terms(objective, instance, has_autoencoder=has_autoencoder)
+    now = check_terms(objective, instance, has_autoencoder=has_autoencoder, num_guides=num_guides)
     for (name, known), (_, term) in zip(objective.extra_terms, now.extra_terms, strict=True):
         assert isinstance(known, TracedTerm)
         assert isinstance(term, TracedTerm)

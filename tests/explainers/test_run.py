@@ -273,6 +273,7 @@ def test_the_settings_say_what_was_done(ready):
     result = ready.explain(mlp().x)
     settings = json.loads(json.dumps(dict(result.settings)))
     assert settings["objective"] == {
+        "prediction": "probability",
         "terms": ["prediction", "l1", "l2", "prototype"],
         "weights": {"l1": 0.05, "l2": 1.0, "prototype": 10.0},
         "margin": 0.0,

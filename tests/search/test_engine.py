@@ -256,7 +256,7 @@ def test_images_keep_their_shape_and_singles_their_answers():
 def test_a_models_convolution_is_noticed():
     sees = engine.slow_in_a_loop
     for problem, expected in ((conv(), True), (mlp(), False)):
-        assert sees(problem.fit().models, None, problem.x) == expected
+        assert sees(problem.fit().models, None, None, problem.x) == expected
 
 
 @pytest.mark.parametrize("name", ["lanes", "lanes_per_group", "steps_per_chunk"])

@@ -1,0 +1,232 @@
+"""Other models of the same input that have to agree before a counterfactual counts.
+
+A model that was trained to withstand small changes is convinced by none but those that a person
+sees. As a guide it leads the search to them, whatever model is explained.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcf.objective import Guidance, Scalar
+from jaxcf.predictors.blackbox import how_to_pass
+from jaxcf.predictors.functions import (
+    Model,
+    ModelFunctions,
+    check_models,
+    check_params,
+    check_unchanged,
+)
+from jaxcf.utils.batching import map_batches
+from jaxcf.utils.numbers import check_number
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """Another model of the same input, which has to agree on a counterfactual's class.
+
+    Args:
+        predict: `[n, *shape]` to `[n, classes]`, in JAX, of the explained model's classes; with
+            `params` it is called `predict(params, x)`.
+        params: a pytree passed through untouched, traced; None for a function of `x` alone.
+        output: "probabilities" or "logits", what `predict` returns.
+        confidence: the probability that the guide must give the class, in [0, 1). 0 asks only that
+            it be its decision. Traced. The right one depends on how calibrated the guide is:
+            `models.train_guide` chooses it.
+        name: what results call it; None numbers it.
+
+    Raises:
+        TypeError: if `predict` is no function, or the confidence no number.
+        ValueError: if an option is unknown or the confidence out of its range.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp, numpy as np
+        >>> from jaxcf import Explainer
+        >>> weights = jnp.array([[4.0, -4.0], [0.0, 0.0]])
+        >>> guide = Guide(lambda x: x @ (weights + 0.1), output="logits", confidence=0.6)
+        >>> x = np.array([[0.2, 0.5], [0.4, 0.1], [-0.3, 0.2], [-0.5, 0.9]], np.float32)
+        >>> explainer = Explainer(lambda x: jax.nn.softmax(x @ weights), guides=[guide])
+        >>> explanations = explainer.fit(x).explain(x)
+        >>> explanations.found.all(), explanations.guide_probabilities.shape
+        (np.True_, (4, 1, 2))
+    """
+
+    predict: Model
+    params: Any = None
+    output: str = "probabilities"
+    confidence: Scalar = 0.9
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.predict):
+            got = f"{type(self.predict).__name__}{how_to_pass(self.predict)}"
+            raise TypeError(f"a guide's predict must be a function, got {got}")
+        if self.output not in ("probabilities", "logits"):
+            raise ValueError(f"output must be 'probabilities' or 'logits', got {self.output!r}")
+        hint = "; it is a probability: 75 % is 0.75"
+        check_number("a guide's confidence", self.confidence, least=0, below=1, hint=hint)
+        if not (self.name is None or isinstance(self.name, str)):
+            raise TypeError(f"a guide's name must be a text, got {self.name!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Guides:
+    """The guides of an explainer, checked. A pytree: functions and names are static.
+
+    Attributes:
+        names: of each.
+        functions: of each; none has an encoder.
+        params: of each.
+        confidence: `[guides]`.
+        needed: how many have to agree.
+    """
+
+    names: tuple[str, ...]
+    functions: tuple[ModelFunctions, ...]
+    params: tuple[Any, ...]
+    confidence: Float[Array, " guides"]
+    needed: Array
+
+    def answers(self, x: Float[Array, "n *shape"], *, by_log_odds: bool) -> Guidance:
+        """What they say of a batch."""
+        said = [
+            functions.answers(params, x, by_log_odds=by_log_odds)
+            for functions, params in zip(self.functions, self.params, strict=True)
+        ]
+        log_odds = None
+        if by_log_odds:
+            log_odds = jnp.stack([one.log_odds for one in said if one.log_odds is not None], axis=1)
+        return self.guidance(jnp.stack([one.probabilities for one in said], axis=1), log_odds)
+
+    def guidance(self, probabilities: Array, log_odds: Array | None = None) -> Guidance:
+        """What is known of their answers, with what is asked of them."""
+        n = len(probabilities)
+        return Guidance(
+            probabilities,
+            jnp.broadcast_to(self.confidence, (n, len(self.names))),
+            jnp.broadcast_to(self.needed, (n,)),
+            log_odds,
+        )
+
+    def check_current(self, shape: tuple[int, ...]) -> None:
+        """Check that they are still those that were checked.
+
+        Raises:
+            ValueError: if params have been deleted, or a function without params holds others.
+        """
+        for name, functions, params in zip(self.names, self.functions, self.params, strict=True):
+            with _errors_name(name):
+                check_params(params)
+                check_unchanged(functions, params, shape)
+
+    def settings(self) -> dict[str, Any]:
+        """Names, confidences and how many have to agree, as plain values for records."""
+        confidence = np.asarray(self.confidence).tolist()
+        return {"confidence": dict(zip(self.names, confidence, strict=True))} | {
+            "needed": int(self.needed)
+        }
+
+
+def _flatten(guides: Guides) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    return (guides.params, guides.confidence, guides.needed), (guides.names, guides.functions)
+
+
+def _unflatten(static: tuple[Any, ...], leaves: Iterable[Any]) -> Guides:
+    return Guides(*static, *leaves)
+
+
+jax.tree_util.register_pytree_node(Guides, _flatten, _unflatten)
+
+
+@contextmanager
+def _errors_name(guide: str) -> Iterator[None]:
+    """Say in an error which guide it is about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"the guide {guide!r}: {error}") from error
+
+
+def check_are_guides(guides: object, agreement: Any) -> None:
+    """Check that guides were given as such.
+
+    Raises:
+        TypeError: if they are no guides, or the share of them is no number.
+        ValueError: if the share isn't one.
+    """
+    several = isinstance(guides, Sequence) and not isinstance(guides, str)
+    if not (several and all(isinstance(one, Guide) for one in guides)):
+        raise TypeError(f"guides must be a list of jaxcf.Guide, got {guides!r}")
+    hint = "; it is the share of the guides that has to agree"
+    check_number("agreement", agreement, above=0, least=None, hint=hint)
+    if float(agreement) > 1:
+        raise ValueError(f"agreement must be > 0 and <= 1, got {agreement}{hint}")
+
+
+def check_guides(
+    guides: Sequence[Guide], agreement: float, shape: tuple[int, ...], num_classes: int
+) -> Guides | None:
+    """Check abstractly, without running anything, that the guides fit the data and the model.
+
+    Args:
+        guides: to be checked.
+        agreement: the share of them that has to agree on a class, in (0, 1].
+        shape: the shape of one instance.
+        num_classes: of the explained model.
+
+    Returns:
+        The guides, ready for use; None where there are none.
+
+    Raises:
+        TypeError: if one can't be called on such a batch, or returns another type.
+        ValueError: if one knows another number of classes, two have one name, or params have been
+            deleted.
+    """
+    if not guides:
+        return None
+    names = tuple(guide.name or f"guide {number}" for number, guide in enumerate(guides, 1))
+    if len(set(names)) < len(names):
+        raise ValueError(f"guides need names of their own, got {', '.join(names)}")
+    functions = []
+    for name, guide in zip(names, guides, strict=True):
+        given = ModelFunctions(
+            guide.predict, output=guide.output, takes_params=guide.params is not None
+        )
+        with _errors_name(name):
+            checked = check_models(given, guide.params, shape)
+            if checked.num_classes != num_classes:
+                raise ValueError(
+                    f"it knows {checked.num_classes} classes, the explained model {num_classes}; "
+                    "a guide must know the same classes in the same order"
+                )
+        functions.append(checked.models)
+    confidence = np.array([float(guide.confidence) for guide in guides], np.float32)
+    # A share such as 2/3 of 3 isn't quite 2 in floating point.
+    needed = max(1, math.ceil(agreement * len(guides) - 1e-6))
+    return Guides(
+        names,
+        tuple(functions),
+        tuple(guide.params for guide in guides),
+        jnp.asarray(confidence),
+        jnp.asarray(needed, jnp.int32),
+    )
+
+
+@jax.jit
+def _answers(guides: Guides, x: jax.Array) -> jax.Array:
+    return guides.answers(x, by_log_odds=False).probabilities
+
+
+def ask_guides(
+    guides: Guides, x: Float[np.ndarray, "n *shape"], size: int | None = None
+) -> Float[np.ndarray, "n guides classes"]:
+    """The probabilities that the guides give any number of rows, at least one, float32."""
+    return map_batches(partial(_answers, guides), x, size=size).astype(np.float32, copy=False)

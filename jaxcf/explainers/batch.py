@@ -19,7 +19,7 @@ from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
-from jaxcf.predictors.guides import ask_guides
+from jaxcf.predictors.guides import ask_guides, black_boxes
 from jaxcf.predictors.inference import (
     ask_anew,
     encode_all,
@@ -203,7 +203,9 @@ class BatchSearch:
             encodings = encode_all(state.models, state.params, self._x[rows])
         self.predictions[rows] += self._failures.asked
         if self.guided_originals is not None:
-            self.guided_originals[rows] = ask_guides(state.guides, self._x[rows])
+            said, counts = ask_guides(state.guides, self._x[rows], self._failures)
+            self.guided_originals[rows] = said
+            self.predictions[rows] += counts
         finite = np.isfinite(probabilities).all(axis=1)
         finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
         encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
@@ -311,7 +313,9 @@ class BatchSearch:
             known = final_form.predict(points, self._batch.source_row[rows], self._failures)
         guided = None
         if self.guided is not None:
-            guided = self.guided[rows] = ask_guides(state.guides, points, size)
+            guided, counts = ask_guides(state.guides, points, self._failures, size)
+            self.guided[rows] = guided
+            self.predictions[rows] += counts
         probabilities, terms = predict_and_measure(
             state.models,
             state.params,
@@ -322,7 +326,7 @@ class BatchSearch:
             self._failures,
             known,
             size,
-            state.guides,
+            state.guides and state.guides.compiled,
             guided,
         )
         asked = self._failures.asked
@@ -339,7 +343,7 @@ class BatchSearch:
         n = len(self._x)
         if len(np.unique(self._batch.source_row)) < n:
             self.scores["diversity"] = self._diversity()
-        if self._state.models.black_box is not None:
+        if black_boxes(self._state.models, self._state.guides):
             self.scores["predictions"] = self.predictions.astype(np.float64)
         unfinished = self._cut_short | (self.status == Status.INTERRUPTED)
         if unfinished.any():

@@ -16,6 +16,7 @@ from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
 from jaxcf.predictors.blackbox import how_to_pass
+from jaxcf.predictors.checks import few_rows
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models
 from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
 from jaxcf.predictors.inference import predict_and_encode_training
@@ -101,7 +102,7 @@ class Explainer:
                 "decode needs an encode function and stands in for reconstruct; pass encode= and "
                 "decode=, or reconstruct="
             )
-        check_are_guides(self.guides, self.agreement)
+        check_are_guides(self.guides, self.agreement, self.engine.devices)
         check_options(
             self._models(),
             self._objective(),
@@ -196,7 +197,9 @@ class Explainer:
         return FittedExplainer(
             models=models,
             params=self.params,
-            guides=check_guides(self.guides, self.agreement, x_train.shape[1:], num_classes),
+            guides=check_guides(
+                self.guides, self.agreement, x_train[few_rows(x_train)], num_classes
+            ),
             objective=objective,
             prototypes=fitted,
             search=self.search,

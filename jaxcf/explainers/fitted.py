@@ -107,8 +107,9 @@ class FittedExplainer(FittedState):
                     "with that objective"
                 )
         if guides is not None:
-            check_are_guides(guides, agreement)
-            changes["guides"] = check_guides(guides, agreement, self.shape, self.num_classes)
+            check_are_guides(guides, agreement, (engine or self.engine).devices)
+            known = self.answered_row[None]
+            changes["guides"] = check_guides(guides, agreement, known, self.num_classes)
         if trust_threshold is not ...:
             changes["trust_threshold"] = trust_threshold
         return replace(self, **changes)

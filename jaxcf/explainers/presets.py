@@ -182,7 +182,7 @@ _CONFIDENCE = 0.5
 _STROKES = {"l1_weight": 1.0, "l2_weight": 0.1}
 _PHOTOGRAPHS = {"l1_weight": 0.0, "l2_weight": 1.0}
 
-# The share of values that are one and the same: 0.81 in MNIST, 0.49 in 8x8 digits, 0.01 in CIFAR-10.
+# The share of values that are one and the same: 0.81 in MNIST, 0.49 in digits, 0.01 in CIFAR-10.
 _BACKGROUND = 0.2
 
 _SHADES = 256
@@ -202,8 +202,10 @@ def distance_weights(x_train: ArrayLike) -> dict[str, float]:
         `l1_weight` and `l2_weight` of an `Objective`.
 
     Examples:
-        >>> distance_weights([[0.0, 0.0, 0.0, 1.0]]), distance_weights([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
-        ({'l1_weight': 1.0, 'l2_weight': 0.1}, {'l1_weight': 0.0, 'l2_weight': 1.0})
+        >>> distance_weights([[0.0, 0.0, 0.0, 1.0], [0.0, 0.3, 0.9, 0.0]])
+        {'l1_weight': 1.0, 'l2_weight': 0.1}
+        >>> distance_weights([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
+        {'l1_weight': 0.0, 'l2_weight': 1.0}
     """
     x = np.asarray(x_train, np.float32)
     lowest, span = x.min(), float(np.ptp(x)) or 1.0

@@ -134,7 +134,15 @@ class AcceptanceTest:
             sources = self.source_row[rows]
             probabilities, encodings = self.final_form.predict(x, sources, self.failures), None
         self.predictions[rows] += self.failures.asked
-        margin = margins(self.objective, self.guides, x, probabilities, targets, self.size)
+        guided = []
+        if self.guides is not None:
+            said, counts = ask_guides(self.guides, x, self.failures, self.size)
+            self.predictions[rows] += counts
+            guided.append(said)
+        confidence = jnp.float32(self.objective.confidence)
+        guides = None if self.guides is None else self.guides.compiled
+        measure = partial(_margins, self.objective.by_log_odds, confidence, guides)
+        margin = map_batches(measure, probabilities, targets, *guided, size=self.size)
         decided = np.asarray(margin < -np.float32(self.objective.margin))
         if self.trust is None:
             return decided
@@ -143,30 +151,6 @@ class AcceptanceTest:
         new_class = probabilities.argmax(axis=1)
         scores = scores_of(self.trust, encodings, self.original_class[rows], new_class, self.size)
         return decided & (scores > np.float32(self.trust.threshold))
-
-
-def margins(
-    objective: Objective,
-    guides: Guides | None,
-    x: Float[np.ndarray, "m *shape"],
-    probabilities: Float[np.ndarray, "m classes"],
-    targets: Bool[np.ndarray, "m classes"],
-    size: int | None = None,
-) -> Float[np.ndarray, " m"]:
-    """How far the models are from deciding for a target class, see `decision_margin`.
-
-    Args:
-        objective: for its confidence, and what decisions are measured by.
-        guides: asked about the points, if there are any.
-        x: `[m, *shape]`, at least one.
-        probabilities: `[m, classes]`, what the explained model says of them.
-        targets: `[m, classes]`.
-        size: of the batches.
-    """
-    guided = [] if guides is None else [ask_guides(guides, x, size)]
-    confidence = jnp.float32(objective.confidence)
-    measure = partial(_margins, objective.by_log_odds, confidence, guides)
-    return map_batches(measure, probabilities, targets, *guided, size=size)
 
 
 @partial(jax.jit, static_argnums=0)

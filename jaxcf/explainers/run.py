@@ -15,6 +15,7 @@ from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import FittedState
 from jaxcf.objective import Instance
 from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.guides import black_boxes
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.engine import Engine, Finished, Pending
 from jaxcf.search.lanes import Traced
@@ -110,9 +111,8 @@ class Run:
         self._seconds = {"prototypes": state.seconds, "compile": 0.0, "search": 0.0}
         self._settings: dict[str, Any] = {}
         self._failures = Failures()
-        if state.models.black_box is not None:
-            known = state.answered_row[None]
-            self._failures.answered(state.models.black_box.probabilities, known)
+        for box in black_boxes(state.models, state.guides).values():
+            self._failures.answered(box, box.probabilities, state.answered_row[None])
         self._began = time.perf_counter()
         self._search_began: float | None = None
         self._done = 0

@@ -54,7 +54,7 @@ class Failures:
         self.first: str | None = None
         self.asked: Int[np.ndarray, " n"] | int = 1
         self.outage = False
-        self._answered: tuple[Callable[[np.ndarray], Any], np.ndarray] | None = None
+        self._answered: dict[int, tuple[Callable[[np.ndarray], Any], np.ndarray]] = {}
         self._given_up = False
         self._outages = 0
 
@@ -72,10 +72,13 @@ class Failures:
                 warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def answered(
-        self, ask: Callable[[np.ndarray], Any], row: Shaped[np.ndarray, "1 *shape"]
+        self,
+        box: "BlackBox",
+        ask: Callable[[np.ndarray], Any],
+        row: Shaped[np.ndarray, "1 *shape"],
     ) -> None:
-        """Remember a row that the model has an answer for, and how to ask for it."""
-        self._answered = ask, row.copy()
+        """Remember a row that a model has an answer for, and how to ask for it."""
+        self._answered[id(box)] = ask, row.copy()
 
     @property
     def given_up(self) -> bool:
@@ -90,11 +93,11 @@ class Failures:
         """Wait once more for a model that has been given up."""
         self._given_up = False
 
-    def _lost(self, counts: Int[np.ndarray, " n"]) -> bool:
+    def _lost(self, box: "BlackBox", counts: Int[np.ndarray, " n"]) -> bool:
         """Whether a row that was answered before isn't any more; the first of the batch pays."""
-        if self._answered is None:
+        if id(box) not in self._answered:
             return False
-        ask, row = self._answered
+        ask, row = self._answered[id(box)]
         counts[0] += 1
         try:
             ask(row.copy())
@@ -121,11 +124,11 @@ class Failures:
             What the last attempt did. An error is that of the rows, unless `given_up`.
         """
         if self._given_up:
-            if self._lost(counts):
+            if self._lost(box, counts):
                 return raised
             self.start_over()
         answers, waits = attempt(), 0  # it may have been this one call
-        while _raised(answers) and self._lost(counts):
+        while _raised(answers) and self._lost(box, counts):
             self._outages += waits == 0
             if waits == box.retries or self._outages > _MOST_OUTAGES:
                 self.give_up()
@@ -269,7 +272,7 @@ def call_with_bisection(
                 box, ask, x[half], tuple(array[half] for array in into), failures, part=True
             )
         return
-    failures.answered(ask, x[:1])
+    failures.answered(box, ask, x[:1])
     fine = are_probabilities(answers[0], failures, "take the softmax of logits")
     for array, values in zip(arrays, answers, strict=True):
         array[fine] = values[fine]

@@ -5,19 +5,20 @@ sees. As a guide it leads the search to them, whatever model is explained.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxcf.objective import Guidance, Scalar
-from jaxcf.predictors.blackbox import how_to_pass
+from jaxcf.predictors.blackbox import BlackBox, Failures, how_to_pass
+from jaxcf.predictors.checks import check_answer
 from jaxcf.predictors.functions import (
     Model,
     ModelFunctions,
@@ -34,8 +35,8 @@ class Guide:
     """Another model of the same input, which has to agree on a counterfactual's class.
 
     Args:
-        predict: `[n, *shape]` to `[n, classes]`, in JAX, of the explained model's classes; with
-            `params` it is called `predict(params, x)`.
+        predict: `[n, *shape]` to `[n, classes]`, of the explained model's classes: in JAX, where
+            it is called `predict(params, x)` with `params`, or a `BlackBox`.
         params: a pytree passed through untouched, traced; None for a function of `x` alone.
         output: "probabilities" or "logits", what `predict` returns.
         confidence: the probability that the guide must give the class, in [0, 1). 0 asks only that
@@ -59,7 +60,7 @@ class Guide:
         (np.True_, (4, 1, 2))
     """
 
-    predict: Model
+    predict: Model | BlackBox
     params: Any = None
     output: str = "probabilities"
     confidence: Scalar = 0.9
@@ -75,6 +76,9 @@ class Guide:
         check_number("a guide's confidence", self.confidence, least=0, below=1, hint=hint)
         if not (self.name is None or isinstance(self.name, str)):
             raise TypeError(f"a guide's name must be a text, got {self.name!r}")
+
+
+NOTHING_KNOWN: Mapping[int, Any] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +99,22 @@ class Guides:
     confidence: Float[Array, " guides"]
     needed: Array
 
-    def answers(self, x: Float[Array, "n *shape"], *, by_log_odds: bool) -> Guidance:
-        """What they say of a batch."""
+    @property
+    def compiled(self) -> "Guides":
+        """As compiled programs know them: black boxes are asked outside."""
+        return replace(self, functions=tuple(one.compiled for one in self.functions))
+
+    def answers(
+        self,
+        x: Float[Array, "n *shape"],
+        *,
+        by_log_odds: bool,
+        known: Mapping[int, Float[Array, "n classes"]] = NOTHING_KNOWN,
+    ) -> Guidance:
+        """What they say of a batch; the probabilities of some, by number, may be known already."""
         said = [
-            functions.answers(params, x, by_log_odds=by_log_odds)
-            for functions, params in zip(self.functions, self.params, strict=True)
+            one.answers(params, x, by_log_odds=by_log_odds, probabilities=known.get(number))
+            for number, (one, params) in enumerate(zip(self.functions, self.params, strict=True))
         ]
         log_odds = None
         if by_log_odds:
@@ -155,16 +170,25 @@ def _errors_name(guide: str) -> Iterator[None]:
         raise type(error)(f"the guide {guide!r}: {error}") from error
 
 
-def check_are_guides(guides: object, agreement: Any) -> None:
+def check_are_guides(guides: object, agreement: Any, devices: Sequence[Any] | None) -> None:
     """Check that guides were given as such.
+
+    Args:
+        guides: what was given.
+        agreement: likewise.
+        devices: that the search is spread over.
 
     Raises:
         TypeError: if they are no guides, or the share of them is no number.
-        ValueError: if the share isn't one.
+        ValueError: if the share isn't one, or a black box doesn't go with the other options.
     """
     several = isinstance(guides, Sequence) and not isinstance(guides, str)
     if not (several and all(isinstance(one, Guide) for one in guides)):
         raise TypeError(f"guides must be a list of jaxcf.Guide, got {guides!r}")
+    for number, guide in enumerate(guides, 1):
+        if isinstance(guide.predict, BlackBox):
+            with _errors_name(guide.name or f"guide {number}"):
+                guide.predict.check_options(guide.output, devices)
     hint = "; it is the share of the guides that has to agree"
     check_number("agreement", agreement, above=0, least=None, hint=hint)
     if float(agreement) > 1:
@@ -172,14 +196,17 @@ def check_are_guides(guides: object, agreement: Any) -> None:
 
 
 def check_guides(
-    guides: Sequence[Guide], agreement: float, shape: tuple[int, ...], num_classes: int
+    guides: Sequence[Guide],
+    agreement: float,
+    few_rows: Float[np.ndarray, "k *shape"],
+    num_classes: int,
 ) -> Guides | None:
-    """Check abstractly, without running anything, that the guides fit the data and the model.
+    """Check that the guides fit the data and the model; black boxes are asked for a few rows.
 
     Args:
         guides: to be checked.
         agreement: the share of them that has to agree on a class, in (0, 1].
-        shape: the shape of one instance.
+        few_rows: `[k, *shape]`, training rows, at least one.
         num_classes: of the explained model.
 
     Returns:
@@ -201,7 +228,9 @@ def check_guides(
             guide.predict, output=guide.output, takes_params=guide.params is not None
         )
         with _errors_name(name):
-            checked = check_models(given, guide.params, shape)
+            checked = check_models(given, guide.params, few_rows.shape[1:])
+            if given.black_box is not None:
+                check_answer(given.black_box, few_rows)
             if checked.num_classes != num_classes:
                 raise ValueError(
                     f"it knows {checked.num_classes} classes, the explained model {num_classes}; "
@@ -220,13 +249,38 @@ def check_guides(
     )
 
 
+def black_boxes(models: ModelFunctions, guides: Guides | None) -> dict[int, BlackBox]:
+    """The models outside JAX: by the number of the guide, the explained model's is EXPLAINED."""
+    functions = {EXPLAINED: models}
+    if guides is not None:
+        functions |= dict(enumerate(guides.functions))
+    return {number: one.black_box for number, one in functions.items() if one.black_box is not None}
+
+
+EXPLAINED = -1
+
+
 @jax.jit
-def _answers(guides: Guides, x: jax.Array) -> jax.Array:
-    return guides.answers(x, by_log_odds=False).probabilities
+def _answers(guides: Guides, x: jax.Array, *known: jax.Array) -> jax.Array:
+    boxes = [number for number, one in enumerate(guides.functions) if one.black_box is not None]
+    by_number = dict(zip(boxes, known, strict=True))
+    return guides.answers(x, by_log_odds=False, known=by_number).probabilities
 
 
 def ask_guides(
-    guides: Guides, x: Float[np.ndarray, "n *shape"], size: int | None = None
-) -> Float[np.ndarray, "n guides classes"]:
-    """The probabilities that the guides give any number of rows, at least one, float32."""
-    return map_batches(partial(_answers, guides), x, size=size).astype(np.float32, copy=False)
+    guides: Guides,
+    x: Float[np.ndarray, "n *shape"],
+    failures: Failures,
+    size: int | None = None,
+) -> tuple[Float[np.ndarray, "n guides classes"], Int[np.ndarray, " n"]]:
+    """The probabilities that the guides give any number of rows, at least one, float32.
+
+    And how often black boxes among them were asked for each.
+    """
+    known, counts = [], np.zeros(len(x), np.int64)
+    for box in (one.black_box for one in guides.functions):
+        if box is not None:
+            known.append(box.ask(x, failures).astype(np.float32))
+            counts += failures.asked
+    answers = map_batches(partial(_answers, guides.compiled), x, *known, size=size)
+    return answers.astype(np.float32, copy=False), counts

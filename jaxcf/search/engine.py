@@ -25,8 +25,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcf.objective import Instance, in_float32
 from jaxcf.predictors import queries
-from jaxcf.predictors.blackbox import BlackBox, Failures
+from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.guides import black_boxes
 from jaxcf.search import lanes, step
 from jaxcf.search.lanes import LANE_AXIS, Lanes, Static, Traced, slow_in_a_loop
 from jaxcf.search.options import EngineOptions, StaticOptions, TracedOptions
@@ -157,8 +158,9 @@ class _Group:
     def _take(self, ended: np.ndarray) -> Finished:
         state = self.lanes.state
         fields = (state.best, state.status, state.total_steps, state.best_weight)
-        heard = self.lanes.memory
-        predictions = np.zeros_like(self.rows) if heard is None else heard.predictions
+        predictions = np.zeros_like(self.rows)
+        for heard in self.lanes.memories:
+            predictions = predictions + np.asarray(heard.predictions)
         fields += (state.history, state.path, predictions)
         finished = Finished(self.rows[ended], *(np.asarray(array)[ended] for array in fields))
         self.rows[ended] = -1
@@ -194,22 +196,27 @@ class Engine:
         mesh = Mesh(np.array(devices), (LANE_AXIS,)) if len(devices) > 1 else None
         self._sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(LANE_AXIS))
         self._device = devices[0] if len(devices) == 1 else None
-        self._box, self._failures = models.black_box, failures or Failures()
+        self._boxes = tuple(black_boxes(models, traced.guides).values())
+        self._failures = failures or Failures()
         self._interrupts = interrupts or Interrupts()
         self._num_groups, self._group_size = _choose_layout(
-            layout, num_rows, self._box and self._box.lanes(template.original.shape)
+            layout,
+            num_rows,
+            min((box.lanes(template.original.shape) for box in self._boxes), default=None),
         )
         self._steps_per_chunk = layout.steps_per_chunk
         self._steps_per_piece = 1  # until it is known how long a step takes
         self._groups: list[_Group] = []
-        self._traced = traced._replace(objective=in_float32(traced.objective))
+        self._traced = traced._replace(
+            objective=in_float32(traced.objective), guides=traced.guides and traced.guides.compiled
+        )
         if devices:  # where the lanes are; the caller's params may live anywhere
             everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
             self._traced = jax.device_put(self._traced, everywhere)
         self._template = template
         # A black box is asked between the steps.
         blank = self._blank_instances().original
-        in_loop = self._box is None and not slow_in_a_loop(
+        in_loop = not self._boxes and not slow_in_a_loop(
             models, traced.params, traced.guides, blank
         )
         self._static = Static(models.compiled, options, mesh, device_loop=in_loop)
@@ -231,10 +238,11 @@ class Engine:
             lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), shapes
         )
         idle = np.full(self._group_size, Status.IDLE, np.int32)
-        memory = None
-        if self._box is not None:
-            memory = lanes.empty_memory(self._template, self._traced.objective, self._group_size)
-        return self._place(Lanes(self._blank_instances(), states._replace(status=idle), memory))
+        memories = tuple(
+            lanes.empty_memory(self._template, self._traced.objective, self._group_size)
+            for _ in self._boxes
+        )
+        return self._place(Lanes(self._blank_instances(), states._replace(status=idle), memories))
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._sharding or self._device)
@@ -247,10 +255,10 @@ class Engine:
         self._fill(group, nobody)
         if self._num_groups > 1:
             self._take_over(group, self._empty_lanes(), np.zeros(self._group_size, int), nobody)
-        if self._box is None:
+        if not self._boxes:
             jax.block_until_ready(lanes.advance(self._static, self._traced, group.lanes, 0))
         else:  # no lane runs, so nothing is asked
-            self._run_chunk_with(self._box, group, 1)
+            self._ask_and_run_chunk(group, 1)
             jax.block_until_ready(group.lanes)
         return time.perf_counter() - began
 
@@ -319,12 +327,12 @@ class Engine:
                     # The last group has nothing to be refilled from and nobody to merge with.
                     last = queue.empty and len(groups) == 1 and self._static.device_loop
                     steps = self._steps_per_chunk * (_LAST_CHUNK if last else 1)
-                    if self._box is None:
+                    if not self._boxes:
                         group.chunk = pool.submit(
                             self._run_chunk, group.lanes, steps, settings, stopping
                         )
                     else:  # in the caller's thread: there Ctrl-C reaches the model
-                        self._run_chunk_with(self._box, group, steps)
+                        self._ask_and_run_chunk(group, steps)
                 elif queue.empty:
                     groups.remove(group)
                     self._groups.remove(group)
@@ -396,11 +404,14 @@ class Engine:
                 self._steps_per_piece = max(1, int(_PIECE_SECONDS / max(per_step, 1e-6)))
             return group
 
-    def _run_chunk_with(self, box: BlackBox, group: _Group, steps: int) -> None:
+    def _ask_and_run_chunk(self, group: _Group, steps: int) -> None:
         for _ in range(steps):
             asked = jax.device_get(lanes.questions(self._static, self._traced, group.lanes))
             with self._interrupts.allowed():
-                answers = queries.answer(box, asked, self._failures)
+                answers = tuple(
+                    queries.answer(box, one, self._failures)
+                    for box, one in zip(self._boxes, asked, strict=True)
+                )
             answers = self._place(answers)
             group.lanes = lanes.advance_with(self._static, self._traced, group.lanes, answers)
             if not (np.asarray(group.lanes.state.status) == Status.RUNNING).any():

@@ -4,9 +4,10 @@ The models are called for all lanes at once; everything else is the search of on
 over the lanes. Each function here is compiled once per static and number of lanes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxcf.objective import L1, Instance, Objective, Outputs, loss_terms
 from jaxcf.predictors.blackbox import BlackBox
 from jaxcf.predictors.functions import ModelFunctions
-from jaxcf.predictors.guides import Guides
+from jaxcf.predictors.guides import EXPLAINED, Guides, black_boxes
 from jaxcf.predictors.queries import Answers, Questions
 from jaxcf.prototypes.trust import Trust, trust_scores
 from jaxcf.search import step
@@ -69,11 +70,11 @@ class BlackBoxMemory(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """One instance and its search per lane; a memory only where the model is a black box."""
+    """One instance and its search per lane, and a memory for each black box among the models."""
 
     instance: Instance
     state: SearchState
-    memory: BlackBoxMemory | None = None
+    memories: tuple[BlackBoxMemory, ...] = ()
 
 
 def empty_memory(template: Instance, objective: Objective, num_lanes: int) -> BlackBoxMemory:
@@ -84,25 +85,30 @@ def empty_memory(template: Instance, objective: Objective, num_lanes: int) -> Bl
 
 
 def _evaluate_and_step(
-    static: Static, traced: Traced, lanes: Lanes, answers: Answers | None = None
+    static: Static, traced: Traced, lanes: Lanes, answers: tuple[Answers, ...] = ()
 ) -> Lanes:
     models, options = static.models, static.options
     objective = traced.objective
-    instances, states, memory = lanes
-    if answers is not None and memory is not None:
-        memory = _remember(memory, answers)
+    instances, states, memories = lanes
+    memories = tuple(map(_remember, memories, answers))
+    boxes = black_boxes(models, traced.guides)
+
+    def surrogates(points: jax.Array) -> dict[int, jax.Array]:
+        said = (_surrogate(*heard, points) for heard in zip(answers, memories, strict=True))
+        return dict(zip(boxes, said, strict=True))
 
     def smooth_objective(queries: jax.Array) -> tuple[jax.Array, tuple[Outputs, jax.Array]]:
         points, perturbations = jax.vmap(step.view)(instances, queries)
+        known = surrogates(points)
         outputs = models.outputs(
             traced.params,
             points,
             encoding=objective.needs_encoding,
             reconstruction=objective.needs_reconstruction,
             by_log_odds=objective.by_log_odds,
-            probabilities=None if answers is None else _surrogate(answers, memory, points),
+            probabilities=known.get(EXPLAINED),
         )
-        outputs = _with_guides(outputs, traced, points)
+        outputs = _with_guides(outputs, traced, points, known)
         terms = jax.vmap(partial(loss_terms, objective))(
             states.prediction_weight, instances, points, perturbations, outputs
         )
@@ -117,11 +123,14 @@ def _evaluate_and_step(
     gradients, (decided_by, terms) = gradient_of(states.solver.query)
     if options.solver.looks_ahead:
         candidates = jax.vmap(step.candidate)(instances, states)
-        judged = None if answers is None else answers.judged
+        judged = dict(zip(boxes, (heard.judged for heard in answers), strict=True))
         decided_by = models.answers(
-            traced.params, candidates, by_log_odds=objective.by_log_odds, probabilities=judged
+            traced.params,
+            candidates,
+            by_log_odds=objective.by_log_odds,
+            probabilities=judged.get(EXPLAINED),
         )
-        decided_by = _with_guides(decided_by, traced, candidates)
+        decided_by = _with_guides(decided_by, traced, candidates, judged)
     trusted = None
     if traced.trust is not None:
         candidates = jax.vmap(step.candidate)(instances, states)
@@ -131,15 +140,19 @@ def _evaluate_and_step(
         trusted = scores > traced.trust.threshold
     advanced = partial(step.step, options, traced.options, objective)
     moved = jax.vmap(advanced)(instances, states, decided_by, terms, gradients, trusted)
-    return Lanes(instances, moved, memory)
+    return Lanes(instances, moved, memories)
 
 
-def _with_guides(outputs: Outputs, traced: Traced, points: jax.Array) -> Outputs:
+def _with_guides(
+    outputs: Outputs, traced: Traced, points: jax.Array, known: Mapping[int, jax.Array]
+) -> Outputs:
     """The models' outputs at some points, with what the guides say of them, if there are any."""
     if traced.guides is None:
         return outputs
-    guidance = traced.guides.answers(points, by_log_odds=traced.objective.by_log_odds)
-    return outputs._replace(guides=guidance)
+    by_log_odds = traced.objective.by_log_odds
+    return outputs._replace(
+        guides=traced.guides.answers(points, by_log_odds=by_log_odds, known=known)
+    )
 
 
 def _remember(memory: BlackBoxMemory, answers: Answers) -> BlackBoxMemory:
@@ -150,10 +163,10 @@ def _remember(memory: BlackBoxMemory, answers: Answers) -> BlackBoxMemory:
     return BlackBoxMemory(jacobian, memory.predictions + answers.predictions)
 
 
-def _surrogate(answers: Answers, memory: BlackBoxMemory | None, points: jax.Array) -> jax.Array:
+def _surrogate(answers: Answers, memory: BlackBoxMemory, points: jax.Array) -> jax.Array:
     """The probabilities that a black box gave for the points, with the gradient last heard."""
     probabilities = answers.judged if answers.queried is None else answers.queried
-    if answers.due is None or memory is None:
+    if answers.due is None:
         return probabilities
     offset = points - jax.lax.stop_gradient(points)
     flat = memory.jacobian.reshape(*probabilities.shape, -1)
@@ -161,34 +174,40 @@ def _surrogate(answers: Answers, memory: BlackBoxMemory | None, points: jax.Arra
 
 
 @partial(jax.jit, static_argnames="static")
-def questions(static: Static, traced: Traced, lanes: Lanes) -> Questions:
-    """What the next step of every lane asks of a black box; answered on the host."""
+def questions(static: Static, traced: Traced, lanes: Lanes) -> tuple[Questions, ...]:
+    """What the next step of every lane asks of each black box; answered on the host."""
     instances, states, _ = lanes
-    box, looks_ahead = static.models.black_box, static.options.solver.looks_ahead
+    looks_ahead = static.options.solver.looks_ahead
     running = states.status == Status.RUNNING
     points, _ = jax.vmap(step.view)(instances, states.solver.query)
     candidates = jax.vmap(step.candidate)(instances, states) if looks_ahead else None
-    due, queried = None, None
-    if traced.objective.needs_prediction_gradient:
-        # The last evaluation of a round is followed by no update.
-        due = running & (states.step < traced.options.max_steps)
-        due = due & (states.step % cast(BlackBox, box).gradient.every == 0)
-        queried = points if looks_ahead else None
-    return Questions(
-        judged=points if candidates is None else candidates,
-        queried=queried,
-        running=running,
-        due=due,
-        # Copies: the lanes' own memory is given away with the next step.
-        lower=jnp.copy(instances.lower),
-        upper=jnp.copy(instances.upper),
-        evaluation=states.total_steps + states.round,
-    )
+
+    def of(box: BlackBox) -> Questions:
+        due, queried = None, None
+        if traced.objective.needs_prediction_gradient:
+            # The last evaluation of a round is followed by no update.
+            due = running & (states.step < traced.options.max_steps)
+            due = due & (states.step % box.gradient.every == 0)
+            queried = points if looks_ahead else None
+        return Questions(
+            judged=points if candidates is None else candidates,
+            queried=queried,
+            running=running,
+            due=due,
+            # Copies: the lanes' own memory is given away with the next step.
+            lower=jnp.copy(instances.lower),
+            upper=jnp.copy(instances.upper),
+            evaluation=states.total_steps + states.round,
+        )
+
+    return tuple(map(of, black_boxes(static.models, traced.guides).values()))
 
 
 @partial(jax.jit, static_argnames="static", donate_argnames="lanes")
-def advance_with(static: Static, traced: Traced, lanes: Lanes, answers: Answers) -> Lanes:
-    """Move every running lane on by one evaluation, with what a black box said of it."""
+def advance_with(
+    static: Static, traced: Traced, lanes: Lanes, answers: tuple[Answers, ...]
+) -> Lanes:
+    """Move every running lane on by one evaluation, with what the black boxes said of it."""
     return _evaluate_and_step(static, traced, lanes, answers)
 
 
@@ -235,7 +254,7 @@ def refill(
 ) -> Lanes:
     """Start new searches in the taken lanes: lane i takes instance i of `incoming`."""
     start = partial(step.init, static.options, traced.options, len(traced.objective.term_names))
-    nothing = jax.tree.map(jnp.zeros_like, lanes.memory)
+    nothing = jax.tree.map(jnp.zeros_like, lanes.memories)
     return _choose(taken, Lanes(incoming, jax.vmap(start)(incoming), nothing), lanes)
 
 

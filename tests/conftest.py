@@ -27,8 +27,11 @@ if "JAXCF_TESTS_COMPILED" not in os.environ:
     # `programs_run_long`. With XLA_FLAGS set, to nothing too, all is compiled as for a user.
     if "XLA_FLAGS" not in os.environ:
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        # In one piece: split into the usual 32, to which the cores of one compilation would be
+        # given, programs as small as these take half as much processor time again.
         os.environ["XLA_FLAGS"] = (
             "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
+            " --xla_cpu_parallel_codegen_split_count=1"
         )
     # The workers share the cores: threads of theirs would spin while they wait for one another.
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

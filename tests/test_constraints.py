@@ -10,7 +10,7 @@ from helpers import compilations, mlp, search
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcf import Constraints, FittedExplainer, Objective, Status, solvers
+from jaxcf import Constraints, EngineOptions, FittedExplainer, Objective, Status, solvers
 from jaxcf.constraints import FeatureRange, Grid, resolve, snap
 
 EVERYWHERE = FeatureRange(np.float32(-1), np.float32(1), strict=True)
@@ -19,7 +19,9 @@ STEP = np.float32(0.125)
 
 @lru_cache
 def ready(solver: str = "adam", stop: str = "first_flip") -> FittedExplainer:
-    return mlp().fit(search=search(solver, stop=stop))
+    # Many lanes: for a model as small as this, filling them takes longer than the steps.
+    engine = EngineOptions(lanes=64)
+    return mlp().fit(search=search(solver, stop=stop), engine=engine)
 
 
 def random_rules(rng: np.random.Generator, x: np.ndarray) -> tuple[Constraints, np.ndarray]:

@@ -18,6 +18,9 @@ RECIPES = DOCS / "recipes.md"
 
 WITH_PROGRAMS = [page for page in PAGES if programs(page) and page != RECIPES]
 
+WHOLE_TEST_SETS = [DOCS / "index.md", DOCS / "quickstart.md"]
+"""What these explain and train is of the size that users have: compiling better pays."""
+
 NEVER_RUN = {"", "text", "json"}
 """Languages of blocks that hold no Python: commands, output, files."""
 
@@ -33,14 +36,10 @@ def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path):
         input="\n".join(lines),
         text=True,
         capture_output=True,
-        # This process may hold an accelerator's memory already. What is explained here is of the
-        # size that users have, so compiling better is worth its time.
+        # This process may hold an accelerator's memory already.
         env=os.environ
-        | {
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": str(ROOT),
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
-        },
+        | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+        | ({"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"} if page in WHOLE_TEST_SETS else {}),
         cwd=tmp_path,
         timeout=600,
         check=False,

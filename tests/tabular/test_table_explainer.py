@@ -13,6 +13,7 @@ from helpers import compilations
 
 from jaxcf import (
     BlackBox,
+    EngineOptions,
     KDTree,
     NearestMean,
     Objective,
@@ -77,7 +78,10 @@ def granted(values: np.ndarray) -> np.ndarray:
 
 @lru_cache
 def fitted(**options: Any) -> FittedTableExplainer:
-    return TableExplainer(predict, schema(), class_names=CLASSES, **options).fit(frame())
+    # Many lanes: for a model as small as this, filling them takes longer than the steps.
+    engine = EngineOptions(lanes=1024, lanes_per_group=512)
+    explainer = TableExplainer(predict, schema(), class_names=CLASSES, engine=engine, **options)
+    return explainer.fit(frame())
 
 
 def rules_of(rng: np.random.Generator, table: pd.DataFrame) -> dict[str, Rule]:

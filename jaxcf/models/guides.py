@@ -22,7 +22,7 @@ from jaxcf.data.splitting import stratified_split
 from jaxcf.models.adversary import Adversary, robust_accuracy, usual_radius
 from jaxcf.models.augmentation import is_photograph, usual_augmentation
 from jaxcf.models.functions import ModelFunction, call
-from jaxcf.models.network_files import open_networks, restore, write_networks
+from jaxcf.models.network_files import format_of, open_networks, restore, write_networks
 from jaxcf.models.networks.registry import RobustNetwork
 from jaxcf.models.recipes import described
 from jaxcf.models.training import OnProgress, train_classifier
@@ -40,9 +40,19 @@ robust classifier is depends on its radius and training, which this takes out.
 
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 # So that log-odds are finite.
-_MOST_CONFIDENT = 1 - 1e-6
+_LEAST_CONFIDENT, _MOST_CONFIDENT = 1e-6, 1 - 1e-6
+
+_RANGES = {
+    "confidence": (_LEAST_CONFIDENT, _MOST_CONFIDENT),
+    "radius": (np.finfo(np.float32).tiny, np.finfo(np.float32).max),
+    "accuracy": (0, 1),
+    "robust_accuracy": (0, 1),
+}
+"""The numbers that are known of every guide."""
 
 _CONTENT = "guide"
+GUIDE_FORMAT = format_of(_CONTENT)
+"""What a file of a guide says that it is."""
 _NETWORK = "guide"
 
 _BATCH_SIZE = 128
@@ -63,13 +73,16 @@ class GuideNetwork:
         name: What to call it.
         network: A classifier with `features` and `head`.
         confidence: The probability of the new class that a counterfactual must reach, in (0, 1).
-        metadata: JSON-able: the data, the training settings and the quality.
+        radius: How far images were moved against it at most, as an L2 distance.
+        accuracy: Share of test rows that it reads rightly.
+        robust_accuracy: That share once ten steps have moved each by up to `radius`.
+        metadata: JSON-able: the data, the training settings, what the numbers were measured on.
 
     Examples:
         >>> from flax import nnx
         >>> from jaxcf.models.networks.blocks import BlockClassifier
         >>> network = BlockClassifier((8, 8, 1), 10, rngs=nnx.Rngs(0))
-        >>> guide = GuideNetwork("digits", network, 0.9)
+        >>> guide = GuideNetwork("digits", network, 0.9, 0.6, 0.98, 0.7)
         >>> sorted(guide.functions())
         ['confidence', 'name', 'output', 'params', 'predict']
     """
@@ -77,6 +90,9 @@ class GuideNetwork:
     name: str
     network: RobustNetwork
     confidence: float
+    radius: float
+    accuracy: float
+    robust_accuracy: float
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def functions(self) -> dict[str, Any]:
@@ -165,7 +181,7 @@ def train_guide(
     check_labels(dataset.y_train, len(dataset.x_train), dataset.num_classes)
     check_labels(dataset.y_test, len(dataset.x_test), dataset.num_classes)
     given = radius is not None
-    radius = radius if given else usual_radius(dataset.x_train, dataset.y_train)
+    radius = float(radius) if given else usual_radius(dataset.x_train, dataset.y_train)
     recipe = _recipe(dataset.shape, dataset.num_classes)
     adversary = Adversary(radius, steps=recipe.attack_steps)
     share = min(_HELD_OUT_SHARE, _MOST_HELD_OUT / len(dataset.x_train))
@@ -201,33 +217,36 @@ def train_guide(
             f"the guide reads none of {len(held_out)} held-out rows rightly: expected rows that "
             f"tell their class at radius {radius:g}; give a smaller radius, more rows, or more time"
         )
-    confidence = confidence_of(probability[right])
-    tested = (dataset.x_test, dataset.y_test)
-    if not len(dataset.x_test):
-        tested = dataset.x_train[held_out], dataset.y_train[held_out]
-    x, y = tested
+    x, y = dataset.x_test, dataset.y_test
+    measured_on = "test rows"
+    if not len(x):
+        x, y = dataset.x_train[held_out], dataset.y_train[held_out]
+        measured_on = "held-out rows"
     robust_rows = min(len(x), _ROBUST_ROWS)
-    metadata = {
-        "data": described(dataset),
-        "radius": radius,
-        "radius_given": given,
-        "measured_on": "test rows" if len(dataset.x_test) else "held-out rows",
-        "accuracy": float(_probabilities(network, x, y)[1].mean()),
-        "robust_accuracy": robust_accuracy(
-            network, x[:robust_rows], y[:robust_rows], radius=radius, seed=seed
-        ),
-        "robust_rows": robust_rows,
-        "held_out_rows": len(held_out),
-        "held_out_right": int(right.sum()),
-        "confidence_quantile": CONFIDENCE_QUANTILE,
-        "held_out_probabilities": {
-            str(q): float(np.quantile(probability[right], q)) for q in _QUANTILES
+    return GuideNetwork(
+        f"{dataset.name} guide",
+        network,
+        confidence_of(probability[right]),
+        radius,
+        float(_probabilities(network, x, y)[1].mean()),
+        robust_accuracy(network, x[:robust_rows], y[:robust_rows], radius=radius, seed=seed),
+        {
+            "data": described(dataset),
+            "radius_given": given,
+            "measured_on": measured_on,
+            "rows": len(x),
+            "robust_rows": robust_rows,
+            "held_out_rows": len(held_out),
+            "held_out_right": int(right.sum()),
+            "confidence_quantile": CONFIDENCE_QUANTILE,
+            "held_out_probabilities": {
+                str(q): float(np.quantile(probability[right], q)) for q in _QUANTILES
+            },
+            "quick": quick,
+            "training": asdict(info),
+            "seconds": round(perf_counter() - began, 1),
         },
-        "quick": quick,
-        "training": asdict(info),
-        "seconds": round(perf_counter() - began, 1),
-    }
-    return GuideNetwork(f"{dataset.name} guide", network, confidence, metadata)
+    )
 
 
 def confidence_of(probability: Float[np.ndarray, " rows"]) -> float:
@@ -267,7 +286,8 @@ def save_guide(path: str | os.PathLike[str], guide: GuideNetwork) -> None:
         ...     load_guide(f"{folder}/guide.npz").name
         'digits guide'
     """
-    known = {"name": guide.name, "confidence": guide.confidence, "known": guide.metadata}
+    numbers = {name: getattr(guide, name) for name in _RANGES}
+    known = {"name": guide.name, **numbers, "known": guide.metadata}
     write_networks(path, _CONTENT, {_NETWORK: guide.network}, known)
 
 
@@ -293,28 +313,27 @@ def load_guide(path: str | os.PathLike[str]) -> GuideNetwork:
         FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
     """
     with open_networks(path, _CONTENT) as file:
-        name, confidence, known = (
-            file.metadata.get(key) for key in ("name", "confidence", "known")
-        )
-        if not (
-            isinstance(name, str)
-            and name
-            and isinstance(confidence, float)
-            and 0 < confidence < 1
-            and isinstance(known, dict)
-        ):
+        name, known = (file.metadata.get(key) for key in ("name", "known"))
+        if not (isinstance(name, str) and name and isinstance(known, dict)):
             raise ValueError(
-                f"{path} is damaged: it states the name {name!r}, the confidence {confidence!r} "
-                f"and the metadata {known!r} of a guide, expected a text, a number between 0 and 1 "
-                "and a JSON object"
+                f"{path} is damaged: it states the name {name!r} and the metadata {known!r} of a "
+                "guide, expected a text and a JSON object"
             )
+        for key, (least, most) in _RANGES.items():
+            number = file.metadata.get(key)
+            if not (isinstance(number, float) and least <= number <= most):
+                raise ValueError(
+                    f"{path} is damaged: it states the {key} {number!r} of a guide, expected a "
+                    f"number from {least:g} to {most:g}"
+                )
         if set(file.architectures) != {_NETWORK}:
             raise ValueError(
                 f"{path} describes the networks {sorted(file.architectures)}: expected one, "
                 f"{_NETWORK!r}"
             )
         (network,) = restore(file, (_NETWORK,), lambda _: RobustNetwork)
-    return GuideNetwork(name, network, confidence, known)
+    numbers = {key: file.metadata[key] for key in _RANGES}
+    return GuideNetwork(name=name, network=network, metadata=known, **numbers)
 
 
 def pretrained_guide(name: str) -> GuideNetwork:

@@ -1,8 +1,9 @@
 """The data sets with networks of their own, as commands load, train and score them."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +11,14 @@ from jaxcf import data, metrics, models
 from jaxcf.cli.completion import DATA_NAMES
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
-from jaxcf.models import ModelSet
-from jaxcf.models.networks.registry import instance_shape
+from jaxcf.models import GuideNetwork, ModelSet
+from jaxcf.models.networks.registry import Classifier, instance_shape
 from jaxcf.results.explanations import Explanations
 from jaxcf.utils import storage
 from jaxcf.utils.validation import did_you_mean
+
+MODELS = Path("models")
+"""The folder that weights are kept in."""
 
 
 def check_name(name: str) -> None:
@@ -39,12 +43,16 @@ def find_models(
     if options.models is not None:
         loaded = models.load_models(options.models)
         check_fit(
-            loaded, str(options.models), dataset.name, tuple(dataset.shape), dataset.num_classes
+            loaded.classifier,
+            f"the models of {options.models}",
+            dataset.name,
+            tuple(dataset.shape),
+            dataset.num_classes,
         )
         return loaded, str(options.models)
     if dataset.name in models.pretrained_names():
         return models.pretrained(dataset.name), "shipped"
-    kept = Path("models") / f"{dataset.name}.npz"
+    kept = models_path(dataset.name)
     if not kept.exists():
         storage.check_writable(kept)
         terminal.say(f"no weights for {dataset.name} yet: training, to be kept in {kept}")
@@ -53,13 +61,13 @@ def find_models(
 
 
 def check_fit(
-    model_set: ModelSet, origin: str, what: str, shape: tuple[int, ...], num_classes: int
+    classifier: Classifier, which: str, what: str, shape: tuple[int, ...], num_classes: int
 ) -> None:
     """Check that models take the rows that they are to be asked about.
 
     Args:
-        model_set: the models.
-        origin: where they come from, for the message.
+        classifier: the one among them.
+        which: models they are, for the message.
         what: the rows are, likewise.
         shape: of one row.
         num_classes: how many classes there are.
@@ -67,18 +75,76 @@ def check_fit(
     Raises:
         ValueError: if they take others.
     """
-    takes, classes = instance_shape(model_set.classifier), model_set.classifier.num_classes
+    takes, classes = instance_shape(classifier), classifier.num_classes
     if (takes, classes) != (shape, num_classes):
         raise ValueError(
-            f"the models of {origin} take rows of shape {takes} to {classes} classes; {what} has "
+            f"{which} take rows of shape {takes} to {classes} classes; {what} has "
             f"rows of shape {shape} and {num_classes} classes"
         )
+
+
+def models_path(name: str) -> Path:
+    """Where the models of a data set are kept."""
+    return MODELS / f"{name}.npz"
+
+
+def guide_path(name: str, folder: Path = MODELS) -> Path:
+    """Where the guide of a data set is kept."""
+    return folder / f"{name}-guide.npz"
+
+
+def find_guide(dataset: Dataset, folder: Path = MODELS) -> tuple[GuideNetwork, str] | None:
+    """The guide of a data set, and where it comes from: a file of the folder, or shipped.
+
+    Args:
+        dataset: the data set.
+        folder: where `jaxcf train DATA --guide` writes.
+
+    Returns:
+        None where there is neither.
+
+    Raises:
+        ValueError: if the file is damaged or something else, or of other rows or classes.
+    """
+    kept = guide_path(dataset.name, folder)
+    if kept.exists():
+        guide, origin = models.load_guide(kept), str(kept)
+    elif dataset.name in models.pretrained_guide_names():
+        guide, origin = models.pretrained_guide(dataset.name), "shipped"
+    else:
+        return None
+    shape = tuple(dataset.shape)
+    check_fit(guide.network, f"guides of {origin}", dataset.name, shape, dataset.num_classes)
+    return guide, origin
 
 
 def train_models(dataset: Dataset, seed: int, terminal: Terminal) -> ModelSet:
     """Train them, with a bar."""
     with terminal.training() as on_progress:
         return models.train_models(dataset, seed=seed, on_progress=on_progress)
+
+
+def train_guide(dataset: Dataset, seed: int, terminal: Terminal, *, quick: bool) -> GuideNetwork:
+    """Train a guide, with a bar."""
+    with terminal.training() as on_progress:
+        return models.train_guide(dataset, seed=seed, quick=quick, on_progress=on_progress)
+
+
+def guide_document(guide: GuideNetwork) -> dict[str, Any]:
+    """All that is known of a guide, as plain values."""
+    known = {one.name: getattr(guide, one.name) for one in fields(guide)}
+    del known["network"]
+    return known
+
+
+def guide_rows(guide: GuideNetwork) -> dict[str, str]:
+    """What a guide is worth, for the terminal."""
+    return {
+        "accuracy": f"{guide.accuracy:.3f}",
+        "accuracy, moved against it": f"{guide.robust_accuracy:.3f} (L2 up to {guide.radius:.2f})",
+        "confidence": f"{guide.confidence:.4f}",
+        **guide.metadata,
+    }
 
 
 def with_interpretability(

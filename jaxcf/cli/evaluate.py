@@ -120,7 +120,8 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     model_set = (
         models.pretrained(name) if models_from == "shipped" else models.load_models(models_from)
     )
-    check_fit(model_set, models_from, str(options.run), shape, num_classes)
+    which = f"the models of {models_from}"
+    check_fit(model_set.classifier, which, str(options.run), shape, num_classes)
     accuracies = {}
     if options.judges:
         data_dir = options.data_dir or config["command"].get("data_dir")

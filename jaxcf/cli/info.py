@@ -8,8 +8,10 @@ import jax
 
 from jaxcf import data, models
 from jaxcf.cli.command import summary_rows
+from jaxcf.cli.dataset_models import guide_document, guide_rows
 from jaxcf.cli.run_folder import EXPLANATION_FORMATS, RUN, read_explanations, read_run
 from jaxcf.cli.terminal import Outcome, Terminal
+from jaxcf.models.guides import GUIDE_FORMAT
 from jaxcf.utils import storage
 from jaxcf.version import __version__
 
@@ -27,7 +29,11 @@ def info(options: argparse.Namespace, terminal: Terminal) -> Outcome:
             | {RUN: run.id, "settings": run.config["settings"], "out": str(options.path)},
             {str(options.path): summary_rows(run.core), "settings": run.config["settings"]},
         )
-    if storage.read_metadata(options.path).get("format") in EXPLANATION_FORMATS:
+    holds = storage.read_metadata(options.path).get("format")
+    if holds == GUIDE_FORMAT:
+        guide = models.load_guide(options.path)
+        return Outcome(guide_document(guide), {str(options.path): guide_rows(guide)})
+    if holds in EXPLANATION_FORMATS:
         explanations = read_explanations(options.path)
         rows = summary_rows(explanations.core)
         return Outcome(explanations.summary(), {str(options.path): rows})
@@ -42,6 +48,7 @@ def _environment() -> Outcome:
         "devices": [device.device_kind for device in jax.devices()],
         "data sets": list(data.available()),
         "shipped weights": list(models.pretrained_names()),
+        "shipped guides": list(models.pretrained_guide_names()),
     }
     document = {"versions": versions} | {key.replace(" ", "_"): one for key, one in lists.items()}
     return Outcome(

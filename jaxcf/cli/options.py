@@ -317,10 +317,14 @@ examples:
   jaxcf train digits
   jaxcf train mnist --data-dir ~/data --seed 1 --out other.npz
   jaxcf explain mnist --data-dir ~/data --models other.npz
+  jaxcf train mnist --data-dir ~/data --guide
 
 file written to --out:
   classifier, autoencoder and one autoencoder per class, with their accuracy and
   losses: plain arrays and one JSON description (jaxcf.models.load_models)
+or, with --guide:
+  one robust classifier of images, with its accuracy before and after steps
+  against it, and how sure it is of real images (jaxcf.models.load_guide)
 
 {EXIT_STATUS_TEXT}
 
@@ -332,9 +336,27 @@ read on:
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
     add_data(parser, help="digits, breast_cancer, mnist, cifar10 or caltech101")
     group = parser.add_argument_group("data and models")
-    add_path(group, "-o", "--out", metavar="FILE", help="where to write (default models/DATA.npz)")
+    add_path(
+        group,
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="where to write (default models/DATA.npz, or models/DATA-guide.npz)",
+    )
     _add_overwrite(group)
     _add_data_options(group)
+    group = parser.add_argument_group("guides (images)")
+    group.add_argument(
+        "--guide",
+        action="store_true",
+        help="train a guide instead: a robust classifier that must agree on the new class before "
+        "a counterfactual counts",
+    )
+    group.add_argument(
+        "--quick",
+        action="store_true",
+        help="with --guide: in a tenth of the time or less, less robust",
+    )
 
 
 _INFO_EPILOG = f"""\
@@ -450,9 +472,9 @@ COMMANDS: Mapping[str, Command] = {
         runs="report:compare_runs",
     ),
     "train": Command(
-        help="train classifier, autoencoder and class autoencoders of a data set",
+        help="train classifier, autoencoder and class autoencoders of a data set, or a guide",
         description="Write them to one file. `jaxcf explain` does both by itself where no "
-        "weights are shipped or kept.",
+        "weights are shipped or kept; a guide is trained only here.",
         epilog=_TRAIN_EPILOG,
         usage="jaxcf train DATA [options]",
         add_options=_add_train_options,

@@ -35,6 +35,11 @@ class NetworkFile(NamedTuple):
     read: Callable[[], Mapping[str, np.ndarray]]
 
 
+def format_of(content: str) -> str:
+    """What a file that holds this says of itself."""
+    return f"jaxcf {content}"
+
+
 def write_networks(
     path: str | os.PathLike[str],
     content: str,
@@ -58,7 +63,7 @@ def write_networks(
         for key, value in _flat_weights(network).items()
     }
     description = {
-        "format": f"jaxcf {content}",
+        "format": format_of(content),
         "schema_version": SCHEMA_VERSION,
         "architectures": {name: network.architecture for name, network in networks.items()},
         "metadata": metadata,
@@ -83,7 +88,7 @@ def open_networks(path: str | os.PathLike[str], content: str) -> Iterator[Networ
     """
     with open_arrays(path) as file:
         description = file.metadata
-        if description.get("format") != f"jaxcf {content}":
+        if description.get("format") != format_of(content):
             raise ValueError(
                 f"{path} holds no jaxcf {content}: expected a file written by save_{content}"
             )

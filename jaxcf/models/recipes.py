@@ -152,13 +152,7 @@ def train_models(
     )
     predicted = apply_in_batches(classifier, dataset.x_test).argmax(-1)
     metadata = {
-        "data": {
-            "name": dataset.name,
-            "kind": dataset.kind,
-            "train_rows": rows,
-            "test_rows": len(dataset.x_test),
-            "train_sha256": fingerprint(dataset.x_train, dataset.y_train),
-        },
+        "data": described(dataset),
         "test_accuracy": float((predicted == dataset.y_test).mean()),
         "test_reconstruction_error": _error(autoencoder, dataset.x_test),
         "class_test_reconstruction_errors": [
@@ -172,6 +166,29 @@ def train_models(
         },
     }
     return ModelSet(classifier, autoencoder, class_autoencoders, metadata)
+
+
+def described(dataset: Dataset) -> dict[str, Any]:
+    """What is recorded of the data that networks were trained on.
+
+    Args:
+        dataset: The data.
+
+    Returns:
+        JSON-able: its name and kind, the numbers of rows, and what identifies the training rows.
+
+    Examples:
+        >>> from jaxcf.data import load
+        >>> described(load("digits"))["train_rows"]
+        1346
+    """
+    return {
+        "name": dataset.name,
+        "kind": dataset.kind,
+        "train_rows": len(dataset.x_train),
+        "test_rows": len(dataset.x_test),
+        "train_sha256": fingerprint(dataset.x_train, dataset.y_train),
+    }
 
 
 def fingerprint(x: Float[np.ndarray, "n *shape"], y: Int[np.ndarray, " n"]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from jaxcf.models.adversary import Adversary
 from jaxcf.models.augmentation import Augmentation
 from jaxcf.models.networks.registry import Autoencoder, Classifier, build
 from jaxcf.models.training_loop import (
@@ -52,6 +53,7 @@ class TrainingInfo:
         weight_decay: By how much of the learning rate each update shrank the kernels.
         label_smoothing: How much of the probability a target spread over all classes.
         augmentation: How each batch was varied.
+        adversary: How each batch was then moved against the network.
         started_trained: Whether it started from a trained network; else from random weights.
 
     Examples:
@@ -70,6 +72,7 @@ class TrainingInfo:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augmentation: Augmentation | None = None
+    adversary: Adversary | None = None
     started_trained: bool = False
 
 
@@ -85,6 +88,7 @@ def train_classifier(
     weight_decay: float = 0.0,
     label_smoothing: float = 0.0,
     augmentation: Augmentation | None = None,
+    adversary: Adversary | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[Classifier, TrainingInfo]:
     """Train a classifier.
@@ -102,6 +106,8 @@ def train_classifier(
         weight_decay: By how much of the learning rate each update shrinks the kernels.
         label_smoothing: How much of the probability a target spreads over all classes.
         augmentation: How each batch is varied; None leaves it as it is.
+        adversary: How each batch is then moved against the network, which so becomes robust; None
+            leaves it where it is.
         on_progress: Called after each epoch.
 
     Returns:
@@ -121,7 +127,7 @@ def train_classifier(
     """
     _check_rows(x)
     settings = Settings(
-        epochs, batch_size, learning_rate, weight_decay, label_smoothing, augmentation
+        epochs, batch_size, learning_rate, weight_decay, label_smoothing, augmentation, adversary
     )
     start = perf_counter()
     network = build(architecture, nnx.Rngs(jax.random.key(seed)))

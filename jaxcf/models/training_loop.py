@@ -1,7 +1,7 @@
 """The training loop, compiled by epochs or by updates, and calls on many rows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
+from jaxcf.models.adversary import Adversary, attack
 from jaxcf.models.augmentation import Augmentation
 from jaxcf.models.functions import call
 from jaxcf.models.networks.registry import Autoencoder, Classifier, Network
@@ -31,6 +32,7 @@ class Settings:
         weight_decay: By how much of the learning rate each update shrinks the kernels.
         label_smoothing: How much of the probability a target spreads over all classes.
         augmentation: How each batch is varied; None leaves it as it is.
+        adversary: How each batch is then moved against the network; None leaves it where it is.
     """
 
     epochs: int
@@ -39,6 +41,7 @@ class Settings:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augmentation: Augmentation | None = None
+    adversary: Adversary | None = None
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "learning_rate"):
@@ -61,6 +64,10 @@ class _Static:
     loss_function: Callable[..., Array]
     weight_decay: float
     augmentation: Augmentation | None
+    attack_steps: int
+    """Zero where there is no adversary."""
+    one_by_one: bool = False
+    """Whether no loop is compiled."""
 
 
 _State = tuple[PyTree, optax.OptState]
@@ -86,7 +93,8 @@ def fit(
     Args:
         network: Where to start from; it is not changed.
         loss_function: Takes the network and a batch of the data.
-        data: Arrays with one entry per row; the first is what the augmentation varies.
+        data: Arrays with one entry per row; the first is what the augmentation varies, and the
+            adversary moves.
         rows: Which rows to train on.
         settings: How to train.
         generator: Orders the rows.
@@ -97,16 +105,26 @@ def fit(
         The trained network and the mean loss of the last epoch.
     """
     graphdef, params = nnx.split(network)
-    static = _Static(graphdef, loss_function, settings.weight_decay, settings.augmentation)
+    adversary = settings.adversary
+    static = _Static(
+        graphdef,
+        loss_function,
+        settings.weight_decay,
+        settings.augmentation,
+        adversary.steps if adversary else 0,
+    )
     # Drawn only where it is needed, so that the orders are the same ones as without.
-    seed = np.uint32(generator.integers(2**31) if settings.augmentation else 0)
+    seed = np.uint32(generator.integers(2**31) if settings.augmentation or adversary else 0)
     state = params, _optimizer(settings.learning_rate, settings.weight_decay).init(params)
     # Worked out beforehand, not by the optimizer: so all schedules share a program, and the weights
     # don't depend on how XLA fuses the schedule, which gives a third of the rates other last bits.
-    schedule = optax.cosine_onecycle_schedule(settings.epochs * updates, settings.learning_rate)
-    rates = np.asarray(jax.vmap(schedule)(np.arange(settings.epochs * updates)), np.float32)
-    one_by_one = slow_in_a_loop(_loss, (static,), params, *(array[:1] for array in data))
-    train_epoch = _train_epoch_one_by_one if one_by_one else _train_epoch
+    total = settings.epochs * updates
+    schedule = optax.cosine_onecycle_schedule(total, settings.learning_rate)
+    rates = np.asarray(jax.vmap(schedule)(np.arange(total)), np.float32)
+    radii = adversary.radii(total) if adversary else np.zeros(total, np.float32)
+    if slow_in_a_loop(_loss, (static,), params, *(array[:1] for array in data)):
+        static = replace(static, one_by_one=True)
+    train_epoch = _train_epoch_one_by_one if static.one_by_one else _train_epoch
     loss = np.inf
     for epoch in range(settings.epochs):
         # Orders follow each other until there are enough rows for the last batch to be full.
@@ -114,7 +132,7 @@ def fit(
         orders = [generator.permutation(rows) for _ in range(-(-size // len(rows)))]
         batches = np.concatenate(orders)[:size].reshape(updates, settings.batch_size)
         numbers = np.arange(epoch * updates, (epoch + 1) * updates)
-        steps = (batches, rates[numbers], numbers.astype(np.uint32))
+        steps = (batches, rates[numbers], radii[numbers], numbers.astype(np.uint32))
         state, losses = train_epoch(static, data, seed, state, steps)
         loss = float(losses.mean())
         report(epoch + 1, loss)
@@ -139,13 +157,24 @@ def _update(
     data: tuple[Array, ...],
     seed: ArrayLike,
     state: _State,
-    step: tuple[Array, Array, Array],
+    step: tuple[Array, Array, Array, Array],
 ) -> tuple[_State, Array]:
-    """One step of Adam; `step` holds the rows of the batch, the rate, and how many came before."""
-    (params, memory), (batch, rate, number) = state, step
+    """One step of Adam.
+
+    `step` holds the rows of the batch, the rate, the adversary's radius, and how many came before.
+    """
+    (params, memory), (batch, rate, radius, number) = state, step
     first, *others = (array[batch] for array in data)
     if static.augmentation is not None:
         first = static.augmentation(jax.random.fold_in(jax.random.key(seed), number), first)
+    if static.attack_steps:
+
+        def loss_at(moved: Array) -> Array:
+            return _loss(static, params, moved, *others)
+
+        # Another key than that of the augmentation.
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), 1)
+        first = attack(loss_at, key, first, radius, static.attack_steps, unrolled=static.one_by_one)
     loss, gradient = jax.value_and_grad(partial(_loss, static))(params, first, *others)
     changes, memory = _optimizer(rate, static.weight_decay).update(gradient, memory, params)
     return (optax.apply_updates(params, changes), memory), loss
@@ -159,7 +188,7 @@ def _train_epoch_one_by_one(
     data: tuple[Array, ...],
     seed: ArrayLike,
     state: _State,
-    steps: tuple[np.ndarray, np.ndarray, np.ndarray],
+    steps: tuple[np.ndarray, ...],
 ) -> tuple[_State, Array]:
     losses = []
     for step in zip(*steps, strict=True):
@@ -174,7 +203,7 @@ def _train_epoch(
     data: tuple[Array, ...],
     seed: ArrayLike,
     state: _State,
-    steps: tuple[Array, Array, Array],
+    steps: tuple[Array, Array, Array, Array],
 ) -> tuple[_State, Array]:
     return jax.lax.scan(partial(_update, static, data, seed), state, steps)
 

@@ -91,12 +91,27 @@ def pretrained_names() -> tuple[str, ...]:
         >>> "digits" in pretrained_names()
         True
     """
-    return tuple(sorted(_shipped()))
+    return tuple(sorted(shipped(_CONTENT)))
 
 
-def _shipped() -> dict[str, Traversable]:
+def shipped(content: str) -> dict[str, Traversable]:
+    """The files that are shipped with the library, by the data set that they belong to.
+
+    Args:
+        content: What they hold: "models" are `NAME.npz`, all else is `NAME-CONTENT.npz`.
+
+    Returns:
+        The files.
+
+    Examples:
+        >>> shipped("models")["digits"].name
+        'digits.npz'
+    """
     folder = resources.files("jaxcf.models") / "weights"
-    return {file.name.removesuffix(".npz"): file for file in folder.iterdir()}
+    parts = {file: file.name.removesuffix(".npz").partition("-") for file in folder.iterdir()}
+    return {
+        name: file for file, (name, _, holds) in parts.items() if (holds or _CONTENT) == content
+    }
 
 
 def pretrained(name: str) -> ModelSet:
@@ -115,7 +130,7 @@ def pretrained(name: str) -> ModelSet:
         >>> pretrained("digits").metadata["data"]["name"]
         'digits'
     """
-    files = _shipped()
+    files = shipped(_CONTENT)
     if name not in files:
         raise ValueError(
             f"no pretrained models for {name!r}: there are some for {sorted(files)}; train others "

@@ -46,6 +46,17 @@ def conv(x: Array, kernel: Array, bias: Array) -> Array:
     return add_bias(reduce(jnp.add, shifted), bias)
 
 
+def conv_by_rows(x: Array, kernel: Array, bias: Array) -> Array:
+    """`layers.conv3x3_by_rows`."""
+    n, height, width, channels = x.shape
+    padded = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
+    across = jnp.concatenate([padded[:, :, b : b + width] for b in range(3)], -1)
+    matrix = kernel.transpose(1, 2, 0, 3).reshape(3 * channels, -1)
+    values = (across.reshape(-1, 3 * channels) @ matrix).reshape(n, height, width, 3, -1)
+    values = jnp.pad(values, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    return add_bias(reduce(jnp.add, (values[:, a : a + height, :, a] for a in range(3))), bias)
+
+
 def conv_pool_twice(
     x: Array, first_kernel: Array, first_bias: Array, second_kernel: Array, second_bias: Array
 ) -> Array:

@@ -44,6 +44,31 @@ def conv3x3(
     return _choose(cpu_layers.conv, convolve, x, kernel, bias)
 
 
+def conv3x3_by_rows(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], bias: Float[Array, " o"]
+) -> Float[Array, "n h w o"]:
+    """`conv3x3`, faster for small images of many channels, and no slower in a compiled loop.
+
+    On a CPU the three columns of a window are put side by side, one product gives what they add to
+    each of three rows, and these are added.
+
+    Args:
+        x: Images `[n, h, w, i]`.
+        kernel: Kernel `[3, 3, i, o]`.
+        bias: Bias `[o]`.
+
+    Returns:
+        Images `[n, h, w, o]`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
+        >>> conv3x3_by_rows(x, kernel, jnp.zeros(1))[0, 0, :, 0]
+        Array([4., 6., 6., 4.], dtype=float32)
+    """
+    return _choose(cpu_layers.conv_by_rows, convolve, x, kernel, bias)
+
+
 def conv3x3_pool_relu_twice(
     x: Float[Array, "n h w i"],
     first_kernel: Float[Array, "3 3 i m"],

@@ -5,6 +5,7 @@ from typing import Any
 
 from flax import nnx
 
+from jaxcf.models.networks.blocks import BlockClassifier
 from jaxcf.models.networks.convolutional import ConvolutionalAutoencoder, ConvolutionalClassifier
 from jaxcf.models.networks.dense import DenseAutoencoder, DenseClassifier
 from jaxcf.models.networks.judge_networks import (
@@ -12,10 +13,13 @@ from jaxcf.models.networks.judge_networks import (
     MixerClassifier,
     StridedClassifier,
 )
-from jaxcf.models.networks.residual import ResidualClassifier
+from jaxcf.models.networks.residual import ResidualClassifier, SmoothResidualClassifier
 
 JudgeNetwork = StridedClassifier | MixerClassifier | AveragingClassifier
-Classifier = ConvolutionalClassifier | DenseClassifier | ResidualClassifier | JudgeNetwork
+RobustNetwork = BlockClassifier | SmoothResidualClassifier
+Classifier = (
+    ConvolutionalClassifier | DenseClassifier | ResidualClassifier | JudgeNetwork | RobustNetwork
+)
 Autoencoder = ConvolutionalAutoencoder | DenseAutoencoder
 Network = Classifier | Autoencoder
 
@@ -30,6 +34,8 @@ _KINDS: dict[str, type[Network]] = {
         StridedClassifier,
         MixerClassifier,
         AveragingClassifier,
+        BlockClassifier,
+        SmoothResidualClassifier,
     )
 }
 

@@ -251,23 +251,34 @@ def as_long_noise(chosen: Explanations, seed: int) -> np.ndarray:
 def real_targets(
     chosen: Explanations, real: RealImages, control: np.ndarray, seed: int
 ) -> np.ndarray:
-    """A real row of each row's new class; all of a class are used before one is used again.
+    """A real row of each row's new class, see `real_target_rows`."""
+    rows = real_target_rows(chosen.counterfactual_class, real.test_class, control, seed)
+    return real.x_test[rows].astype(np.float32, copy=False)
+
+
+def real_target_rows(
+    new_class: Int[np.ndarray, " n"],
+    test_class: Int[np.ndarray, " k"],
+    control: Int[np.ndarray, " control"],
+    seed: int,
+) -> Int[np.ndarray, " n"]:
+    """A test row of each row's new class; all of a class are used before one is used again.
 
     Of the control half, or of all test images for a class of so few that that half has none (the
     Fréchet distance, for which the halves are kept apart, needs more of them anyway).
     """
     generator = np.random.default_rng(seed)
-    images = np.full(chosen.original.shape, np.nan, np.float32)
-    for label in np.unique(chosen.counterfactual_class):
-        rows = np.flatnonzero(chosen.counterfactual_class == label)
-        members = control[real.test_class[control] == label]
+    drawn = np.zeros(len(new_class), int)
+    for label in np.unique(new_class):
+        rows = np.flatnonzero(new_class == label)
+        members = control[test_class[control] == label]
         if not len(members):
-            members = np.flatnonzero(real.test_class == label)
+            members = np.flatnonzero(test_class == label)
         if not len(members):
             raise ValueError(
                 f"class {label} has no test image to stand as control; pass more test rows"
             )
         turns = -(-len(rows) // len(members))
         order = np.concatenate([generator.permutation(members) for _ in range(turns)])
-        images[rows] = real.x_test[order[: len(rows)]]
-    return images
+        drawn[rows] = order[: len(rows)]
+    return drawn

@@ -1,0 +1,259 @@
+"""Tables and figures of what judges believe."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from benchmarks import common
+from benchmarks.judged_judges import NETWORKS, OTHERS
+from jaxcf import Explanations
+from jaxcf.plots.images import column_places, frame_mosaic, line_places, place_image
+from jaxcf.plots.style import QUIET, look, new_figure, tidy
+from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+
+_CONTROLS = {
+    UNCHANGED: "unchanged",
+    NOISE: "noise (first line's change, permuted)",
+    REAL: "real images of the new class",
+}
+_SURVIVES = "survives "
+
+
+class Published(NamedTuple):
+    """A published method, read by judges of ours from the files of its authors.
+
+    Attributes:
+        distance: mean |d|_1 + |d|_2.
+        oracle: by kind of judge: six public networks of other people, and a k-NN and two SVMs.
+    """
+
+    distance: float
+    oracle: Mapping[str, float]
+
+
+PUBLISHED = {
+    "GB": Published(15.9, {NETWORKS: 0.131, OTHERS: 0.082}),
+    "GL": Published(41.0, {NETWORKS: 0.347}),
+    "ECINN": Published(94.5, {NETWORKS: 0.886, OTHERS: 0.874}),
+}
+"""On MNIST: gradient-based, latent, and by invertible networks (Hvilshøj et al. 2021)."""
+
+
+# ---- tables ----
+
+
+def _mean(values: Row, metric: str, form: str = ".3f") -> str:
+    interval = values.get(metric)
+    return "-" if interval is None else common.text(interval["mean"], form)
+
+
+def _with_interval(values: Row, metric: str, form: str = ".3f") -> str:
+    interval = values.get(metric)
+    if interval is None or interval["mean"] is None:
+        return "-"
+    return f"{interval['mean']:{form}} [{interval['lower']:{form}}, {interval['upper']:{form}}]"
+
+
+def _measured(values: Row, survival: Sequence[str]) -> list[str]:
+    """The cells that counterfactuals and controls have in common."""
+    return [
+        *(_with_interval(values, f"oracle {kind}") for kind in (NETWORKS, OTHERS)),
+        *(_mean(values, f"oracle {kind}, all rows") for kind in (NETWORKS, OTHERS)),
+        _mean(values, "stays"),
+        _with_interval(values, "distance", ".1f"),
+        _mean(values, "l1", ".1f"),
+        _mean(values, "l2", ".2f"),
+        _mean(values, "l0", ".0f"),
+        *(_mean(values, name) for name in ("im1", "im2")),
+        *(_mean(values, name) for name in survival),
+    ]
+
+
+def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines: a configuration each, then the controls of the first one."""
+    first = rows[0]["subjects"]
+    survival = [name for name in first[COUNTERFACTUAL] if name.startswith(_SURVIVES)]
+    heads = ["", "found", "valid", "networks", "others", "networks, all rows", "others, all rows"]
+    heads += ["stays", "distance", "L1", "L2", "L0", "IM1", "IM2"]
+    heads += ["after " + name.removeprefix(_SURVIVES) for name in survival]
+    heads += ["steps", "fit s", "search s", "total s", "search / D"]
+    lines = []
+    for row in rows:
+        values, seconds = row["subjects"][COUNTERFACTUAL], row["seconds"]
+        lines.append(
+            [
+                row["configuration"],
+                f"{row['found']} of {row['n']}",
+                _mean(values, "valid", ".4f"),
+                *_measured(values, survival),
+                _mean(values, "steps", ".0f"),
+                *(common.text(seconds[part], ".2f") for part in ("prototypes", "search", "total")),
+                common.text(row["search_ratio"], ".2f"),
+            ]
+        )
+    for subject, name in _CONTROLS.items():
+        lines.append([name, "", "", *_measured(first[subject], survival), *[""] * 5])
+    return heads, lines
+
+
+def _judges(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines: each judge's accuracy, and the share of each subject that it believes."""
+    judges = rows[0]["judges"]
+    heads = ["", *(judge["name"] for judge in judges)]
+
+    def line(name: str, values: Row) -> list[str]:
+        return [name, *(_mean(values, f"judge {judge['name']}") for judge in judges)]
+
+    lines = [["accuracy on all test images", *(f"{judge['accuracy']:.3f}" for judge in judges)]]
+    lines += [line(name, rows[0]["subjects"][subject]) for subject, name in _CONTROLS.items()]
+    lines += [line(row["configuration"], row["subjects"][COUNTERFACTUAL]) for row in rows]
+    return heads, lines
+
+
+def _title(rows: Sequence[Row]) -> str:
+    first = rows[0]
+    last = first["first"] + first["n"] - 1
+    machine = first["machine"]
+    return (
+        f"{first['data']}, test images {first['first']} to {last}, judges of seed {first['seed']}, "
+        f"{machine['device']}, {machine['cores']} cores"
+    )
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Both tables: what was measured, and what each judge reads.
+
+    Args:
+        rows: at least one, as they were written.
+
+    Returns:
+        Markdown.
+    """
+    parts = [_title(rows) + ":"]
+    for heads, lines in (_table(rows), _judges(rows)):
+        text = [heads, ["---"] * len(heads), *lines]
+        parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in text))
+    return "\n\n".join(parts) + "\n"
+
+
+def print_tables(rows: Sequence[Row]) -> None:
+    """The same for a terminal: its most important columns."""
+    heads, lines = _table(rows)
+    wanted = ("", "found", "networks", "others", "stays", "distance", "steps", "search s")
+    columns = [heads.index(name) for name in wanted]
+    # Intervals are in the files.
+    picked = [[line[column].partition(" [")[0] for column in columns] for line in lines]
+    common.print_table(_title(rows), wanted, picked)
+    common.print_table("share that each judge believes", *_judges(rows))
+
+
+# ---- figures ----
+
+
+def frontier(rows: Sequence[Row]) -> "Figure":
+    """What judges believe against the distance: a panel for networks, one for the others.
+
+    Args:
+        rows: at least one, as they were written.
+
+    Returns:
+        The figure, with intervals; published methods are hollow and marked as such where the data
+        are MNIST's, real images a line.
+    """
+    figure = new_figure(10, 5.2)
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    titles = {NETWORKS: "judges that are networks", OTHERS: "judges that are none"}
+    for axis, (kind, title) in zip(panels, titles.items(), strict=True):
+        _draw_panel(axis, rows, kind)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("distance: mean of L1 + L2", fontsize=9)
+        tidy(axis)
+    panels[0].set_ylabel("share that reads the new class", fontsize=9)
+    panels[0].set_ylim(0, 1.02)
+    panels[0].set_xlim(left=0)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def _draw_panel(axis: "Axes", rows: Sequence[Row], kind: str) -> None:
+    for number, row in enumerate(rows):
+        values = row["subjects"][COUNTERFACTUAL]
+        distance, oracle = values["distance"], values[f"oracle {kind}"]
+        if distance["mean"] is None:
+            continue
+        chosen = look(number)
+        axis.errorbar(
+            distance["mean"],
+            oracle["mean"],
+            xerr=_ends(distance),
+            yerr=_ends(oracle),
+            color=chosen.colour,
+            marker=chosen.marker,
+            linestyle="none",
+            capsize=2,
+            label=row["configuration"],
+        )
+    real = rows[0]["subjects"][REAL][f"oracle {kind}"]["mean"]
+    if real is not None:
+        axis.axhline(real, color=QUIET, linewidth=1, linestyle="--", label="real images")
+    if rows[0]["data"] == "mnist":
+        label = "published, read by other judges of the kind"
+        for name, one in PUBLISHED.items():
+            if kind in one.oracle:
+                place = one.distance, one.oracle[kind]
+                axis.plot(*place, "*", color="black", mfc="none", ms=10, label=label)
+                axis.annotate(
+                    name, place, (6, -10), textcoords="offset points", fontsize=8, color="black"
+                )
+                label = "_"
+
+
+def _ends(interval: Row) -> list[list[float]]:
+    return [[interval["mean"] - interval["lower"]], [interval["upper"] - interval["mean"]]]
+
+
+def grid(shown: Mapping[str, Explanations]) -> "Figure":
+    """The same test images under several configurations, each with the class that it became.
+
+    Args:
+        shown: explanations of the same rows by configuration, at least one.
+
+    Returns:
+        The figure: a line of originals, then one per configuration.
+    """
+    first = next(iter(shown.values()))
+    height = first.original.shape[1] / first.original.shape[2]
+    lines: dict[str, tuple[np.ndarray, Callable[[int], str]]] = {
+        "original": (first.original, lambda row: str(first.original_class[row]))
+    }
+    for name, one in shown.items():
+        lines[name] = one.counterfactual, _classes(one)
+    width = 0.75 * len(first)
+    figure = new_figure(width + 2, 0.75 * height * len(lines) + 0.3)
+    axis = figure.subplots()
+    right, bottom = 0.0, 0.0
+    for line, (images, label) in enumerate(lines.values()):
+        for column, image in enumerate(images):
+            right, bottom = place_image(axis, image, line, column, (0, 1))
+            axis.text(right - 0.03, bottom - 0.03, label(column), color="#F0E442", fontsize=8,
+                      ha="right", va="bottom")  # fmt: skip
+    frame_mosaic(axis, right, bottom)
+    axis.set_yticks(line_places(len(lines), height), list(lines))
+    axis.set_xticks(column_places(len(first)), [""] * len(first))
+    return figure
+
+
+def _classes(explanations: Explanations) -> Callable[[int], str]:
+    def label(row: int) -> str:
+        found = explanations.found[row]
+        return str(explanations.counterfactual_class[row]) if found else "not found"
+
+    return label

@@ -102,7 +102,6 @@ class Explainer:
                 "decode needs an encode function and stands in for reconstruct; pass encode= and "
                 "decode=, or reconstruct="
             )
-        check_are_guides(self.guides, self.agreement, self.engine.devices)
         check_options(
             self._models(),
             self._objective(),
@@ -112,6 +111,7 @@ class Explainer:
             self.refinement,
             self.engine,
         )
+        check_are_guides(self.guides, self.agreement, self.engine.devices)
 
     def _objective(self) -> Objective:
         default = "D" if self._models().has_autoencoder else "C"

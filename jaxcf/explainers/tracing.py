@@ -195,7 +195,8 @@ def _search_again(
     _, limits = split_options(state.search, state.objective)
     num_rounds, max_steps = int(limits.weight_rounds), int(limits.max_steps)
     known = int(explanations.steps[rows].max()) + num_rounds
-    recorded = min(num_rounds * (max_steps + 1), 1 << known.bit_length())
+    longest = num_rounds * (max_steps + 1) + int(limits.extra_steps)
+    recorded = min(longest, 1 << known.bit_length())
     x = explanations.original.astype(np.float32, copy=False)
     feasible_sets = resolve(constraints, state.feature_range, x)
     instances = Instance.of_rows(

@@ -186,7 +186,9 @@ def questions(static: Static, traced: Traced, lanes: Lanes) -> tuple[Questions, 
         due, queried = None, None
         if traced.objective.needs_prediction_gradient:
             # The last evaluation of a round is followed by no update.
-            due = running & (states.step < traced.options.max_steps)
+            due = running & (
+                states.step < jax.vmap(partial(step.step_limit, traced.options))(states)
+            )
             due = due & (states.step % box.gradient.every == 0)
             queried = points if looks_ahead else None
         return Questions(

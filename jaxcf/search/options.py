@@ -27,6 +27,8 @@ class SearchOptions:
             objective stalls, and keeps the best. Static.
         max_steps: updates per round, >= 1. An objective without a prediction term has no c to
             search for: its rounds are one, of `weight_rounds * max_steps` updates. Traced.
+        extra_steps: updates beyond `max_steps` in the last round that a row may take while it has
+            found nothing; it ends with the first counterfactual. Traced.
         prediction_weight: c in eq. 8, the first one where it changes, >= 0. Traced.
         weight_growth: what c is multiplied by after each point that is no counterfactual, and
             divided by after each that is one, >= 1 ("converged" keeps the c of the first). One
@@ -55,6 +57,7 @@ class SearchOptions:
     solver: Solver = field(default_factory=solvers.adam)
     stop: str = "first_flip"
     max_steps: int | np.integer = 500
+    extra_steps: int | np.integer = 0
     prediction_weight: Scalar = 1.0
     weight_growth: Scalar = 1.1
     weight_rounds: int | np.integer = 1
@@ -69,6 +72,7 @@ class SearchOptions:
         solvers.check_is_solver(self.solver)
         for name in ("max_steps", "weight_rounds", "patience"):
             check_whole(name, getattr(self, name))
+        check_whole("extra_steps", self.extra_steps, least=0)
         for name, least in (("prediction_weight", 0), ("tolerance", 0), ("weight_growth", 1)):
             check_number(name, getattr(self, name), least=least)
         for name in ("record_history", "record_path"):
@@ -96,6 +100,7 @@ class TracedOptions(NamedTuple):
     weight_rounds: Array
     tolerance: Array
     patience: Array
+    extra_steps: Array
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,9 @@ def split_options(
         weight_rounds=jnp.asarray(rounds, jnp.int32),
         tolerance=jnp.asarray(options.tolerance, jnp.float32),
         patience=jnp.asarray(options.patience, jnp.int32),
+        extra_steps=jnp.asarray(options.extra_steps, jnp.int32),
     )
-    evaluations = int(rounds * (max_steps + 1))
+    evaluations = int(rounds * (max_steps + 1) + options.extra_steps)
     history_length = evaluations if options.record_history else 0
     path_length = evaluations if options.record_path else 0
     return StaticOptions(options.solver, options.stop, history_length, path_length), traced

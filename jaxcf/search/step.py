@@ -157,7 +157,7 @@ def step(
     judged, flipped, finite = _accept(
         static, objective, instance, state, answers, terms, gradient, trusted
     )
-    over = judged.step >= traced.max_steps
+    over = judged.step >= step_limit(traced, judged)
     last_round = judged.round + 1 >= traced.weight_rounds
     if static.stop == "first_flip":
         over, last_round = over | judged.found, last_round | judged.found
@@ -171,7 +171,9 @@ def step(
         left_out = L1 if static.solver.proximal else None
         kept = np.array([name != left_out for name in objective.term_names])
         extra["value"] = jnp.sum(jnp.where(kept, terms, 0.0))
-    progress = judged.step.astype(jnp.float32) / traced.max_steps.astype(jnp.float32)
+    # Steps that fade with it are as long after the last as that was.
+    regular = jnp.minimum(judged.step, traced.max_steps - 1)
+    progress = regular.astype(jnp.float32) / traced.max_steps.astype(jnp.float32)
     moved = judged._replace(
         solver=static.solver.update(
             judged.solver, gradient, instance, objective.l1_weight, progress, **extra
@@ -187,6 +189,12 @@ def step(
     kept = _where(state.status == Status.RUNNING, after, state)
     # Written in place: choosing between two copies of a whole path would cost more than the step.
     return kept._replace(history=judged.history, path=judged.path)
+
+
+def step_limit(traced: TracedOptions, state: SearchState) -> Array:
+    """The updates that this round may take: more in the last one while nothing is found."""
+    waits = ~state.found & (state.round + 1 >= traced.weight_rounds)
+    return traced.max_steps + jnp.where(waits, traced.extra_steps, 0)
 
 
 def _accept(

@@ -11,11 +11,15 @@ from jaxcf import data, metrics, models
 from jaxcf.cli.completion import DATA_NAMES
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
+from jaxcf.explainers.presets import GUIDED_PRESETS
 from jaxcf.models import GuideNetwork, ModelSet
 from jaxcf.models.networks.registry import Classifier, instance_shape
 from jaxcf.results.explanations import Explanations
 from jaxcf.utils import storage
 from jaxcf.utils.validation import did_you_mean
+
+NO_GUIDE = "none"
+"""Asks for none on the command line."""
 
 MODELS = Path("models")
 """The folder that weights are kept in."""
@@ -116,6 +120,32 @@ def find_guide(dataset: Dataset, folder: Path = MODELS) -> tuple[GuideNetwork, s
     shape = tuple(dataset.shape)
     check_fit(guide.network, f"guides of {origin}", dataset.name, shape, dataset.num_classes)
     return guide, origin
+
+
+def chosen_guide(
+    asked: Path | None, preset: str | None, dataset: Dataset
+) -> tuple[GuideNetwork, str] | None:
+    """The guide that a command asks for, and where it comes from.
+
+    Args:
+        asked: "none", a file, or None for the data set's own where the settings go with one.
+        preset: the named settings; None for the usual ones.
+        dataset: the data set.
+
+    Returns:
+        None where the model is to be explained alone.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged or something else, or of other rows or classes.
+    """
+    if str(asked) == NO_GUIDE or (asked is None and preset not in (None, *GUIDED_PRESETS)):
+        return None
+    if asked is None:
+        return find_guide(dataset)
+    guide, shape = models.load_guide(asked), tuple(dataset.shape)
+    check_fit(guide.network, f"guides of {asked}", dataset.name, shape, dataset.num_classes)
+    return guide, str(asked)
 
 
 def train_models(dataset: Dataset, seed: int, terminal: Terminal) -> ModelSet:

@@ -17,20 +17,30 @@ from jaxcf.cli.command import (
     run_outcome,
     summary_rows,
 )
-from jaxcf.cli.dataset_models import check_name, find_models, load_data, with_interpretability
+from jaxcf.cli.dataset_models import (
+    check_name,
+    chosen_guide,
+    find_models,
+    load_data,
+    with_interpretability,
+)
 from jaxcf.cli.run_folder import GRID_FILE, SUMMARY_FILE, NewRun, claimed_folder
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data import Dataset
 from jaxcf.explainers import presets
 from jaxcf.explainers.explainer import Explainer
 from jaxcf.explainers.run import ExplanationInterrupted
-from jaxcf.models import ModelSet
+from jaxcf.models import GuideNetwork, ModelSet
+from jaxcf.predictors.guides import Guide
 from jaxcf.results.explanations import Explanations
-from jaxcf.search.options import EngineOptions
+from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.interrupts import Interrupts
 from jaxcf.utils.validation import did_you_mean
 
 _DEFAULT_OBJECTIVE = "D"
+
+# Where there is a guide and nobody has asked for other settings.
+_GUIDED_PRESET = "near"
 
 
 def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -40,15 +50,13 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     check_name(options.data)
     explain_table.refuse_table_options(options)
     options.objective = options.objective or _DEFAULT_OBJECTIVE
-    settings = _settings(options)
+    changed_search(options, SearchOptions())  # says what is wrong before anything is loaded
     name = f"{options.data}-{options.objective}"
     with claimed_folder(options.out, name, overwrite=options.overwrite) as out:
-        return _explain(options, settings, out, terminal)
+        return _explain(options, out, terminal)
 
 
-def _explain(
-    options: argparse.Namespace, settings: Mapping[str, Any], out: Path, terminal: Terminal
-) -> Outcome:
+def _explain(options: argparse.Namespace, out: Path, terminal: Terminal) -> Outcome:
     began = time.perf_counter()
     dataset = load_data(options.data, options.data_dir, terminal)
     if options.limit:
@@ -56,9 +64,12 @@ def _explain(
     target = None if options.target is None else _class_number(options.target, dataset)
     models_began = time.perf_counter()
     model_set, models_from = find_models(options, dataset, terminal)
+    guide = chosen_guide(options.guide, options.preset, dataset)
     models_seconds = time.perf_counter() - models_began
 
-    explainer = _explainer(settings, model_set, dataset)
+    guides = [] if guide is None else [Guide(**guide[0].functions())]
+    settings = _settings(options, dataset, guided=bool(guides))
+    explainer = _explainer(settings | {"guides": guides}, model_set, dataset)
     terminal.say(f"fitting prototypes on {len(dataset.x_train)} training rows")
     fitted = explainer.fit(dataset.x_train)
     terminal.say(f"explaining {len(dataset.x_test)} rows (compiling first)")
@@ -80,7 +91,7 @@ def _explain(
     explanations = replace(explanations, seconds=seconds)
     with Interrupts() as interrupts:  # a second Ctrl-C loses nothing either
         run = NewRun.begin(out, explanations, asked(options))
-        run.write_config(_config(options, dataset, explanations, models_from))
+        run.write_config(_config(options, dataset, explanations, models_from, guide))
         run.write_json(SUMMARY_FILE, explanations.summary())
     interrupts.check()
     _draw_run(run, explanations, dataset)
@@ -102,8 +113,9 @@ def _class_number(text: str, dataset: Dataset) -> int:
     )
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    settings = presets.named(options.preset, options.objective)
+def _settings(options: argparse.Namespace, dataset: Dataset, *, guided: bool) -> dict[str, Any]:
+    preset = options.preset or (_GUIDED_PRESET if guided else None)
+    settings = presets.named(preset, options.objective, dataset.x_train)
     kind = chosen_prototypes(options, "nearest")
     if kind is not None:
         settings["prototypes"] = kind
@@ -120,7 +132,11 @@ def _explainer(settings: Mapping[str, Any], model_set: ModelSet, dataset: Datase
 
 
 def _config(
-    options: argparse.Namespace, dataset: Dataset, explanations: Explanations, models_from: str
+    options: argparse.Namespace,
+    dataset: Dataset,
+    explanations: Explanations,
+    models_from: str,
+    guide: tuple[GuideNetwork, str] | None,
 ) -> dict[str, Any]:
     return {
         "command": asked(options),
@@ -132,6 +148,7 @@ def _config(
             **_features(dataset),
         },
         "models": models_from,
+        "guide": None if guide is None else guide[1],
         "settings": dict(explanations.settings),
     }
 

@@ -64,7 +64,7 @@ _BLACK_BOX_OBJECTIVE = "E"
 # Every step costs calls of the model; what isn't found by then, the line search finds.
 _BLACK_BOX_STEPS = 100
 _SHOWN_COLUMNS = 5
-_REFUSED = ("preset", "models")
+_REFUSED = ("preset", "models", "guide")
 
 
 def is_table(name: str) -> bool:

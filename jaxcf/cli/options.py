@@ -75,6 +75,8 @@ _EXPLAIN_EPILOG = f"""\
 examples:
   jaxcf explain digits                        every test image of the digits
   jaxcf explain mnist --data-dir ~/data       MNIST's 10,000 test images
+  jaxcf explain digits --preset plausible     farther, and typical of the new class
+  jaxcf explain digits --guide none           what changes the model's mind alone
   jaxcf explain digits --target 3 --limit 20  how would the first 20 become a 3?
   jaxcf explain mnist --preset report -o run  with the report's settings
   jaxcf explain my.csv --label paid           every row of a table of yours
@@ -142,13 +144,22 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data and models")
     _add_data_options(group)
     add_path(group, "--models", metavar="FILE", help="weights written by `jaxcf train`")
+    add_path(
+        group,
+        "--guide",
+        metavar="FILE",
+        help="a robust model of the same images that has to agree on the new class, written by "
+        "`jaxcf train DATA --guide`, or none (default: models/DATA-guide.npz or the one that is "
+        "shipped, of digits and mnist; none with the presets that reproduce others' results)",
+    )
 
 
 def _add_method_options(method: argparse._ActionsContainer) -> None:
     method.add_argument(
         "--preset",
         choices=NAMED_PRESETS,
-        help="named settings; the options below change single ones (default: jaxcf's own)",
+        help="named settings; the options below change single ones (default: near where there is "
+        "a guide, else jaxcf's own)",
     )
     method.add_argument(
         "--objective",

@@ -348,6 +348,8 @@ class BatchSearch:
         unfinished = self._cut_short | (self.status == Status.INTERRUPTED)
         if unfinished.any():
             self.scores["interrupted"] = unfinished.astype(np.float32)
+        if self.guided is not None:
+            self.scores |= self._guide_scores()
         counterfactual_class = np.where(
             np.isfinite(self.probabilities).all(axis=1), _argmax(self.probabilities), -1
         ).astype(np.int32)
@@ -534,18 +536,27 @@ class BatchSearch:
         convinced = np.isfinite(self.probabilities).all(axis=1) & self.targets[rows, decided]
         return convinced & (self.probabilities[rows, decided] > self._confidence)
 
+    def _guides_say(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the guides give the class that the model decides for, and whether that will do."""
+        decided = _argmax(self.probabilities)[:, None]
+        given = np.take_along_axis(self.guided, decided[:, None], axis=2)[:, :, 0]
+        agree = np.argmax(np.nan_to_num(self.guided, nan=-1.0), axis=2) == decided
+        return given, agree & (given > np.asarray(self._state.guides.confidence))
+
     @property
     def _guides_agree(self) -> np.ndarray:
         """On which counterfactuals enough guides decide as the model does, and are as sure."""
-        guides = self._state.guides
-        if guides is None or self.guided is None:
+        if self.guided is None:
             return np.ones(len(self._x), bool)
-        decided = _argmax(self.probabilities)[:, None]
-        sure = np.take_along_axis(self.guided, decided[:, None], axis=2)[:, :, 0]
-        agree = (np.argmax(np.nan_to_num(self.guided, nan=-1.0), axis=2) == decided) & (
-            sure > np.asarray(guides.confidence)
-        )
-        return agree.sum(axis=1) >= int(guides.needed)
+        return self._guides_say()[1].sum(axis=1) >= int(self._state.guides.needed)
+
+    def _guide_scores(self) -> dict[str, np.ndarray]:
+        given, convinced = self._guides_say()
+        known = np.isfinite(self.guided).all(axis=(1, 2))
+        return {
+            "guide_probability": np.where(known, given.min(axis=1), np.nan).astype(np.float32),
+            "guides_convinced": np.where(known, convinced.mean(axis=1), np.nan).astype(np.float32),
+        }
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

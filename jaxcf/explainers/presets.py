@@ -146,7 +146,7 @@ def quick(objective: str = "A", x_train: ArrayLike | None = None) -> dict[str, A
         Keyword arguments of `Explainer`.
     """
     return _guided(objective, x_train, 0.6) | {
-        "search": SearchOptions(),
+        "search": SearchOptions(solver=solvers.adam(1e-1)),
         "refinement": Refinement(tighten=True),
     }
 

@@ -66,6 +66,15 @@ MEASURES = {
     "stays_original": Words(
         "judges: still original", "The share of judges that still read the original class."
     ),
+    "guide_probability": Words(
+        "guide: probability after",
+        "What a guide, a robust model that has to agree, gives the new class: of several guides "
+        "the least.",
+    ),
+    "guides_convinced": Words(
+        "guides convinced",
+        "The share of guides that decide for the new class, each as surely as asked of it.",
+    ),
     "trust": Words(
         "trust score",
         "How much nearer the counterfactual lies to its new class than to its old one, among the "

@@ -15,7 +15,7 @@ from made_explanations import images, table, traces
 from jaxcf import Explanations, Traces, models, report
 from jaxcf.cli.command import summary_rows
 from jaxcf.cli.table_csv import write_counterfactuals
-from jaxcf.models import Judge
+from jaxcf.models import BlockClassifier, GuideNetwork, Judge
 from jaxcf.models.networks.judge_networks import MixerClassifier
 from jaxcf.results.comparison import compare
 from jaxcf.tabular import TableExplanations
@@ -90,22 +90,39 @@ def test_results_are_refused_by_name_or_whole(kind, tmp_path):
     assert refused > SEEDS / 2
 
 
-@pytest.mark.usefixtures("without_type_checks")
-def test_networks_are_refused_by_name_or_whole(tmp_path):
+def a_judge(path):
     network = MixerClassifier((8, 8, 1), 3, patch=2, width=4, depth=1, rngs=nnx.Rngs(0))
+    models.save_judges(path, (Judge("mixer", network, 0.5, {"rows": 1}),))
+
+
+def a_guide(path):
+    network = BlockClassifier((8, 8, 1), 3, widths=(4, 4), hidden=4, rngs=nnx.Rngs(0))
+    models.save_guide(path, GuideNetwork("guide", network, 0.9, 1.0, 0.5, 0.4, {"rows": 1}))
+
+
+NETWORKS = {
+    "judges": (a_judge, lambda path: models.load_judges(path)[0]),
+    "guide": (a_guide, models.load_guide),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.usefixtures("without_type_checks")
+def test_networks_are_refused_by_name_or_whole(kind, tmp_path):
+    save, load = NETWORKS[kind]
     whole, path = tmp_path / "whole.npz", tmp_path / "damaged.npz"
-    models.save_judges(whole, (Judge("mixer", network, 0.5, {"rows": 1}),))
+    save(whole)
     refused, unnamed = 0, []
     for seed in range(NETWORK_SEEDS):
         shutil.copy(whole, path)
         said = damaged(path, np.random.default_rng(seed))
         try:
-            (judge,) = models.load_judges(path)
+            loaded = load(path)
         except ValueError as error:
             unnamed += [] if str(path) in str(error) else [said]
             refused += 1
             continue
-        assert judge.predict(np.zeros((2, 8, 8, 1), np.float32)).shape == (2, 3)
+        assert loaded.predict(np.zeros((2, 8, 8, 1), np.float32)).shape == (2, 3)
     assert not unnamed
     assert refused > NETWORK_SEEDS / 2
 
@@ -150,9 +167,8 @@ def test_what_is_refused_was_not_unpacked(tmp_path, change, message):
 
 
 def test_a_network_deeper_than_its_file_is_not_built(tmp_path):
-    network = MixerClassifier((8, 8, 1), 3, patch=2, width=4, depth=1, rngs=nnx.Rngs(0))
     path = tmp_path / "deep.npz"
-    models.save_judges(path, (Judge("mixer", network, 0.5, {"rows": 1}),))
+    a_judge(path)
     damage_file(path, lambda _, known: known["architectures"]["mixer"].update(depth=10**9))
     with pytest.raises(ValueError, match="more layers than the file has arrays"):
         models.load_judges(path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcf.models import Augmentation, train_classifier, training_loop
+from jaxcf.models import Adversary, Augmentation, train_classifier, training_loop
 from jaxcf.models.networks.registry import build
 from jaxcf.models.networks.residual import ResidualClassifier
 from jaxcf.utils.batching import slow_in_a_loop
@@ -39,6 +39,7 @@ def test_single_updates_are_those_of_the_compiled_epoch(monkeypatch):
             weight_decay=0.1,
             label_smoothing=0.1,
             augmentation=Augmentation(flip=True, shift=1, noise=0.1),
+            adversary=Adversary(0.2, steps=2),
         )
         trained.append((nnx.state(network), info.loss))
     (one, one_loss), (other, other_loss) = trained

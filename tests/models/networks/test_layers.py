@@ -10,6 +10,7 @@ UP = ((2, 2, None, 5), (5,), (2, 2, 5, 4), (4,), (3, 3, 4, 2), (2,))
 WEIGHT_SHAPES = {
     "conv3x3_wide": ((3, 3, None, 7), (7,)),
     "conv3x3_narrow": ((3, 3, None, 1), (1,)),
+    "conv3x3_by_rows": ((3, 3, None, 5), (5,)),
     "conv3x3_pool_relu_twice": ((3, 3, None, 5), (5,), (3, 3, 5, 6), (6,)),
     "conv_transpose2x2": ((2, 2, None, 5), (5,)),
     "conv_transpose2x2_relu_twice_conv3x3": UP,
@@ -44,6 +45,7 @@ def up(x, kernel, bias):
 STOCK = {
     "conv3x3_wide": conv,
     "conv3x3_narrow": conv,
+    "conv3x3_by_rows": conv,
     "conv3x3_pool_relu_twice": lambda x, a, b, c, d: conv_pool(conv_pool(x, a, b), c, d),
     "conv_transpose2x2": up,
     "conv_transpose2x2_relu_twice_conv3x3": lambda x, a, b, c, d, e, f: conv(

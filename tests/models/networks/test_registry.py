@@ -24,6 +24,8 @@ ARCHITECTURES = [
     {"kind": "DenseClassifier", "num_features": 6, "num_classes": 3, "hidden": [5]},
     {"kind": "DenseAutoencoder", "num_features": 6, "code_size": 2, "hidden": [5, 4]},
     {"kind": "ResidualClassifier", "widths": [4, 5]} | IMAGE_CLASSES,
+    {"kind": "SmoothResidualClassifier", "widths": [4, 5]} | IMAGE_CLASSES,
+    {"kind": "BlockClassifier", "widths": [4, 5], "hidden": 6} | IMAGE_CLASSES,
     {"kind": "StridedClassifier", "widths": [4, 5]} | IMAGE_CLASSES,
     {"kind": "MixerClassifier", "patch": 3, "width": 4, "depth": 1} | IMAGE_CLASSES,
     {"kind": "AveragingClassifier", "widths": [4, 5]} | IMAGE_CLASSES,

@@ -8,6 +8,7 @@ from jaxcf.models import (
     ConvolutionalAutoencoder,
     ModelSet,
     ResidualClassifier,
+    SmoothResidualClassifier,
     load_models,
     save_models,
 )
@@ -29,6 +30,14 @@ def test_the_head_of_the_feature_map_is_the_prediction(shape):
     assert features.shape == (3, shape[0] // 8, shape[1] // 8, 8)
     assert float(features.min()) >= 0
     np.testing.assert_allclose(model.head(features), jax.jit(model.__call__)(x), atol=1e-5)
+
+
+def test_the_smooth_one_curves_where_the_other_is_straight():
+    x = images((8, 8, 3))
+    smooth = SmoothResidualClassifier((8, 8, 3), 5, widths=(4, 6), rngs=nnx.Rngs(0))
+    features = jax.jit(smooth.features)(x)
+    np.testing.assert_allclose(features, jax.jit(smooth.feature_map)(x).mean((1, 2)), atol=1e-6)
+    assert float(features.min()) < 0  # as SiLUs are, and rectifiers never
 
 
 def test_rows_do_not_see_each_other():

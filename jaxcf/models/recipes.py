@@ -222,7 +222,8 @@ def _architectures(
     if kind == "image" and len(shape) == 3:
         image_shape = {"image_shape": list(shape)}
         if is_photograph(shape):
-            classifier, channels = _residual(shape), _COLOUR_CODES
+            classifier = {"kind": "ResidualClassifier", "widths": residual_widths(shape)}
+            channels = _COLOUR_CODES
         else:
             classifier = {"kind": "ConvolutionalClassifier"}
             channels = 1 if min(shape[:2]) >= _LARGE_IMAGE else 4
@@ -244,10 +245,22 @@ def _architectures(
     )
 
 
-def _residual(shape: tuple[int, ...]) -> dict[str, Any]:
-    """Of larger images one stage more, so that about 4x4 pixels are left, and at a like cost."""
-    large = min(shape[:2]) >= _LARGE_PHOTOGRAPH
-    return {"kind": "ResidualClassifier", "widths": [16, 32, 64, 128] if large else [32, 64, 128]}
+def residual_widths(shape: tuple[int, ...]) -> list[int]:
+    """The stages of a residual classifier of photographs.
+
+    Of larger images there is one more, so that about 4x4 pixels are left, and at a like cost.
+
+    Args:
+        shape: Of one photograph, `(height, width, channels)`.
+
+    Returns:
+        The channels of each.
+
+    Examples:
+        >>> residual_widths((32, 32, 3))
+        [32, 64, 128]
+    """
+    return [16, 32, 64, 128] if min(shape[:2]) >= _LARGE_PHOTOGRAPH else [32, 64, 128]
 
 
 def _epochs(updates: int, rows: int, batch_size: int, most: int | None = None) -> int:

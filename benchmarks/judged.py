@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = chosen(options.configurations)
     known = _of_this_run(read_lines(lines), options)
     pending = [one for one in wanted if one.name not in known]
-    seconds = None
+    seconds: Mapping[str, float] | None = None
     for configuration in pending:
         if seconds is None and configuration is not REFERENCE:
             terminal.say(f"{REFERENCE.name}, for the ratios of seconds")
@@ -130,7 +130,8 @@ def load_data(options: argparse.Namespace) -> Dataset:
         } | {"y_train": dataset.y_train, "y_test": dataset.y_test}
         storage.write_arrays(path, arrays, {"class_names": list(dataset.class_names)})
     arrays, description = storage.read_arrays(path)
-    return data.from_arrays(**arrays, name=options.data, class_names=description["class_names"])
+    parts = (arrays[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    return data.from_arrays(*parts, name=options.data, class_names=description["class_names"])
 
 
 def _explain(
@@ -187,8 +188,8 @@ def _interval(value: Interval) -> dict[str, float | int | None]:
 
 
 def _of_this_run(
-    rows: Sequence[Mapping[str, Any]], options: argparse.Namespace
-) -> dict[str, Mapping[str, Any]]:
+    rows: Sequence[dict[str, Any]], options: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
     """The lines about the same images, judged by the same judges, by their configuration."""
     identity = _identity(options)
     return {
@@ -242,7 +243,7 @@ def _keep_some(explanations: Explanations, folder: Path, row: Mapping[str, Any])
     explanations[rows].save(_shown_file(folder, row))
 
 
-def _show(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> None:
+def _show(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
     if not rows:
         return
     table = judged_drawing.markdown(rows)

@@ -66,7 +66,9 @@ def test_what_is_done_is_not_done_again_and_the_rest_is(
     small = ["--data", "digits", "--count", str(COUNT), "--out", str(tmp_path)]
     folder = tmp_path / "digits"
 
-    judged.main([*small, "--configurations", "D"])
+    with monkeypatch.context() as patched:
+        patched.setattr(judged, "_show", lambda *_: None)  # of two lines below
+        judged.main([*small, "--configurations", "D"])
     first = judged.read_lines(folder / "rows.jsonl")
     assert asked == ["D"]
     assert first[0]["subjects"][REAL]["distance"]["mean"] == measured[REAL]["distance"].mean
@@ -108,7 +110,7 @@ def test_every_configuration_is_one_of_an_explainer(digits):
 
 
 def test_judges_come_back_as_they_were_kept(digits: Dataset, tmp_path, monkeypatch):
-    small = digits.first(train=300, test=40)
+    small = digits.first(train=150, test=40)
     monkeypatch.setattr(judged_judges, "_THREE", ())
     monkeypatch.setattr(judged_judges, "_FURTHER", {"affine": judged_judges._affine})
     made = judged_judges.kept_judges(small, tmp_path, seed=0, updates=20)
@@ -120,7 +122,7 @@ def test_judges_come_back_as_they_were_kept(digits: Dataset, tmp_path, monkeypat
         scores = np.asarray(other.predict(small.x_test))
         np.testing.assert_array_equal(scores.argmax(axis=1), one.decided)
         assert one.accuracy == other.accuracy == (one.decided == small.y_test).mean()
-        assert one.kind == NETWORKS or one.accuracy > 0.85
+        assert one.kind == NETWORKS or one.accuracy > 0.75
     with pytest.raises(ValueError, match="made for 40 test images"):
         judged_judges.kept_judges(digits.first(test=30), tmp_path, seed=0)
 
@@ -157,9 +159,10 @@ def test_histograms_of_gradients_see_edges_and_no_brightness(digits):
     assert (np.abs(turned - histograms).max(axis=1) > 0.1).all()
 
 
-def test_images_that_are_not_moved_stay_as_they_are(digits):
+def test_images_are_moved_and_kept_whole_where_nothing_is_varied(digits):
     images = digits.x_test[:3]
     still = Affine(image_shape=(8, 8, 1), degrees=0, stretch=0, slant=0, move=0)
-    np.testing.assert_allclose(still(jax.random.key(0), images), images, atol=1e-6)
-    moved = np.asarray(Affine(image_shape=(8, 8, 1))(jax.random.key(0), images.reshape(3, 64)))
+    key = jax.random.key(0)
+    np.testing.assert_allclose(jax.jit(still)(key, images), images, atol=1e-6)
+    moved = np.asarray(jax.jit(Affine(image_shape=(8, 8, 1)))(key, images.reshape(3, 64)))
     assert (np.abs(moved.reshape(images.shape) - images).max(axis=(1, 2, 3)) > 0.1).all()

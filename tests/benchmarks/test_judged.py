@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import common, judged, judged_configurations, judged_judges, judged_measures
 from benchmarks.judged_judges import NETWORKS, OTHERS, Affine, FreshJudge, gradient_histograms
-from jaxcf import Explainer, Explanations, data
+from jaxcf import Explainer, Explanations, data, models
 from jaxcf.data import Dataset
 from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED
 from jaxcf.search.status import Status
@@ -101,12 +101,16 @@ def test_rows_that_were_not_found_are_failures_and_controls_are_read(measured):
     assert measured[NOISE]["l0"].mean <= measured[COUNTERFACTUAL]["l0"].mean
 
 
-def test_every_configuration_is_one_of_an_explainer(digits):
-    given = judged_configurations.Given(common.load_models("digits"), digits)
-    for one in judged_configurations.CONFIGURATIONS:
-        assert isinstance(Explainer(**one.options(given)), Explainer)
+def test_every_configuration_is_one_of_an_explainer(digits, tmp_path):
+    models.save_guide(tmp_path / "mine.npz", models.pretrained_guide("digits"))
+    options = judged._options(["--data", "digits", "--guides", str(tmp_path / "mine.npz")])
+    guides = judged.load_guides(options)
+    given = judged_configurations.Given(common.load_models("digits"), digits, guides)
+    every = judged_configurations.configurations(list(guides))
+    explainers = {one.name: Explainer(**one.options(given)) for one in every}
+    assert [len(explainers[name].guides) for name in ("D", "near", "near, mine")] == [0, 1, 1]
     with pytest.raises(ValueError, match="there is no configuration 'E'"):
-        judged_configurations.chosen(["D", "E"])
+        judged_configurations.chosen(every, ["D", "E"])
 
 
 def test_judges_come_back_as_they_were_kept(digits: Dataset, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxcf.models.functions import call
 from jaxcf.models.networks.registry import Classifier
@@ -182,14 +182,14 @@ def robust_accuracy(
     return float(map_batches(hits, x, y).mean())
 
 
-def _wrongness(graphdef: nnx.GraphDef, params: nnx.State, labels: Array, x: Array) -> Array:
+def _wrongness(graphdef: nnx.GraphDef, params: PyTree, labels: Array, x: Array) -> Array:
     logits = nnx.merge(graphdef, params)(x)
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1).mean()
 
 
 @partial(jax.jit, static_argnums=0)
 def _test_step(
-    graphdef: nnx.GraphDef, params: nnx.State, x: Array, moved: Array, labels: Array, radius: Array
+    graphdef: nnx.GraphDef, params: PyTree, x: Array, moved: Array, labels: Array, radius: Array
 ) -> Array:
     loss = partial(_wrongness, graphdef, params, labels)
     return _ascended(loss, x, moved, radius, _WAY * radius / _TEST_STEPS)

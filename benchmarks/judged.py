@@ -2,6 +2,7 @@
 
     python -m benchmarks.judged [--quick] [--data mnist] [--data-dir DIR] [--weights FILE]
         [--out DIR] [--first 0] [--count 1000] [--configurations NAME ...] [--seed 0] [--warm]
+        [--guides FILE ...]
 
 Explains the same test images under every configuration (`judged_configurations.py`) and has judges
 read the counterfactuals (`judged_judges.py`): five networks and three classifiers that are no
@@ -25,13 +26,21 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, judged_drawing
-from benchmarks.judged_configurations import CONFIGURATIONS, REFERENCE, Configuration, Given, chosen
+from benchmarks.judged_configurations import (
+    REFERENCE,
+    SHIPPED,
+    Configuration,
+    Given,
+    chosen,
+    configurations,
+)
 from benchmarks.judged_judges import kept_judges
 from benchmarks.judged_measures import Court, measure
-from jaxcf import Explainer, Explanations, data, plots
+from jaxcf import Explainer, Explanations, data, models, plots
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
 from jaxcf.metrics import Interval
+from jaxcf.models.guides import GuideNetwork
 from jaxcf.utils import storage
 from jaxcf.utils.selection import representative_rows
 
@@ -66,12 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             updates=options.updates,
             on_progress=on_progress,
         )
-    given, court = Given(model_set, dataset), Court(model_set, dataset, judges, options.seed)
+    guides = load_guides(options)
+    given = Given(model_set, dataset, guides)
+    court = Court(model_set, dataset, judges, options.seed)
     lines = options.out / "rows.jsonl"
-    wanted = chosen(options.configurations)
+    every = configurations(list(guides))
+    wanted = chosen(every, options.configurations)
     known = _of_this_run(read_lines(lines), options)
     pending = [one for one in wanted if one.name not in known]
-    seconds = None
+    seconds: Mapping[str, float] | None = None
     for configuration in pending:
         if seconds is None and configuration is not REFERENCE:
             terminal.say(f"{REFERENCE.name}, for the ratios of seconds")
@@ -83,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _keep_some(explanations, options.out / "shown", row)
         write_lines(lines, [*read_lines(lines), row])
     known = _of_this_run(read_lines(lines), options)
-    _show([known[one.name] for one in CONFIGURATIONS if one.name in known], options)
+    _show([known[one.name] for one in every if one.name in known], options)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -93,6 +105,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=1000, metavar="N", help="of test images")
     parser.add_argument(
         "--configurations", nargs="+", metavar="NAME", help="some of them; default: all"
+    )
+    parser.add_argument(
+        "--guides",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="further ones, from save_guide, called by the name of the file",
     )
     parser.add_argument("--seed", type=int, default=0, help="of judges, controls, resampling")
     parser.add_argument("--updates", type=int, metavar="N", help="of each network that judges")
@@ -130,7 +150,15 @@ def load_data(options: argparse.Namespace) -> Dataset:
         } | {"y_train": dataset.y_train, "y_test": dataset.y_test}
         storage.write_arrays(path, arrays, {"class_names": list(dataset.class_names)})
     arrays, description = storage.read_arrays(path)
-    return data.from_arrays(**arrays, name=options.data, class_names=description["class_names"])
+    parts = (arrays[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    return data.from_arrays(*parts, name=options.data, class_names=description["class_names"])
+
+
+def load_guides(options: argparse.Namespace) -> dict[str, GuideNetwork]:
+    """The guide that is shipped for the data, if one is, and those of the files, by name."""
+    names = models.pretrained_guide_names()
+    shipped = {SHIPPED: models.pretrained_guide(options.data)} if options.data in names else {}
+    return shipped | {file.stem: models.load_guide(file) for file in options.guides}
 
 
 def _explain(
@@ -187,8 +215,8 @@ def _interval(value: Interval) -> dict[str, float | int | None]:
 
 
 def _of_this_run(
-    rows: Sequence[Mapping[str, Any]], options: argparse.Namespace
-) -> dict[str, Mapping[str, Any]]:
+    rows: Sequence[dict[str, Any]], options: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
     """The lines about the same images, judged by the same judges, by their configuration."""
     identity = _identity(options)
     return {
@@ -242,7 +270,7 @@ def _keep_some(explanations: Explanations, folder: Path, row: Mapping[str, Any])
     explanations[rows].save(_shown_file(folder, row))
 
 
-def _show(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> None:
+def _show(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
     if not rows:
         return
     table = judged_drawing.markdown(rows)

@@ -61,45 +61,59 @@ def _with_interval(values: Row, metric: str, form: str = ".3f") -> str:
     return f"{interval['mean']:{form}} [{interval['lower']:{form}}, {interval['upper']:{form}}]"
 
 
-def _measured(values: Row, survival: Sequence[str]) -> list[str]:
-    """The cells that counterfactuals and controls have in common."""
-    return [
-        *(_with_interval(values, f"oracle {kind}") for kind in (NETWORKS, OTHERS)),
-        *(_mean(values, f"oracle {kind}, all rows") for kind in (NETWORKS, OTHERS)),
-        _mean(values, "stays"),
-        _with_interval(values, "distance", ".1f"),
-        _mean(values, "l1", ".1f"),
-        _mean(values, "l2", ".2f"),
-        _mean(values, "l0", ".0f"),
-        *(_mean(values, name) for name in ("im1", "im2")),
-        *(_mean(values, name) for name in survival),
-    ]
-
-
-def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Heads and lines: a configuration each, then the controls of the first one."""
-    first = rows[0]["subjects"]
-    survival = [name for name in first[COUNTERFACTUAL] if name.startswith(_SURVIVES)]
+def _belief(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines: who believes a configuration at what distance, then the controls."""
     heads = ["", "found", "valid", "networks", "others", "networks, all rows", "others, all rows"]
-    heads += ["stays", "distance", "L1", "L2", "L0", "IM1", "IM2"]
+
+    def line(name: str, values: Row, found: str = "") -> list[str]:
+        return [
+            name,
+            found,
+            _mean(values, "valid", ".4f"),
+            *(_with_interval(values, f"oracle {kind}") for kind in (NETWORKS, OTHERS)),
+            *(_mean(values, f"oracle {kind}, all rows") for kind in (NETWORKS, OTHERS)),
+            _mean(values, "stays"),
+            _with_interval(values, "distance", ".1f"),
+        ]
+
+    accuracy = [
+        np.mean([judge["accuracy"] for judge in rows[0]["judges"] if judge["kind"] == kind])
+        for kind in (NETWORKS, OTHERS)
+    ]
+    lines = [["accuracy on all test images", "", "-", *(f"{one:.3f}" for one in accuracy)]]
+    lines[0] += ["-"] * 4
+    lines += [line(name, rows[0]["subjects"][subject]) for subject, name in _CONTROLS.items()]
+    for row in rows:
+        found = f"{row['found']} of {row['n']}"
+        lines.append(line(row["configuration"], row["subjects"][COUNTERFACTUAL], found))
+    return [*heads, "stays", "distance"], lines
+
+
+def _more(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines: distances, interpretability, survival and costs of each configuration."""
+    survival = [name for name in rows[0]["subjects"][REAL] if name.startswith(_SURVIVES)]
+    heads = ["", "L1", "L2", "L0", "IM1", "IM2"]
     heads += ["after " + name.removeprefix(_SURVIVES) for name in survival]
     heads += ["steps", "fit s", "search s", "total s", "search / D"]
-    lines = []
+
+    def line(name: str, values: Row) -> list[str]:
+        forms = {"l1": ".1f", "l2": ".2f", "l0": ".0f", "im1": ".3f", "im2": ".3f"}
+        return [
+            name,
+            *(_mean(values, metric, form) for metric, form in forms.items()),
+            *(_mean(values, metric) for metric in survival),
+            _mean(values, "steps", ".0f"),
+        ]
+
+    lines = [
+        [*line(name, rows[0]["subjects"][subject]), *["-"] * 4]
+        for subject, name in _CONTROLS.items()
+    ]
     for row in rows:
-        values, seconds = row["subjects"][COUNTERFACTUAL], row["seconds"]
-        lines.append(
-            [
-                row["configuration"],
-                f"{row['found']} of {row['n']}",
-                _mean(values, "valid", ".4f"),
-                *_measured(values, survival),
-                _mean(values, "steps", ".0f"),
-                *(common.text(seconds[part], ".2f") for part in ("prototypes", "search", "total")),
-                common.text(row["search_ratio"], ".2f"),
-            ]
-        )
-    for subject, name in _CONTROLS.items():
-        lines.append([name, "", "", *_measured(first[subject], survival), *[""] * 5])
+        seconds = row["seconds"]
+        costs = [seconds["prototypes"], seconds["search"], seconds["total"], row["search_ratio"]]
+        cells = line(row["configuration"], row["subjects"][COUNTERFACTUAL])
+        lines.append([*cells, *(f"{one:.2f}" for one in costs)])
     return heads, lines
 
 
@@ -128,7 +142,7 @@ def _title(rows: Sequence[Row]) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Both tables: what was measured, and what each judge reads.
+    """All tables: what judges believe, what each of them does, and what else was measured.
 
     Args:
         rows: at least one, as they were written.
@@ -137,16 +151,16 @@ def markdown(rows: Sequence[Row]) -> str:
         Markdown.
     """
     parts = [_title(rows) + ":"]
-    for heads, lines in (_table(rows), _judges(rows)):
+    for heads, lines in (_belief(rows), _judges(rows), _more(rows)):
         text = [heads, ["---"] * len(heads), *lines]
         parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in text))
     return "\n\n".join(parts) + "\n"
 
 
 def print_tables(rows: Sequence[Row]) -> None:
-    """The same for a terminal: its most important columns."""
-    heads, lines = _table(rows)
-    wanted = ("", "found", "networks", "others", "stays", "distance", "steps", "search s")
+    """The first two for a terminal: their most important columns."""
+    heads, lines = _belief(rows)
+    wanted = ("", "found", "valid", "networks", "others", "stays", "distance")
     columns = [heads.index(name) for name in wanted]
     # Intervals are in the files.
     picked = [[line[column].partition(" [")[0] for column in columns] for line in lines]
@@ -177,7 +191,8 @@ def frontier(rows: Sequence[Row]) -> "Figure":
         tidy(axis)
     panels[0].set_ylabel("share that reads the new class", fontsize=9)
     panels[0].set_ylim(0, 1.02)
-    panels[0].set_xlim(left=0)
+    # Room for the names of the points that lie furthest.
+    panels[0].set_xlim(0, 1.1 * panels[0].get_xlim()[1])
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
@@ -210,9 +225,7 @@ def _draw_panel(axis: "Axes", rows: Sequence[Row], kind: str) -> None:
             if kind in one.oracle:
                 place = one.distance, one.oracle[kind]
                 axis.plot(*place, "*", color="black", mfc="none", ms=10, label=label)
-                axis.annotate(
-                    name, place, (6, -10), textcoords="offset points", fontsize=8, color="black"
-                )
+                axis.annotate(name, place, (6, -10), textcoords="offset points", fontsize=8)
                 label = "_"
 
 
@@ -237,7 +250,8 @@ def grid(shown: Mapping[str, Explanations]) -> "Figure":
     for name, one in shown.items():
         lines[name] = one.counterfactual, _classes(one)
     width = 0.75 * len(first)
-    figure = new_figure(width + 2, 0.75 * height * len(lines) + 0.3)
+    longest = max(len(name) for name in lines)
+    figure = new_figure(width + 0.1 * longest + 0.3, 0.75 * height * len(lines) + 0.3)
     axis = figure.subplots()
     right, bottom = 0.0, 0.0
     for line, (images, label) in enumerate(lines.values()):

@@ -21,6 +21,7 @@ from jaxcf.models.augmentation import Augmentation
 from jaxcf.models.functions import call
 from jaxcf.models.network_files import open_networks, restore, write_networks
 from jaxcf.models.networks.registry import Classifier
+from jaxcf.models.training import OnProgress
 from jaxcf.utils import storage
 from jaxcf.utils.batching import map_batches
 
@@ -65,7 +66,7 @@ def kept_judges(
     *,
     seed: int,
     updates: int | None = None,
-    on_progress: models.training.OnProgress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[FreshJudge, ...]:
     """The judges of a folder; those that it lacks are trained, and kept there.
 
@@ -211,7 +212,7 @@ class _Training:
     dataset: Dataset
     seed: int
     updates: int | None
-    on_progress: models.training.OnProgress | None
+    on_progress: OnProgress | None
 
     @property
     def few(self) -> bool:
@@ -355,7 +356,7 @@ def _pixels(train: _Training) -> tuple[_Arrays, dict[str, Any]]:
     kernel = Nystroem(gamma=gamma, n_components=centres, random_state=train.seed)
     machine = _linear_machine(kernel.fit_transform(x), train.dataset.y_train[rows], C=10.0)
     arrays = {
-        "centres": kernel.components_.astype(np.float32),
+        "centres": np.asarray(kernel.components_, np.float32),
         "gamma": np.float32(gamma),
         "weights": (kernel.normalization_.T @ machine.coef_.T).astype(np.float32),
         "bias": machine.intercept_.astype(np.float32),
@@ -391,7 +392,8 @@ def _by_gradients(_: Dataset, arrays: _Arrays) -> Callable[[Any], Any]:
 def _linear_machine(features: np.ndarray, labels: np.ndarray, C: float) -> Any:
     from sklearn.svm import LinearSVC
 
-    return LinearSVC(C=C, dual=True, random_state=0).fit(features, labels)
+    machine: Any = LinearSVC  # its stubs know no truth values for `dual`
+    return machine(C=C, dual=True, random_state=0).fit(features, labels)
 
 
 def _flat(x: Any) -> np.ndarray:

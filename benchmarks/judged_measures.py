@@ -19,6 +19,9 @@ from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED, rea
 
 _RESAMPLES = 1000
 
+# Rows whose controls are measured: enough for 1 %, and a judge that is no network takes its time.
+_MOST_CONTROLS = 2000
+
 Columns = dict[str, np.ndarray]
 
 
@@ -51,41 +54,45 @@ def measure(explanations: Explanations, first: int, court: Court) -> dict[str, d
         "valid" (by the model asked anew), "oracle KIND, all rows", "steps". Of the found rows:
         "oracle KIND", "stays KIND" (the shares of the judges that read the new and the original
         class), one "judge NAME" each, "stays", "distance" (|d|_1 + |d|_2), "l1", "l2", "l0",
-        "im1", "im2", "survives NAME" (not of the unchanged and the noise).
+        "im1", "im2", "survives NAME" (not of the unchanged and the noise). Controls are those of
+        the first 2,000 found rows.
     """
     found = explanations.found
     chosen = explanations[found]
-    rows = first + np.flatnonzero(found)
-    drawn = real_target_rows(
-        chosen.counterfactual_class,
-        court.dataset.y_test,
-        np.arange(len(court.dataset.y_test)),
-        court.seed,
-    )
-    noise = permuted_change(chosen, court.seed)
-    # What judges read in test images as they are is known already.
-    subjects = {
-        COUNTERFACTUAL: (chosen.counterfactual, None),
-        UNCHANGED: (chosen.original, rows),
-        NOISE: (noise, None),
-        REAL: (court.dataset.x_test[drawn], drawn),
-    }
-    columns = {}
-    for subject, (images, known) in subjects.items():
-        said = _read(images, known, chosen, court.judges)
-        columns[subject] = _readings(said, court.judges)
-        columns[subject] |= _distances(images - chosen.original)
-        columns[subject] |= _interpretability(images, chosen, court.models)
-        if subject in (COUNTERFACTUAL, REAL):
-            columns[subject] |= _survival(images, chosen, court.models)
+    columns = {COUNTERFACTUAL: _columns(chosen.counterfactual, None, chosen, court)}
     believed = {kind: columns[COUNTERFACTUAL][f"oracle {kind}"] for kind in (NETWORKS, OTHERS)}
     over_all = {f"oracle {kind}, all rows": _spread(one, found) for kind, one in believed.items()}
+
+    some = chosen[:_MOST_CONTROLS]
+    rows = first + np.flatnonzero(found)[:_MOST_CONTROLS]
+    every = np.arange(len(court.dataset.y_test))
+    real = real_target_rows(some.counterfactual_class, court.dataset.y_test, every, court.seed)
+    columns |= {
+        UNCHANGED: _columns(some.original, rows, some, court, survival=False),
+        NOISE: _columns(permuted_change(some, court.seed), None, some, court, survival=False),
+        REAL: _columns(court.dataset.x_test[real], real, some, court),
+    }
     everything = {
         subject: _intervals(of_subject, court.seed) for subject, of_subject in columns.items()
     }
     attempted = _attempted(explanations, court.models) | over_all
     everything[COUNTERFACTUAL] |= _intervals(attempted, court.seed)
     return everything
+
+
+def _columns(
+    images: np.ndarray,
+    known: np.ndarray | None,
+    chosen: Explanations,
+    court: Court,
+    *,
+    survival: bool = True,
+) -> Columns:
+    """Everything about images that stand for counterfactuals; `known` numbers test images."""
+    columns = _readings(_read(images, known, chosen, court.judges), court.judges)
+    columns |= _distances(images - chosen.original)
+    columns |= _interpretability(images, chosen, court.models)
+    return columns | (_survival(images, chosen, court.models) if survival else {})
 
 
 def permuted_change(chosen: Explanations, seed: int) -> np.ndarray:

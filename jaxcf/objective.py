@@ -447,13 +447,13 @@ class Objective:
                 )
 
     @classmethod
-    def named(cls, name: str, **weights: Scalar) -> "Objective":
+    def named(cls, name: str, **weights: Scalar | str) -> "Objective":
         """One of the paper's objectives, with the report's weights unless others are given.
 
         Args:
             name: "A" to "F". A = prediction + L1 + L2; B = A + reconstruction; C = A + prototype;
                 D = A + both; E = C and F = D without the prediction term.
-            **weights: any weight of `Objective`, by name.
+            **weights: any weight of `Objective`, by name; also `prediction`.
 
         Returns:
             The objective; theta is 200 without a reconstruction term (C, E) and 100 with it.

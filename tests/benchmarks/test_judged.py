@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import common, judged, judged_configurations, judged_judges, judged_measures
 from benchmarks.judged_judges import NETWORKS, OTHERS, Affine, FreshJudge, gradient_histograms
-from jaxcf import Explainer, Explanations, data
+from jaxcf import Explainer, Explanations, data, models
 from jaxcf.data import Dataset
 from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED
 from jaxcf.search.status import Status
@@ -66,7 +66,9 @@ def test_what_is_done_is_not_done_again_and_the_rest_is(
     small = ["--data", "digits", "--count", str(COUNT), "--out", str(tmp_path)]
     folder = tmp_path / "digits"
 
-    judged.main([*small, "--configurations", "D"])
+    with monkeypatch.context() as patched:
+        patched.setattr(judged, "_show", lambda *_: None)  # of two lines below
+        judged.main([*small, "--configurations", "D"])
     first = judged.read_lines(folder / "rows.jsonl")
     assert asked == ["D"]
     assert first[0]["subjects"][REAL]["distance"]["mean"] == measured[REAL]["distance"].mean
@@ -99,16 +101,20 @@ def test_rows_that_were_not_found_are_failures_and_controls_are_read(measured):
     assert measured[NOISE]["l0"].mean <= measured[COUNTERFACTUAL]["l0"].mean
 
 
-def test_every_configuration_is_one_of_an_explainer(digits):
-    given = judged_configurations.Given(common.load_models("digits"), digits)
-    for one in judged_configurations.CONFIGURATIONS:
-        assert isinstance(Explainer(**one.options(given)), Explainer)
+def test_every_configuration_is_one_of_an_explainer(digits, tmp_path):
+    models.save_guide(tmp_path / "mine.npz", models.pretrained_guide("digits"))
+    options = judged._options(["--data", "digits", "--guides", str(tmp_path / "mine.npz")])
+    guides = judged.load_guides(options)
+    given = judged_configurations.Given(common.load_models("digits"), digits, guides)
+    every = judged_configurations.configurations(list(guides))
+    explainers = {one.name: Explainer(**one.options(given)) for one in every}
+    assert [len(explainers[name].guides) for name in ("D", "near", "near, mine")] == [0, 1, 1]
     with pytest.raises(ValueError, match="there is no configuration 'E'"):
-        judged_configurations.chosen(["D", "E"])
+        judged_configurations.chosen(every, ["D", "E"])
 
 
 def test_judges_come_back_as_they_were_kept(digits: Dataset, tmp_path, monkeypatch):
-    small = digits.first(train=300, test=40)
+    small = digits.first(train=150, test=40)
     monkeypatch.setattr(judged_judges, "_THREE", ())
     monkeypatch.setattr(judged_judges, "_FURTHER", {"affine": judged_judges._affine})
     made = judged_judges.kept_judges(small, tmp_path, seed=0, updates=20)
@@ -120,7 +126,7 @@ def test_judges_come_back_as_they_were_kept(digits: Dataset, tmp_path, monkeypat
         scores = np.asarray(other.predict(small.x_test))
         np.testing.assert_array_equal(scores.argmax(axis=1), one.decided)
         assert one.accuracy == other.accuracy == (one.decided == small.y_test).mean()
-        assert one.kind == NETWORKS or one.accuracy > 0.85
+        assert one.kind == NETWORKS or one.accuracy > 0.75
     with pytest.raises(ValueError, match="made for 40 test images"):
         judged_judges.kept_judges(digits.first(test=30), tmp_path, seed=0)
 
@@ -157,9 +163,10 @@ def test_histograms_of_gradients_see_edges_and_no_brightness(digits):
     assert (np.abs(turned - histograms).max(axis=1) > 0.1).all()
 
 
-def test_images_that_are_not_moved_stay_as_they_are(digits):
+def test_images_are_moved_and_kept_whole_where_nothing_is_varied(digits):
     images = digits.x_test[:3]
     still = Affine(image_shape=(8, 8, 1), degrees=0, stretch=0, slant=0, move=0)
-    np.testing.assert_allclose(still(jax.random.key(0), images), images, atol=1e-6)
-    moved = np.asarray(Affine(image_shape=(8, 8, 1))(jax.random.key(0), images.reshape(3, 64)))
+    key = jax.random.key(0)
+    np.testing.assert_allclose(jax.jit(still)(key, images), images, atol=1e-6)
+    moved = np.asarray(jax.jit(Affine(image_shape=(8, 8, 1)))(key, images.reshape(3, 64)))
     assert (np.abs(moved.reshape(images.shape) - images).max(axis=(1, 2, 3)) > 0.1).all()

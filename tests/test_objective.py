@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcf import Candidate, Objective
-from jaxcf.objective import TERMS, Instance, Outputs, class_margin, loss_terms
+from jaxcf.objective import (
+    TERMS,
+    Instance,
+    Outputs,
+    class_margin,
+    decision_margin,
+    log_odds,
+    log_odds_of_probabilities,
+    loss_terms,
+)
 from jaxcf.predictors.functions import ModelFunctions
 
 TABLE = {
@@ -102,6 +111,46 @@ def test_with_every_other_class_as_target_the_margin_is_that_of_eq_4(values, ori
 def test_the_margin_is_negative_just_where_the_decision_is_a_target(values, targets):
     margin = class_margin(jnp.asarray(values, jnp.float32), jnp.asarray(targets))
     assert (float(margin) < 0) == targets[int(np.argmax(np.float32(values)))]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=5))
+def test_log_odds_are_those_of_the_probabilities(values):
+    logits = np.asarray(values, np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    expected = np.log(probabilities) - np.log1p(-probabilities)
+    np.testing.assert_allclose(log_odds(jnp.asarray(values)), expected, rtol=1e-4, atol=1e-4)
+    from_probabilities = log_odds_of_probabilities(jnp.asarray(probabilities, jnp.float32))
+    np.testing.assert_allclose(from_probabilities, expected, rtol=1e-2, atol=1e-3)
+
+
+def test_log_odds_are_finite_and_have_a_slope_where_probabilities_have_none():
+    certain = jnp.array([0.0, 1.0, 0.0])
+    assert np.isfinite(log_odds_of_probabilities(certain)).all()
+    logits = jnp.array([0.0, 120.0, -5.0])
+    np.testing.assert_allclose(log_odds(logits), [-120.0, 120.0, -125.0], rtol=1e-6)
+    targets = jnp.array([True, False, True])
+
+    def margin(logits, by_log_odds):
+        odds = log_odds(logits) if by_log_odds else None
+        return decision_margin(Outputs(jax.nn.softmax(logits), log_odds=odds), targets, 0.0)
+
+    slopes = [np.asarray(jax.grad(margin)(logits, unit)) for unit in (False, True)]
+    np.testing.assert_allclose(slopes[0], 0.0, atol=1e-30)
+    np.testing.assert_allclose(slopes[1], [-2.0, 2.0, 0.0], atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["probability", "log_odds"])
+def test_an_objective_by_log_odds_turns_the_decision_as_surely_as_asked_for(unit):
+    chosen = objective("A", prediction=unit, confidence=0.9)
+    result = (
+        mlp()
+        .fit(objective=chosen, search=search(max_steps=100, weight_growth=1.1))
+        .explain(mlp().x)
+    )
+    assert result.found.all()
+    assert (mlp().probabilities(result.counterfactual).max(axis=1) > 0.9).all()
+    assert result.settings["objective"]["prediction"] == unit
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -121,7 +121,7 @@ class Guides:
             log_odds = jnp.stack([one.log_odds for one in said if one.log_odds is not None], axis=1)
         return self.guidance(jnp.stack([one.probabilities for one in said], axis=1), log_odds)
 
-    def guidance(self, probabilities: Array, log_odds: Array | None = None) -> Guidance:
+    def guidance(self, probabilities: Any, log_odds: Array | None = None) -> Guidance:
         """What is known of their answers, with what is asked of them."""
         n = len(probabilities)
         return Guidance(

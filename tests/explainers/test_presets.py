@@ -60,7 +60,8 @@ def test_every_preset_makes_an_explainer(name, letter):
 @pytest.mark.parametrize("name", presets.NAMED_PRESETS)
 def test_every_preset_explains(name):
     preset = presets.named(name, "D")
-    few = replace(preset["search"], max_steps=5, weight_rounds=2)
+    rounds = 2 if preset["search"].weight_growth == 1 else 1
+    few = replace(preset["search"], max_steps=5, extra_steps=0, weight_rounds=rounds)
     explainer = Explainer(
         mlp().predict, mlp().encode, mlp().reconstruct, **(preset | {"search": few})
     )
@@ -76,3 +77,16 @@ def test_an_unknown_preset_says_which_there_are():
 def test_no_preset_is_the_default_settings():
     expected = {"objective": Objective.named("C"), "search": SearchOptions()}
     assert presets.named(None, "C") == expected
+
+
+def test_distance_is_measured_by_what_images_are_made_of():
+    rng = np.random.default_rng(0)
+    photographs = rng.uniform(size=(20, 8, 8, 3))
+    strokes = np.where(rng.uniform(size=(20, 8, 8, 1)) < 0.7, 0.0, photographs[..., :1])
+    for scale in (1, 255):
+        assert presets.distance_weights(scale * photographs)["l1_weight"] == 0
+        assert presets.distance_weights(scale * strokes)["l1_weight"] == 1
+        # White paper is a background as well as black.
+        assert presets.distance_weights(scale * (1 - strokes))["l1_weight"] == 1
+    near = presets.near("A", photographs)["objective"]
+    assert (near.l1_weight, near.l2_weight) == (0, 1)

@@ -212,6 +212,8 @@ def _draw_panel(axis: "Axes", rows: Sequence[Row], kind: str) -> None:
             yerr=_ends(oracle),
             color=chosen.colour,
             marker=chosen.marker,
+            markeredgecolor="black",
+            markeredgewidth=0.5,
             linestyle="none",
             capsize=2,
             label=row["configuration"],
@@ -251,7 +253,7 @@ def grid(shown: Mapping[str, Explanations]) -> "Figure":
         lines[name] = one.counterfactual, _classes(one)
     width = 0.75 * len(first)
     longest = max(len(name) for name in lines)
-    figure = new_figure(width + 0.1 * longest + 0.3, 0.75 * height * len(lines) + 0.3)
+    figure = new_figure(width + 0.07 * longest + 0.3, 0.75 * height * len(lines) + 0.3)
     axis = figure.subplots()
     right, bottom = 0.0, 0.0
     for line, (images, label) in enumerate(lines.values()):

@@ -145,7 +145,7 @@ def lane_step_cost(
     # Lanes that have ended cost as much as others, but none should end while this is measured.
     endless = replace(fitted.search, stop="budget", max_steps=10**6)
     fitted = fitted.with_options(search=endless)
-    in_loop = not lanes.slow_in_a_loop(fitted.models, fitted.params, x_test[:size])
+    in_loop = not lanes.slow_in_a_loop(fitted.models, fitted.params, None, x_test[:size])
     static, traced = static_and_traced(fitted, in_loop)
     groups = [occupied_lanes(fitted, x_test[i * size : (i + 1) * size]) for i in range(threads)]
 

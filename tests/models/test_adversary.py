@@ -1,3 +1,5 @@
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,8 +55,9 @@ def test_an_adversary_says_what_was_expected(wrong):
 def test_of_a_linear_classifier_those_rows_are_robust_that_lie_further_from_the_boundary():
     network = DenseClassifier(2, 2, hidden=(), rngs=nnx.Rngs(0))
     x = np.stack([np.linspace(0.05, 0.95, 19), np.full(19, 0.5)], 1).astype(np.float32)
-    network.dense1.kernel[...] = jnp.array([[0.0, 1.0], [0.0, 0.0]])
-    network.dense1.bias[...] = jnp.array([0.0, -0.5])
+    layer = cast(Any, network).dense1
+    layer.kernel[...] = jnp.array([[0.0, 1.0], [0.0, 0.0]])
+    layer.bias[...] = jnp.array([0.0, -0.5])
     y = (x[:, 0] > 0.5).astype(np.int32)
     far = np.abs(x[:, 0] - 0.5) > 0.125
     assert robust_accuracy(network, x, y, radius=0.125) == pytest.approx(far.mean())

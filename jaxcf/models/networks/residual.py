@@ -1,8 +1,8 @@
 """A classifier of colour photographs: a residual network without normalization of batches."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,8 +51,6 @@ class ResidualClassifier(nnx.Module):
         ((2, 8, 8, 16), (2, 10))
     """
 
-    activation: ClassVar[Callable[[Array], Array]] = staticmethod(jax.nn.relu)
-
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -77,6 +75,11 @@ class ResidualClassifier(nnx.Module):
     def architecture(self) -> dict[str, Any]:
         """What `build` needs to make this network with other weights."""
         return describe(self, "image_shape", "num_classes", "widths")
+
+    @staticmethod
+    def activation(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """What comes after each convolution."""
+        return jax.nn.relu(x)
 
     def feature_map(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n h2 w2 features"]:
         """What the dense layer sees the mean of, for a batch of images."""
@@ -124,7 +127,10 @@ class SmoothResidualClassifier(ResidualClassifier):
         (2, 16)
     """
 
-    activation = staticmethod(jax.nn.silu)
+    @staticmethod
+    def activation(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """What comes after each convolution."""
+        return jax.nn.silu(x)
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""

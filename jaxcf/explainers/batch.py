@@ -201,7 +201,7 @@ class BatchSearch:
             sources = self._batch.source_row[rows]
             probabilities = final_form.predict(self._x[rows], sources, self._failures)
             encodings = encode_all(state.models, state.params, self._x[rows])
-        self.predictions[rows] += self._failures.asked
+        self.predictions[rows] += self._asked
         if self.guided_originals is not None:
             said, counts = ask_guides(state.guides, self._x[rows], self._failures)
             self.guided_originals[rows] = said
@@ -237,6 +237,11 @@ class BatchSearch:
         self.target_class[rows] = target_class
         self.already_in_target += int((self.status[rows] == Status.ALREADY_IN_TARGET).sum())
         return rows[self.status[rows] == Status.RUNNING]
+
+    @property
+    def _asked(self) -> Any:
+        """How often the rows last asked about were asked of a model outside JAX."""
+        return self._failures.asked if self._state.models.black_box is not None else 0
 
     def _instances(self, rows: np.ndarray) -> Instance:
         return Instance.of_rows(
@@ -308,14 +313,13 @@ class BatchSearch:
         instances = self._instances(rows)._replace(grid=None)  # no loss term looks at it
         points, weight = self.counterfactual[rows], self.prediction_weight[rows]
         weight[np.isnan(weight)] = np.float32(state.search.prediction_weight)
-        known = None
-        if final_form is not None:
-            known = final_form.predict(points, self._batch.source_row[rows], self._failures)
-        guided = None
+        known = guided = None
         if self.guided is not None:
             guided, counts = ask_guides(state.guides, points, self._failures, size)
             self.guided[rows] = guided
             self.predictions[rows] += counts
+        if final_form is not None:
+            known = final_form.predict(points, self._batch.source_row[rows], self._failures)
         probabilities, terms = predict_and_measure(
             state.models,
             state.params,
@@ -329,12 +333,11 @@ class BatchSearch:
             state.guides and state.guides.compiled,
             guided,
         )
-        asked = self._failures.asked
+        self.predictions[rows] += self._asked
         self.probabilities[rows] = probabilities
         self._score_trust(rows, size)
         for name, values in terms.items():
             self.losses[name][rows] = values
-        self.predictions[rows] += asked
         self._looked_at[rows] = True
 
     def explanations(self, settings: dict[str, Any]) -> Explanations:

@@ -133,7 +133,8 @@ class AcceptanceTest:
         else:
             sources = self.source_row[rows]
             probabilities, encodings = self.final_form.predict(x, sources, self.failures), None
-        self.predictions[rows] += self.failures.asked
+        if self.models.black_box is not None:
+            self.predictions[rows] += self.failures.asked
         guided = []
         if self.guides is not None:
             said, counts = ask_guides(self.guides, x, self.failures, self.size)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_same_answers, compilations
+from jax.core import Tracer
 
 from jaxcf import EngineOptions, Explainer, Explanations, Status
 
@@ -116,7 +117,7 @@ def test_a_model_that_changes_while_rows_are_searched_is_asked_anew():
 
 def test_what_a_trace_does_not_show_is_found_by_calling_the_function():
     def traced_otherwise(x):
-        return jax.nn.softmax((1 if isinstance(x, jax.core.Tracer) else -1) * (x @ WEIGHTS))
+        return jax.nn.softmax((1 if isinstance(x, Tracer) else -1) * (x @ WEIGHTS))
 
     with pytest.warns(RuntimeWarning, match="when it is called"):
         explanations = fit(traced_otherwise).explain(X)

@@ -119,6 +119,21 @@ def test_first_flip_ends_at_the_first_counterfactual():
         assert shorter.steps[row] == steps - 1
 
 
+def test_rows_without_a_counterfactual_may_take_more_steps_and_end_at_the_first():
+    options = {"prediction_weight": 20.0, "record_path": True}
+    needed = run("first_flip", "adam", max_steps=60, **options).steps
+    budget = int(np.sort(needed)[len(needed) // 2 - 1])  # enough for half of the rows
+    short = run("budget", "adam", max_steps=budget, **options)
+    long = run("budget", "adam", max_steps=budget, extra_steps=60, **options)
+    late = needed > budget
+    assert late.any()
+    assert not late.all()
+    np.testing.assert_array_equal(short.found, ~late)
+    assert long.found.all()
+    np.testing.assert_array_equal(long.steps, np.where(late, needed, budget))
+    np.testing.assert_array_equal(long.counterfactual[~late], short.counterfactual[~late])
+
+
 def test_budget_uses_every_step_and_keeps_the_nearest_counterfactual():
     steps = 40
     first, best = run("first_flip", max_steps=steps), run("budget", max_steps=steps)

@@ -463,8 +463,9 @@ def test_params_reach_every_function_and_are_traced():
     other = replace(explainer, params={"scale": jnp.float32(0.9)})
     scaled = other.fit(mlp().x_train).explain(mlp().x)
     assert (scaled.counterfactual != same.counterfactual).any()
-    # `fit` checks the shapes once more, and the last look what the function is; no program does.
-    assert traces - once <= 2
+    # `fit` checks the shapes once more, the last look what the function is and what it says when
+    # it is called for a few rows; no program does.
+    assert traces - once <= 3
 
 
 def test_params_that_were_donated_since_are_named_before_anything_runs():

@@ -1,20 +1,63 @@
 """Who was convinced of each counterfactual: the explained model, and each guide beside it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxcf.results.counts import Counts
 from jaxcf.search.status import Status
 from jaxcf.utils.storage import is_number
-
-if TYPE_CHECKING:
-    from jaxcf.results.explanations import Explanations
 
 MODEL = "the model"
 
 _CONVINCES_THE_MODEL = (Status.FOUND, Status.GUIDE_NOT_CONVINCED)
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """What is read of explanations, which know these functions."""
+
+    @property
+    def status(self) -> Int[np.ndarray, " n"]:
+        """How each row ended."""
+        ...
+
+    @property
+    def counterfactual_class(self) -> Int[np.ndarray, " n"]:
+        """What the model decides for the counterfactual."""
+        ...
+
+    @property
+    def target_class(self) -> Int[np.ndarray, " n"]:
+        """The class that the search was led to."""
+        ...
+
+    @property
+    def original_probabilities(self) -> Float[np.ndarray, "n classes"]:
+        """What the model says of the original."""
+        ...
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, "n classes"]:
+        """What it says of the counterfactual."""
+        ...
+
+    @property
+    def guide_original_probabilities(self) -> Float[np.ndarray, "n guides classes"] | None:
+        """What each guide says of the original; None without guides."""
+        ...
+
+    @property
+    def guide_probabilities(self) -> Float[np.ndarray, "n guides classes"] | None:
+        """What it says of the counterfactual."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was asked of whom."""
+        ...
 
 
 class Convinced(NamedTuple):
@@ -44,7 +87,7 @@ class Convinced(NamedTuple):
         return f"more than {percent(self.confidence)}" if self.confidence else "to decide for it"
 
 
-def new_classes(explanations: "Explanations") -> Int[np.ndarray, " n"]:
+def new_classes(explanations: Answers) -> Int[np.ndarray, " n"]:
     """The class that each row's counterfactual has, or that its best effort was led to.
 
     Args:
@@ -57,7 +100,7 @@ def new_classes(explanations: "Explanations") -> Int[np.ndarray, " n"]:
     return np.where(decided, explanations.counterfactual_class, explanations.target_class)
 
 
-def who_was_convinced(explanations: "Explanations") -> tuple[Convinced, ...]:
+def who_was_convinced(explanations: Answers) -> tuple[Convinced, ...]:
     """The model and each guide, one after the other.
 
     Args:
@@ -88,7 +131,7 @@ def who_was_convinced(explanations: "Explanations") -> tuple[Convinced, ...]:
     return (model._replace(convinced=model.convinced | decided), *guides)
 
 
-def agreement(explanations: "Explanations") -> str | None:
+def agreement(explanations: Answers) -> str | None:
     """Who agrees on counterfactuals that were found, in words; None without guides."""
     if explanations.guide_probabilities is None:
         return None
@@ -101,16 +144,15 @@ def agreement(explanations: "Explanations") -> str | None:
     return f"the model and {'both' if count == 2 else f'all {count}'} guides agree"
 
 
-def found_and_agreed(explanations: "Explanations", what: str = "found") -> str:
+def found_and_agreed(explanations: Answers, what: str = "found") -> str:
     """How many rows were found, and who agrees on them where there are guides.
 
     Args:
         explanations: of n rows.
         what: stands behind the numbers, see `Counts.said`.
     """
-    said = explanations.counts.said(what)
-    agree = agreement(explanations)
-    return f"{said}; {agree}" if agree and explanations.counts.found else said
+    counts, agree = Counts.of(explanations.status), agreement(explanations)
+    return f"{counts.said(what)}; {agree}" if agree and counts.found else counts.said(what)
 
 
 def is_record_of(settings: Mapping[str, Any], num_guides: int) -> bool:
@@ -121,9 +163,10 @@ def is_record_of(settings: Mapping[str, Any], num_guides: int) -> bool:
     if not asked:
         return True
     confidence, needed = asked.get("confidence"), asked.get("needed")
-    numbers = isinstance(confidence, dict) and all(map(is_number, confidence.values()))
+    if not (isinstance(confidence, dict) and len(confidence) == num_guides):
+        return False
     whole = isinstance(needed, int) and 1 <= needed <= num_guides
-    return numbers and whole and len(confidence) == num_guides
+    return whole and all(map(is_number, confidence.values()))
 
 
 def percent(share: float) -> str:

@@ -500,12 +500,13 @@ def _convinced_by_row(
     if not who or not explanations.found.any():
         return {}
     names = [*names_or_numbers("classes", class_names, explanations.probabilities.shape[1]), "-"]
+    by_row = np.stack([np.stack([one.before, one.after], axis=1) for one in who], axis=1)
     lines = [
         [
             str(row),
             names[explanations.original_class[row]],
             names[explanations.counterfactual_class[row]],
-            *(f"{percent(one.before[row])} → {percent(one.after[row])}" for one in who),
+            *(f"{percent(float(p))} → {percent(float(q))}" for p, q in by_row[row]),
         ]
         for row in _shown_rows(explanations)
     ]
@@ -718,9 +719,9 @@ def unpack(
             raise ValueError(f"{path} is damaged: {name} of a row that was found isn't finite")
     fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     fields |= {table: storage.under(arrays, table) for table in _TABLES}
+    fields |= {name: arrays.get(name) for name in _OPTIONAL}
     return Explanations(
         **fields,
-        **{name: arrays.get(name) for name in _OPTIONAL},
         settings=metadata.get("settings", {}),
         seconds=metadata.get("seconds", {}),
     )

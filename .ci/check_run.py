@@ -20,6 +20,8 @@ def main(folder: Path) -> None:
     assert summary["found"] == explanations.found.sum() >= 0.9 * summary["n"]
     changed = explanations.counterfactual_class != explanations.original_class
     assert changed[explanations.found].all(), "every found row must change class"
+    assert config["guide"] == "shipped", "digits have a guide"
+    assert (explanations.scores["guides_convinced"][explanations.found] == 1).all()
     assert {"median", "p99", "mean"} <= summary["steps"].keys()
     assert {"l1", "l2", "elastic_net", "changed", "im1", "im2"} <= summary.keys()
     assert {"models", "prototypes", "compile", "search", "total"} <= summary["seconds"].keys()

@@ -1,5 +1,7 @@
 """Explanations that no search has made, so that reports of every kind and size cost nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from jaxcf import Explanations, Status
@@ -60,6 +62,33 @@ def made(original: np.ndarray, num_classes: int = 10, seed: int = 0) -> Explanat
         },
         settings={"objective": {"name": "D", "weights": {"l1": 0.1}}, "versions": {"jaxcf": "0"}},
         seconds={"search": 1.5, "total": 2.0},
+    )
+
+
+def with_guides(
+    explanations: Explanations, names: tuple[str, ...] = ("careful", "easy")
+) -> Explanations:
+    """The same with guides, which give a row's classes what the model does; of rows that weren't
+    found in the steps there were, the first guide gives the new class nothing."""
+    core = explanations
+    held_up = core.status == Status.NOT_FOUND
+    status = np.where(held_up, Status.GUIDE_NOT_CONVINCED, core.status)
+    new = np.where(held_up, core.target_class, core.counterfactual_class)
+    probabilities = core.probabilities.copy()
+    probabilities[held_up] = 0
+    probabilities[held_up, new[held_up]] = 1
+    before = np.stack([core.original_probabilities] * len(names), axis=1)
+    after = np.stack([probabilities] * len(names), axis=1)
+    after[held_up, 0] = core.original_probabilities[held_up]
+    asked = {name: 0.15 * number for number, name in enumerate(names)}
+    return replace(
+        core,
+        status=status,
+        counterfactual_class=new,
+        probabilities=probabilities,
+        guide_original_probabilities=before,
+        guide_probabilities=after,
+        settings=dict(core.settings) | {"guides": {"confidence": asked, "needed": len(names)}},
     )
 
 

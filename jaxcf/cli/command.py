@@ -11,6 +11,7 @@ from jaxcf import prototypes, solvers
 from jaxcf.cli.run_folder import RUN, NewRun
 from jaxcf.cli.terminal import Outcome
 from jaxcf.prototypes import PrototypeKind
+from jaxcf.results.convinced import found_and_agreed
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import SearchOptions
 from jaxcf.utils import storage
@@ -143,7 +144,7 @@ def summary_rows(explanations: Explanations) -> dict[str, str]:
     def number(value: float | None, digits: int = 3) -> str:
         return "-" if value is None else f"{value:.{digits}f}"
 
-    rows = {"found": explanations.counts.said()}
+    rows = {"found": found_and_agreed(explanations, "")}
     rows |= {
         f"  {name}": str(count)
         for name, count in summary["status"].items()

@@ -67,6 +67,28 @@ def find_judges(
     return judges
 
 
+def check_never_guided(judges: tuple[Judge, ...], settings: Mapping[str, Any]) -> None:
+    """Check that no judge took part in the search.
+
+    Args:
+        judges: of the run's data set.
+        settings: of the run.
+
+    Raises:
+        ValueError: if one was a guide of it.
+    """
+    guides = settings.get("guides")
+    known = guides.get("fingerprint") if isinstance(guides, dict) else None
+    names = {one: name for name, one in known.items()} if isinstance(known, dict) else {}
+    for judge in judges:
+        if judge.fingerprint in names:
+            raise ValueError(
+                f"the judge {judge.name!r} guided this run, as {names[judge.fingerprint]!r}: what "
+                "it had to agree to, it can't judge; take it out of the judges' file, move the "
+                "file away so that others are trained, or explain with another guide"
+            )
+
+
 def judged(explanations: Explanations, judges: tuple[Judge, ...]) -> Explanations:
     """With the shares of judges that read the new and the original class as scores.
 
@@ -126,6 +148,7 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     if options.judges:
         data_dir = options.data_dir or config["command"].get("data_dir")
         judges = find_judges(name, shape, data_dir, terminal)
+        check_never_guided(judges, run.core.settings)
         run = replace(run, explanations=judged(run.core, judges))
         accuracies = {judge.name: judge.accuracy for judge in judges}
     explanations = with_interpretability(run.core, model_set, options.eps)

@@ -63,8 +63,8 @@ def _explain(options: argparse.Namespace, out: Path, terminal: Terminal) -> Outc
         dataset = dataset.first(test=options.limit)
     target = None if options.target is None else _class_number(options.target, dataset)
     models_began = time.perf_counter()
+    guide = chosen_guide(options.guide, options.preset, dataset)  # before any training
     model_set, models_from = find_models(options, dataset, terminal)
-    guide = chosen_guide(options.guide, options.preset, dataset)
     models_seconds = time.perf_counter() - models_began
 
     guides = [] if guide is None else [Guide(**guide[0].functions())]

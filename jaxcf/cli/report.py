@@ -14,6 +14,7 @@ from jaxcf.cli.run_folder import REPORT_FILE, RunFolder, read_run, run_of
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.report.wording import measure_words
 from jaxcf.results.comparison import Comparison, PairedDifference, compare
+from jaxcf.results.convinced import found_and_agreed
 from jaxcf.utils import storage
 
 
@@ -51,7 +52,7 @@ def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     if compared is not None:
         document["comparison"] = compared.summary()
     rows = {
-        "found": run.core.counts.said(),
+        "found": found_and_agreed(run.core, ""),
         "details": f"of {0 if run.traces is None else len(run.traces)} rows",
         "size": f"{document['bytes'] / 1e6:.1f} MB",
     }
@@ -85,7 +86,8 @@ def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
         name: _last_part(value) if name in paths else value
         for name, value in config["command"].items()
     }
-    shown = dict(config) | {"command": command, "models": _last_part(config["models"])}
+    shown = dict(config) | {"command": command}
+    shown |= {name: _last_part(config[name]) for name in ("models", "guide") if name in config}
     model = config.get("model")
     if isinstance(model, dict) and "source" in model:
         shown["model"] = model | {"source": _last_part(model["source"])}

@@ -66,6 +66,9 @@ EXPLANATION_FORMATS = (plain.FORMAT, tables.FORMAT)
 
 _CONFIG_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dict}
 
+# What may be missing, or nothing: runs of a model alone have no guide.
+_TEXTS = (RUN, "guide")
+
 # Options that say where and how a run is written, not what it is.
 _NO_PART_OF_A_RUN = ("out", "overwrite")
 
@@ -275,7 +278,7 @@ def _check_leaves(path: Path, config: Mapping[str, Any]) -> None:
     """What is read of a config: names, texts and numbers, and no nulls in their place."""
     data = config["data"]
     leaves: dict[str, tuple[Any, bool]] = {
-        RUN: (config.get(RUN), isinstance(config.get(RUN), str | None)),
+        **{name: (config.get(name), isinstance(config.get(name), str | None)) for name in _TEXTS},
         "data.name": (data.get("name"), isinstance(data.get("name", ""), str)),
     }
     data_dir = config["command"].get("data_dir")

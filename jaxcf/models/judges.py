@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxcf.data.dataset import Dataset
@@ -20,6 +21,7 @@ from jaxcf.models.network_files import open_networks, restore, write_networks
 from jaxcf.models.networks.registry import JudgeNetwork, instance_shape
 from jaxcf.models.training import OnProgress, train_classifier
 from jaxcf.models.training_loop import apply_in_batches
+from jaxcf.utils.fingerprints import fingerprint
 from jaxcf.utils.validation import check_labels
 
 # Of the range of pixels: digits and photographs are still easy to tell apart for a human.
@@ -59,6 +61,14 @@ class Judge:
     def features(self, x: Float[ArrayLike, "n *shape"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch, compiled: at most 64 numbers a row."""
         return call(self.network, x, "features")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights: `settings["guides"]["fingerprint"]` of explanations has those of guides.
+
+        A judge that is among them has taken part in the search, and is none.
+        """
+        return fingerprint(nnx.state(self.network))
 
 
 class _Recipe(NamedTuple):

@@ -12,8 +12,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+
+from jaxcf.utils.fingerprints import described_array
 
 if TYPE_CHECKING:
     from jax.extend.core import ClosedJaxpr, Jaxpr, Var
@@ -105,7 +106,7 @@ class _Digests:
         elif isinstance(value, (*_PLAIN, np.generic, np.dtype, Enum)):
             self._words.append(f"{kind.__qualname__}:{value!r}")
         elif hasattr(value, "__array__"):
-            self._words.append(_described_array(value))
+            self._words.append(described_array(value))
         elif isinstance(value, Mapping):
             self._add_all(kind, value.items())
         # A function is no value: what it does to the answer stands in the trace.
@@ -144,20 +145,3 @@ class _Digests:
                 self._add(value)
         self._words.append("returns")
         add_operands(jaxpr.outvars)
-
-
-def _described_array(value: Any) -> str:
-    if isinstance(value, jax.Array):
-        if value.is_deleted():
-            raise ValueError(
-                f"it holds a deleted array of shape {value.shape}: something donated it to a "
-                "compiled program (training steps and Keras's fit and predict do); give it the "
-                "arrays that took its place"
-            )
-        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-            value = jax.random.key_data(value)
-    array = np.asarray(value)
-    if array.size == 1:
-        return f"{array.dtype}{array.shape}{array.item()!r}"
-    held = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return f"{array.dtype}{array.shape}{held.hexdigest()}"

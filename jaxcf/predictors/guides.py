@@ -27,6 +27,7 @@ from jaxcf.predictors.functions import (
     check_unchanged,
 )
 from jaxcf.utils.batching import map_batches
+from jaxcf.utils.fingerprints import fingerprint
 from jaxcf.utils.numbers import check_number
 
 
@@ -143,10 +144,14 @@ class Guides:
                 check_unchanged(functions, params, shape)
 
     def settings(self) -> dict[str, Any]:
-        """Names, confidences and how many have to agree, as plain values for records."""
+        """Confidences, how many have to agree, and which weights, as plain values for records."""
         confidence = np.asarray(self.confidence).tolist()
-        return {"confidence": dict(zip(self.names, confidence, strict=True))} | {
-            "needed": int(self.needed)
+        # A function without params is known by nothing that another process would find again.
+        weights = [None if params is None else fingerprint(params) for params in self.params]
+        return {
+            "confidence": dict(zip(self.names, confidence, strict=True)),
+            "needed": int(self.needed),
+            "fingerprint": dict(zip(self.names, weights, strict=True)),
         }
 
 

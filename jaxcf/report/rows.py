@@ -8,6 +8,7 @@ from jaxtyping import Shaped
 
 from jaxcf.report.wording import STATUS_LABELS, measure_words
 from jaxcf.results.comparison import Results, row_measures
+from jaxcf.results.convinced import agreement, new_classes, who_was_convinced
 from jaxcf.search.status import Status
 from jaxcf.tabular.explanations import TableExplanations
 
@@ -83,6 +84,27 @@ def statuses(explanations: Results) -> dict[str, dict[str, str]]:
             "message": code.message,
         }
         for code in codes
+    }
+
+
+def guided(explanations: Results) -> dict[str, Any] | None:
+    """Who had to be convinced of what; None where the model was explained alone.
+
+    Args:
+        explanations: of n rows.
+
+    Returns:
+        "agreement": who agrees on found rows, in words. "who": of the model and each guide, its
+        name and what was asked of it. "aim": n classes, what each row says of them.
+    """
+    core = explanations.core
+    who = who_was_convinced(core)
+    if not who:
+        return None
+    return {
+        "agreement": agreement(core),
+        "who": [{"name": one.name, "asked": one.asked} for one in who],
+        "aim": new_classes(core).tolist(),
     }
 
 

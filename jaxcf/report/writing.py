@@ -14,6 +14,7 @@ from jaxcf.report.page import page
 from jaxcf.report.rows import (
     columns,
     flattened,
+    guided,
     labels,
     measures,
     numbers,
@@ -23,6 +24,7 @@ from jaxcf.report.rows import (
 from jaxcf.report.searches import searches
 from jaxcf.report.wording import measure_words
 from jaxcf.results.comparison import Comparison, Results
+from jaxcf.results.convinced import who_was_convinced
 from jaxcf.results.traces import Traces
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.utils import storage
@@ -107,6 +109,7 @@ def write(
         "settings": flattened(config if config is not None else {"settings": core.settings}),
         "versions": {"report written by jaxcf": __version__, "python": platform.python_version()},
         "comparison": None if comparison is None else _compared(comparison),
+        "guided": guided(explanations),
     }
     arrays = dict(shown.arrays) | search_arrays | _row_arrays(explanations)
     text = page(title, payload, arrays, run)
@@ -131,6 +134,10 @@ def _row_arrays(explanations: Results) -> dict[str, PackedArray]:
     if core.losses:
         table = np.stack(list(core.losses.values()), axis=1)
         arrays["losses"] = pack(table.astype(np.float32))
+    who = who_was_convinced(core)
+    if who:
+        table = np.stack([np.stack(one[2:], axis=1).astype(np.float32) for one in who], axis=1)
+        arrays["convinced"] = pack(table)
     return arrays
 
 

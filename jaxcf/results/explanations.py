@@ -11,6 +11,12 @@ from jaxtyping import Bool, Float, Int
 from jaxcf import metrics
 from jaxcf.results import html
 from jaxcf.results.accessors import Accessor
+from jaxcf.results.convinced import (
+    found_and_agreed,
+    is_record_of,
+    percent,
+    who_was_convinced,
+)
 from jaxcf.results.counts import Counts
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
@@ -417,9 +423,17 @@ def overview_html(
     scores = {name: values[explanations.found] for name, values in explanations.scores.items()}
     shown = [[name, _median(values)] for name, values in {**medians, **scores}.items()]
     return html.page(
-        str(explanations.counts),
-        [html.Table(reasons), html.Table(shown, ("", "median of the found rows"))],
-        folded={**(tables or {}), **_transitions(explanations, class_names)},
+        found_and_agreed(explanations),
+        [
+            html.Table(reasons),
+            html.Table(shown, ("", "median of the found rows")),
+            _convinced(explanations),
+        ],
+        folded={
+            **_convinced_by_row(explanations, class_names),
+            **(tables or {}),
+            **_transitions(explanations, class_names),
+        },
         images=images,
         settings=explanations.settings,
         seconds=explanations.seconds,
@@ -455,12 +469,56 @@ def _transitions(
     return {"from class (lines) to class (columns)": html.Table(lines, ("", *names))}
 
 
+def _shown_rows(explanations: Explanations) -> np.ndarray:
+    """A few found rows."""
+    shown = min(_SHOWN_IMAGES, int(explanations.found.sum()))
+    return representative_rows(explanations.found, explanations.original_class, shown)
+
+
+def _convinced(explanations: Explanations) -> html.Table:
+    """How sure the model and its guides are; empty where there are none."""
+    found = explanations.found
+    needed = explanations.status != Status.ALREADY_IN_TARGET
+    lines = [
+        [
+            one.name,
+            one.asked,
+            *(_median_share(values[found]) for values in (one.before, one.after)),
+            f"{int(one.convinced[needed].sum())} of {int(needed.sum())}",
+        ]
+        for one in who_was_convinced(explanations)
+    ]
+    head = ("", "asked of the new class", "median before", "median after", "convinced, rows")
+    return html.Table(lines, head)
+
+
+def _convinced_by_row(
+    explanations: Explanations, class_names: Sequence[str] | None
+) -> dict[str, html.Table]:
+    """The same of single rows: those whose images are shown."""
+    who = who_was_convinced(explanations)
+    if not who or not explanations.found.any():
+        return {}
+    names = [*names_or_numbers("classes", class_names, explanations.probabilities.shape[1]), "-"]
+    by_row = np.stack([np.stack([one.before, one.after], axis=1) for one in who], axis=1)
+    lines = [
+        [
+            str(row),
+            names[explanations.original_class[row]],
+            names[explanations.counterfactual_class[row]],
+            *(f"{percent(float(p))} → {percent(float(q))}" for p, q in by_row[row]),
+        ]
+        for row in _shown_rows(explanations)
+    ]
+    head = ("row", "before", "after", *(one.name for one in who))
+    return {"who was convinced of which class, row by row": html.Table(lines, head)}
+
+
 def _strip(explanations: Explanations) -> np.ndarray | None:
     """A few found images and their counterfactuals; None where rows are no images."""
     if not is_image(explanations.original.shape[1:]) or not explanations.found.any():
         return None
-    shown = min(_SHOWN_IMAGES, int(explanations.found.sum()))
-    rows = representative_rows(explanations.found, explanations.original_class, shown)
+    rows = _shown_rows(explanations)
     pairs = np.stack(
         [
             with_channels_last(images[rows])
@@ -468,6 +526,11 @@ def _strip(explanations: Explanations) -> np.ndarray | None:
         ]
     )
     return pairs.reshape(*pairs.shape[:4], -1)
+
+
+def _median_share(values: np.ndarray) -> str:
+    finite = values[np.isfinite(values)]
+    return percent(float(np.median(finite))) if len(finite) else "-"
 
 
 def _median(values: np.ndarray) -> str:
@@ -570,6 +633,7 @@ def check_declared(
         ValueError: if they make no explanations.
     """
     storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
+    _check_description(path, metadata)
     rules = storage.check_arrays(path, headers, _ARRAYS, _OPTIONAL, _TABLES)
     shape, shown = headers["original"].shape, headers["original_probabilities"].shape
     for name, other, wanted in (
@@ -592,6 +656,11 @@ def check_declared(
             f"{path} is damaged: what guides say has the shapes {guided}; expected two alike, "
             f"of {shown[1]} classes"
         )
+    if guided and not is_record_of(metadata.get("settings", {}), guided[0][1]):
+        raise ValueError(
+            f"{path} is damaged: its settings have the guides {metadata['settings']['guides']!r}; "
+            f"expected the confidence of each of {guided[0][1]}, and how many are needed"
+        )
     taken = sorted(name for name in headers if name.removeprefix("scores/") in _TAKEN - {name})
     if taken:
         raise ValueError(f"{path} is damaged: {taken[0]!r} has the name of something else")
@@ -600,7 +669,6 @@ def check_declared(
         raise ValueError(
             f"{path} is damaged: its path and history are of different numbers of evaluations"
         )
-    _check_description(path, metadata)
     for name in rules:
         if rules[name] is _CLASS:
             rules[name] = _CLASS._replace(highest=shown[1] - 1)
@@ -616,10 +684,14 @@ def _check_description(path: str | os.PathLike[str], metadata: Mapping[str, Any]
             raise ValueError(f"{path} is damaged: its seconds {name!r} are {value!r}, no number")
     objective = metadata.get("settings", {}).get("objective", {})
     weights = objective.get("weights", {}) if isinstance(objective, dict) else None
-    if not (isinstance(weights, dict) and storage.is_number(weights.get("l1", _L1_WEIGHT))):
+    if not (
+        isinstance(weights, dict)
+        and storage.is_number(weights.get("l1", _L1_WEIGHT))
+        and storage.is_number(objective.get("confidence", 0))
+    ):
         raise ValueError(
             f"{path} is damaged: its settings have the objective {objective!r}; expected one whose "
-            "weights are numbers"
+            "weights and confidence are numbers"
         )
 
 
@@ -647,9 +719,9 @@ def unpack(
             raise ValueError(f"{path} is damaged: {name} of a row that was found isn't finite")
     fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     fields |= {table: storage.under(arrays, table) for table in _TABLES}
+    fields |= {name: arrays.get(name) for name in _OPTIONAL}
     return Explanations(
         **fields,
-        **{name: arrays.get(name) for name in _OPTIONAL},
         settings=metadata.get("settings", {}),
         seconds=metadata.get("seconds", {}),
     )

@@ -29,7 +29,7 @@ def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recorded") / "run"
     options = ["--limit", "12", "--objective", "C", "--prototypes", "kmeans", "--k", "2"]
     more = ["--seed", "5", "--max-steps", "80", "--learning-rate", "0.02", "--target", "3"]
-    more += ["--details", "0"]
+    more += ["--details", "0", "--guide", "none"]
     assert cli.main(["explain", "digits", *options, *more, "-q", "--out", str(folder)]) == 0
     return folder
 

@@ -11,7 +11,7 @@ from helpers import assert_close, assert_same_answers
 from PIL import Image
 
 import jaxcf
-from jaxcf import Explanations, FittedExplainer, Status, data, models
+from jaxcf import Explanations, FittedExplainer, Status, data, models, presets
 from jaxcf.cli import explain, run_folder
 from jaxcf.cli import main as cli
 from jaxcf.cli.run_folder import read_run
@@ -30,11 +30,15 @@ SUMMARY_KEYS = {
     "changed",
     "im1",
     "im2",
+    "guide_probability",
+    "guides_convinced",
     "seconds",
 }
 
 
+# The cheapest runs, for tests that any run will do.
 NO_DETAILS = ("--details", "0")
+ANY_RUN = ("--guide", "none", *NO_DETAILS)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +85,7 @@ def test_details_are_of_the_rows_of_the_run(digits_run):
 def test_a_run_is_overwritten_only_if_asked_to_and_then_wholly(digits_run, capsys):
     shutil.copytree(digits_run, "run")
     Path("run", "notes.txt").write_text("mine")
-    arguments = ["explain", "digits", "--limit", "4", *NO_DETAILS, "--quiet", "--out", "run"]
+    arguments = ["explain", "digits", "--limit", "4", *ANY_RUN, "--quiet", "--out", "run"]
     assert cli.main(arguments) == 1
     assert "run holds a run already" in capsys.readouterr().err
     assert len(read_run("run").core) == 40
@@ -101,6 +105,7 @@ def test_a_run_is_overwritten_only_if_asked_to_and_then_wholly(digits_run, capsy
         (["explain", "digits", "--out", "file"], "file is no folder"),
         (["explain", "digits", "--out", "file/run"], "file is no folder"),
         (["explain", "digits", "--learning-rate", "-1"], "learning_rate"),
+        (["explain", "digits", "--guide", "nowhere.npz"], "nowhere.npz"),
         (["train", "digits", "--out", "file"], "pass --overwrite"),
         (["train", "digits", "--out", "file/models.npz"], "file is no folder"),
         (["train", "digits", "--out", "folder"], "it is a folder"),
@@ -150,6 +155,7 @@ def test_summary_agrees_with_the_explanations(digits_run):
     found = explanations.found
     assert summary["n"] == 40
     assert summary["found"] == found.sum() >= 38
+    assert summary["guides_convinced"] == 1
     assert sum(summary["status"].values()) == 40
     np.testing.assert_allclose(summary["l1"], explanations.l1[found].mean(), rtol=1e-6)
     np.testing.assert_allclose(summary["im1"], explanations.scores["im1"][found].mean(), rtol=1e-6)
@@ -166,8 +172,8 @@ def test_config_says_what_was_asked_for_and_used(digits_run):
     config = storage.read_json(digits_run / "config.json")
     assert config["command"]["limit"] == 40
     assert config["data"]["test_rows"] == 40
-    assert config["models"] == "shipped"
-    assert config["settings"]["objective"]["weights"]["prototype"] == 100.0
+    assert config["models"] == config["guide"] == "shipped"
+    assert config["settings"]["search"] == storage.plain(presets.near()["search"].settings())
     assert config["settings"]["im_eps"] == 1e-8
 
 
@@ -184,9 +190,7 @@ def test_evaluate_confirms_every_found_row(digits_run, capsys):
 
 def test_target_by_name_is_reached(capsys):
     assert (
-        cli.main(
-            ["explain", "digits", "--limit", "12", "--target", "3", *NO_DETAILS, "--out", "to3"]
-        )
+        cli.main(["explain", "digits", "--limit", "12", "--target", "3", *ANY_RUN, "--out", "to3"])
         == 0
     )
     explanations = Explanations.load("to3/explanations.npz")
@@ -202,7 +206,7 @@ def test_target_by_name_is_reached(capsys):
 
 @pytest.mark.parametrize("kind", ["nearest", "kdtree", "kmeans"])
 def test_prototypes_can_be_chosen(kind):
-    arguments = ["explain", "digits", "--limit", "8", "--prototypes", kind, "--k", "2", *NO_DETAILS]
+    arguments = ["explain", "digits", "--limit", "8", "--prototypes", kind, "--k", "2", *ANY_RUN]
     assert cli.main([*arguments, "--out", kind]) == 0
     prototypes = storage.read_json(f"{kind}/config.json")["settings"]["prototypes"]
     assert prototypes["kind"] == kind
@@ -238,7 +242,8 @@ def test_interrupting_twice_keeps_what_was_finished(monkeypatch, ctrl_c):
 
     monkeypatch.setattr("jaxcf.cli.terminal.Terminal.progress_bar", lambda self: ctrl_c)
     monkeypatch.setattr(run_folder.NewRun, "write_config", write_config)
-    status = cli.main(["explain", "digits", "--limit", "40", "--lanes", "8", "--out", "run"])
+    arguments = ["--limit", "40", "--lanes", "8", "--guide", "none", "--out", "run"]
+    status = cli.main(["explain", "digits", *arguments])
     assert status == cli.EXIT_INTERRUPTED
     explanations = Explanations.load("run/explanations.npz")
     assert len(explanations) == 40
@@ -253,7 +258,7 @@ def test_interrupting_the_scores_keeps_the_run(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(explain, "with_interpretability", interrupt)
-    arguments = ["explain", "digits", "--limit", "4", "--quiet", "--out", "run"]
+    arguments = ["explain", "digits", "--limit", "4", "--guide", "none", "-q", "--out", "run"]
     assert cli.main(arguments) == cli.EXIT_INTERRUPTED
     assert read_run("run").core.found.all()
 
@@ -263,7 +268,7 @@ def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(FittedExplainer, "trace", interrupt)
-    arguments = ["explain", "digits", "--limit", "4", "--quiet", "--out", "run"]
+    arguments = ["explain", "digits", "--limit", "4", "--guide", "none", "-q", "--out", "run"]
     assert cli.main(arguments) == cli.EXIT_INTERRUPTED
     assert read_run("run").core.found.all()
     assert storage.read_json("run/summary.json")["found"] == 4
@@ -311,7 +316,7 @@ def commands(run):
     for file in run.iterdir():
         Path("copy", file.name).write_bytes(file.read_bytes())
     return [
-        ["explain", "digits", "--limit", "4", *NO_DETAILS, "--out", "run"],
+        ["explain", "digits", "--limit", "4", *ANY_RUN, "--out", "run"],
         ["evaluate", "copy"],
         ["train", "breast_cancer", "--overwrite"],
         ["info"],
@@ -334,7 +339,7 @@ def test_json_is_one_document_and_quiet_is_quiet(digits_run, capsys):
     evaluated, trained, here, run, explanations, weights = documents
     assert evaluated["confirmed"] == run["found"] == explanations["found"]
     assert (evaluated["out"], evaluated["files"]) == ("copy", ["evaluation.json"])
-    assert run["settings"]["search"]["max_steps"] == 500
+    assert run["settings"] == storage.read_json("copy/config.json")["settings"]
     assert trained == weights | {"out": "models/breast_cancer.npz"}
     assert here["versions"]["jaxcf"] == jaxcf.__version__
     assert "digits" in here["data_sets"]

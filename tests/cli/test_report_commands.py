@@ -93,8 +93,10 @@ def test_a_page_holds_no_folder_of_the_machine(tmp_path):
         one = replace(explanations, steps=explanations.steps + steps)
         places = {"data": f"{home}/my.csv", "out": home, "data_dir": f"{home}/data", "models": home}
         places |= {"model": "C:\\Users\\me\\m.joblib", "test": "../them/new.csv", "label": "a/b"}
+        places |= {"guide": f"{home}/guides/mine.npz"}
         model = {"source": f"{home}/m.joblib", "takes": "table"}
         here = {"command": places, "models": f"{home}/models/made.npz", "model": model}
+        here |= {"guide": f"{home}/guides/mine.npz"}
         NewRun.begin(folder, one, {}).write_config(CONFIG | {"data": {"name": "made"}} | here)
     arguments = ["report", str(folders[0]), "--compare", str(folders[1]), "-q"]
     assert cli.main(arguments) == 0
@@ -103,7 +105,8 @@ def test_a_page_holds_no_folder_of_the_machine(tmp_path):
     assert not re.search("Users|them/", text)
     page = payload(folders[0] / "report.html")
     assert page["comparison"]["names"] == ["a/run", "b/run"]
-    for shown in (["command.data", "my.csv"], ["models", "made.npz"], ["command.label", "a/b"]):
+    named = (["command.data", "my.csv"], ["models", "made.npz"], ["guide", "mine.npz"])
+    for shown in (*named, ["command.guide", "mine.npz"], ["command.label", "a/b"]):
         assert shown in page["settings"]
 
 

@@ -154,6 +154,7 @@ def config_with(**changes):
         (config_with(data={"offset": [None], "scale": [1]}), r"data\.offset is \[None\]"),
         (config_with(command={"data_dir": 3}), r"command\.data_dir is 3"),
         (config_with(run=7), "run is 7"),
+        (config_with(guide=["a.npz"]), r"guide is \['a\.npz'\]"),
         (config_with(data={"classes": ["a", "b"]}), "it has 2 classes where .* has 10"),
         (config_with(data={"features": ["a"]}), "it has 1 features where .* has 5, 5"),
     ],

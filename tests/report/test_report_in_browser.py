@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_explanations import OTHER_ENDS, images, made, table, traces
+from made_explanations import OTHER_ENDS, images, made, table, traces, with_guides
 
 from jaxcf import Status
 from jaxcf.report import write
@@ -63,6 +63,7 @@ def folder(tmp_path_factory, explanations):
     named = people.with_labels([f"client {row} {EVIL}" for row in range(60)])
     write(folder / "named.html", named[::-1])
     write(folder / "shapes.html", shapes)
+    write(folder / "guided.html", with_guides(few, (EVIL, "easy")))
     write(folder / "empty.html", few[:0])
     return folder
 
@@ -525,7 +526,9 @@ def test_both_colour_schemes_are_followed_switched_and_readable(opened, scheme):
     assert (grounds[0] > grounds[1]) == (scheme == "light")
 
 
-@pytest.mark.parametrize("name", ["many.html", "compared.html", "table.html", "shapes.html"])
+@pytest.mark.parametrize(
+    "name", ["many.html", "compared.html", "table.html", "shapes.html", "guided.html"]
+)
 def test_a_narrow_screen_never_scrolls_sideways(opened, name):
     tab = opened(name, viewport={"width": 360, "height": 740})
     wide = "document.documentElement.scrollWidth"
@@ -566,6 +569,43 @@ def test_a_comparison_is_shown_as_a_table_and_beside_each_row(opened):
     tab.reset()
     tab.page.wait_for_selector(".card[data-row='0'] [data-drawn]")
     assert tab.page.locator(".card[data-row='0'] canvas").count() == 4
+
+
+def test_a_row_says_who_was_convinced_and_the_page_who_agrees(opened):
+    few = with_guides(images(60))
+    tab = opened("guided.html")
+    page = tab.page
+    assert "the model and both guides agree" in page.inner_text(".lead")
+    assert "the model and both guides agree" in page.inner_text("#tiles")
+    held_up = np.flatnonzero(few.status == Status.GUIDE_NOT_CONVINCED)
+    tab.reset()
+    page.select_option("#control-outcome", str(int(Status.GUIDE_NOT_CONVINCED)))
+    assert tab.rows_shown() == held_up.tolist()
+    tab.reset()
+    card = page.inner_text(".card[data-row='0'] .card-numbers")
+    assert re.search(r"L2 [\d.]+\s+model 0\.\d+", card)
+    for row, answers in ((0, ["✓ yes"] * 3), (held_up[0], ["✓ yes", "✗ no", "✓ yes"])):
+        page.evaluate(f"location.hash = 'row={row}'")
+        lines = tab.in_dialog(row).locator(".convinced tbody tr")
+        assert lines.locator("th").all_inner_texts() == ["the model", EVIL, "easy"]
+        cells = [line.locator("td").all_inner_texts() for line in lines.all()]
+        assert [line[-1] for line in cells] == answers
+        assert cells[2][2] == "more than 15 %"
+        shown = float(cells[2][1].split("→ ")[1].rstrip("\u00a0%"))
+        new = few.counterfactual_class[row]
+        assert shown == pytest.approx(100 * few.guide_probabilities[row, 1, new], abs=0.06)
+        assert cells[0][0] == f"{few.original_class[row]} → {new}"
+    needed_nothing = int(np.flatnonzero(few.status == Status.ALREADY_IN_TARGET)[0])
+    page.evaluate(f"location.hash = 'row={needed_nothing}'")
+    assert tab.in_dialog(needed_nothing).locator(".convinced").count() == 0
+
+
+def test_a_page_of_a_model_alone_speaks_of_no_guide(opened):
+    page = opened("compared.html", "#row=0").page
+    page.wait_for_selector("#instance[data-row='0']")
+    assert page.locator("#about-guides").is_hidden()
+    assert page.locator(".convinced").count() == 0
+    assert not re.search("guides? agree", page.inner_text("body"))
 
 
 def test_rows_that_cannot_be_drawn_have_everything_else(opened):

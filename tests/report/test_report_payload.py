@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_explanations import images, made, table, traces
+from made_explanations import images, made, table, traces, with_guides
 
 from jaxcf import Status
 from jaxcf.report import write
@@ -125,6 +125,32 @@ def test_rows_of_other_shapes_have_everything_but_pictures(tmp_path):
     assert "original" not in page.payload["arrays"]
     assert len(page.measure("l2")) == 30
     assert page.array("probabilities").shape == (30, 2, 10)
+
+
+def test_who_was_convinced_is_known_of_every_row(tmp_path):
+    explanations = with_guides(images(60))
+    page = Page(tmp_path / "report.html", explanations)
+    assert page.payload["guided"]["agreement"] == "the model and both guides agree"
+    assert page.payload["guided"]["who"] == [
+        {"name": "the model", "asked": "to decide for it"},
+        {"name": "careful", "asked": "to decide for it"},
+        {"name": "easy", "asked": "more than 15 %"},
+    ]
+    aim = np.array(page.payload["guided"]["aim"])
+    found, held_up = explanations.found, explanations.status == Status.GUIDE_NOT_CONVINCED
+    np.testing.assert_array_equal(aim[found], explanations.counterfactual_class[found])
+    said = page.array("convinced")
+    assert said.shape == (60, 3, 5)
+    after = np.concatenate(
+        [explanations.probabilities[:, None], explanations.guide_probabilities], axis=1
+    )
+    np.testing.assert_array_equal(said[found, :, 1], after[found, :, aim[found]])
+    assert said[found, :, 4].all()
+    assert held_up.any()
+    assert (said[held_up, :, 4] == [1, 0, 1]).all()
+    alone = Page(tmp_path / "alone.html", images(60))
+    assert alone.payload["guided"] is None
+    assert "convinced" not in alone.payload["arrays"]
 
 
 def test_probabilities_and_losses_are_given_as_they_are(tmp_path):

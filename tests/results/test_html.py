@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import made_explanations, mlp
+from made_explanations import images, with_guides
 from matplotlib.image import imread
 
 from jaxcf import Status
@@ -89,6 +90,20 @@ def test_names_and_settings_are_escaped_and_colours_left_to_the_notebook():
     assert cells.tags == set(ours.split())
     assert "color" not in page
     assert "background" not in page
+
+
+def test_a_notebook_says_who_was_convinced():
+    page = with_guides(images(60))._repr_html_()
+    assert (
+        "48 of 57 found (84.2 %), 3 already in the target; the model and both guides agree" in page
+    )
+    cells = Cells(page).cells
+    place = cells.index("careful")
+    asked, _, _, convinced = cells[place + 1 : place + 5]
+    assert asked == "to decide for it"
+    assert convinced == "48 of 57"
+    assert cells[cells.index("the model") + 4] == "51 of 57"
+    assert "who was convinced" not in images(60)._repr_html_()
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3)])

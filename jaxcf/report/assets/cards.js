@@ -5,7 +5,9 @@ const sortedChanges = Float64Array.from(
   payload.kind === "features" ? (measures.get("changed")?.values ?? []) : [],
 ).sort();
 const CHANGES_ON_A_CARD = Math.max(1, Math.min(4, Math.ceil(quantile(sortedChanges, 0.95) ?? 1)));
-const NUMBERS_ON_A_CARD = ["steps", "l2", "confidence"];
+const NUMBERS_ON_A_CARD = payload.guided
+  ? ["l2", "confidence", "guide_probability"]
+  : ["steps", "l2", "confidence"];
 
 function decision(row) {
   const before = className(columns.originalClass[row]);
@@ -43,7 +45,7 @@ function cardNumbers(row) {
       element(
         "span",
         { class: key === choice.sort ? "sorted" : null },
-        `${briefly(measures.get(key).label)} ${formatBriefly(valueOf(key, row))}`,
+        `${briefly(measures.get(key))} ${formatBriefly(valueOf(key, row))}`,
       ),
     );
 }
@@ -53,7 +55,9 @@ const outcomeClass = (row) =>
   isFound(row) ? "outcome found" : isMissed(row) ? "outcome missed" : "outcome";
 const outcomeMark = (row) => (isFound(row) ? "✓" : isMissed(row) ? "✗" : "=");
 
-const briefly = (label) => label.replace(/ distance$| after$/, "");
+// Where both are on the card, the probabilities are told apart by whose they are.
+const BRIEF_NAMES = payload.guided ? { confidence: "model", guide_probability: "guide" } : {};
+const briefly = ({ key, label }) => BRIEF_NAMES[key] ?? label.replace(/ distance$| after$/, "");
 
 function card(row, place) {
   const link = element(

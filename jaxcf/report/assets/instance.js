@@ -46,6 +46,43 @@ function probabilityPart(row, probabilities) {
   );
 }
 
+// What the model and its guides each say; rows that needed nothing, or hold no numbers, have none.
+function convincedPart(row, values) {
+  const { guided } = payload;
+  if (!values || isAlready(row) || guided.aim[row] < 0 || !isDrawable(row)) return null;
+  const aim = className(guided.aim[row]);
+  const lines = guided.who.map(({ name, asked }, place) => {
+    const [before, after, readsBefore, readsAfter, convinced] = values.subarray(5 * place);
+    return [
+      name,
+      `${className(readsBefore)} → ${className(readsAfter)}`,
+      `${closePercent(before)} → ${closePercent(after)}`,
+      asked,
+      convinced
+        ? element("span", { class: "outcome found" }, "✓ yes")
+        : element("span", { class: "outcome missed" }, "✗ no"),
+    ];
+  });
+  return element(
+    "section",
+    {},
+    element("h3", {}, "Who was convinced"),
+    wideTable(
+      `What each says before and after the change; the new class is ${aim}`,
+      ["", "reads", `probability of ${aim}`, "asked for", "convinced"],
+      lines,
+      { class: "convinced" },
+    ),
+    element(
+      "p",
+      { class: "hint" },
+      "A guide is another model that small, invisible changes don't fool. It took part in the " +
+        "search: a counterfactual counts only where it agrees. So it is no independent witness; " +
+        "judges are.",
+    ),
+  );
+}
+
 function numberPart(row, losses) {
   const facts = [
     ["target class", className(columns.targetClass[row]), "The class that the search was led to."],
@@ -149,8 +186,8 @@ async function showInstance(row) {
   byId("instance-title").textContent = `${rowName(row)}: ${decision(row)}`;
   markNeighbours();
   if (!dialog.open) dialog.showModal();
-  const [original, counterfactual, other, probabilities, losses] = await Promise.all(
-    ["original", "counterfactual", "other", "probabilities", "losses"].map((name) =>
+  const [original, counterfactual, other, probabilities, losses, convinced] = await Promise.all(
+    ["original", "counterfactual", "other", "probabilities", "losses", "convinced"].map((name) =>
       rowOf(name, row),
     ),
   );
@@ -165,6 +202,7 @@ async function showInstance(row) {
       ),
       comparisonPart(row),
       contentPart(row, original, counterfactual, other),
+      convincedPart(row, convinced),
       element(
         "div",
         { class: "beside" },

@@ -36,15 +36,22 @@ function showTiles() {
       ? ` ${plural(already, "more row needs", "more rows need")} none: the model decides for the ` +
           "class asked for already."
       : "",
+    payload.guided && foundRows.length
+      ? ` For every one that was found, ${payload.guided.agreement}.`
+      : "",
   );
+  byId("about-guides").hidden = !payload.guided;
   const tiles = [
     tile(
       "Found",
       whole.format(foundRows.length),
       `of ${plural(needed, "row")}, ${percent(share)}` +
+        (payload.guided && foundRows.length ? `; ${payload.guided.agreement}` : "") +
         (already ? `; ${whole.format(already)} already in the target` : ""),
-      "The explained model decides otherwise for the counterfactual. That says nothing about " +
-        "whether the change makes sense.",
+      "The explained model decides otherwise for the counterfactual. " +
+        (payload.guided
+          ? "So do its guides: other models that had to agree before it counted."
+          : "That says nothing about whether the change makes sense."),
     ),
   ];
   for (const measure of payload.measures) {

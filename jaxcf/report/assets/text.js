@@ -52,6 +52,12 @@ function percent(share) {
   return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
+// Of a model that has to be surer than some share: what it gives near 100 % counts.
+function closePercent(share) {
+  if (!(share > 0.99 && share < 1)) return percent(share);
+  return share > 0.9999 ? ">\u00a099.99\u00a0%" : `${(100 * share).toFixed(2)}\u00a0%`;
+}
+
 const plural = (number, one, many = `${one}s`) =>
   `${whole.format(number)} ${number === 1 ? one : many}`;
 

@@ -244,7 +244,7 @@ def conv() -> Static:
 OBJECTIVES = NAMED_OBJECTIVES
 
 
-def objective(name: str, **weights: float) -> Objective:
+def objective(name: str, **weights: Any) -> Objective:
     """A to F with weights that suit the small problems."""
     small = {"l1_weight": 0.05, "reconstruction_weight": 0.5, "prototype_weight": 10.0}
     return Objective.named(name, **cast(Any, small | weights))

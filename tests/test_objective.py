@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import OBJECTIVES, assert_close, mlp, objective
+from helpers import OBJECTIVES, assert_close, mlp, objective, search
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

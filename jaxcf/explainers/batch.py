@@ -13,13 +13,14 @@ import numpy as np
 from jaxcf import metrics
 from jaxcf.constraints import FeasibleSets
 from jaxcf.explainers.final_form import FinalForm
+from jaxcf.explainers.guide_answers import GuideAnswers
 from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify, tighten
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
-from jaxcf.predictors.guides import ask_guides, black_boxes
+from jaxcf.predictors.guides import black_boxes
 from jaxcf.predictors.inference import (
     ask_anew,
     encode_all,
@@ -122,11 +123,9 @@ class BatchSearch:
         self.history: np.ndarray | None = None
         self.path: np.ndarray | None = None
         self.probabilities = np.full_like(self.original_probabilities, np.nan)
-        self.guided_originals = self.guided = None
+        self._guides: GuideAnswers | None = None
         if state.guides is not None:
-            shape = (n, len(state.guides.names), state.num_classes)
-            self.guided_originals = np.full(shape, np.nan, np.float32)
-            self.guided = self.guided_originals.copy()
+            self._guides = GuideAnswers(state.guides, n, state.num_classes)
         self.losses = {name: np.full(n, np.nan, np.float32) for name in state.objective.term_names}
         self.trust_scores = np.full(n, np.nan, np.float32)
         self.scores: dict[str, np.ndarray] = {}
@@ -202,10 +201,8 @@ class BatchSearch:
             probabilities = final_form.predict(self._x[rows], sources, self._failures)
             encodings = encode_all(state.models, state.params, self._x[rows])
         self.predictions[rows] += self._asked
-        if self.guided_originals is not None:
-            said, counts = ask_guides(state.guides, self._x[rows], self._failures)
-            self.guided_originals[rows] = said
-            self.predictions[rows] += counts
+        if self._guides is not None:
+            self._guides.ask(self._guides.original, rows, self._x[rows], self._failures)
         finite = np.isfinite(probabilities).all(axis=1)
         finite &= np.isfinite(encodings.reshape(len(rows), -1)).all(axis=1)
         encodings = np.where(finite.reshape(-1, *[1] * (encodings.ndim - 1)), encodings, 0)
@@ -314,10 +311,9 @@ class BatchSearch:
         points, weight = self.counterfactual[rows], self.prediction_weight[rows]
         weight[np.isnan(weight)] = np.float32(state.search.prediction_weight)
         known = guided = None
-        if self.guided is not None:
-            guided, counts = ask_guides(state.guides, points, self._failures, size)
-            self.guided[rows] = guided
-            self.predictions[rows] += counts
+        if self._guides is not None:
+            answers = self._guides.counterfactual
+            guided = self._guides.ask(answers, rows, points, self._failures, size)
         if final_form is not None:
             known = final_form.predict(points, self._batch.source_row[rows], self._failures)
         probabilities, terms = predict_and_measure(
@@ -351,8 +347,9 @@ class BatchSearch:
         unfinished = self._cut_short | (self.status == Status.INTERRUPTED)
         if unfinished.any():
             self.scores["interrupted"] = unfinished.astype(np.float32)
-        if self.guided is not None:
-            self.scores |= self._guide_scores()
+        if self._guides is not None:
+            self.predictions += self._guides.predictions
+            self.scores |= self._guides.scores(_argmax(self.probabilities))
         counterfactual_class = np.where(
             np.isfinite(self.probabilities).all(axis=1), _argmax(self.probabilities), -1
         ).astype(np.int32)
@@ -378,8 +375,8 @@ class BatchSearch:
             scores=self.scores,
             history=history,
             path=self.path,
-            guide_original_probabilities=self.guided_originals,
-            guide_probabilities=self.guided,
+            guide_original_probabilities=self._guides and self._guides.original,
+            guide_probabilities=self._guides and self._guides.counterfactual,
             settings=settings,
         )
 
@@ -519,8 +516,8 @@ class BatchSearch:
         same = (distances.flat(self.counterfactual) == distances.flat(self._x)).all(axis=1)
         untouched = ~self._looked_at & same & (self.original_class >= 0)
         probabilities[untouched] = self.original_probabilities[untouched]
-        if self.guided is not None:
-            self.guided[untouched] = self.guided_originals[untouched]
+        if self._guides is not None:
+            self._guides.counterfactual[untouched] = self._guides.original[untouched]
         found = np.flatnonzero(status == Status.FOUND)
         # A service may have failed meanwhile: no answer confirms nothing.
         kept = self._convinced[found] & self._guides_agree[found]
@@ -539,27 +536,12 @@ class BatchSearch:
         convinced = np.isfinite(self.probabilities).all(axis=1) & self.targets[rows, decided]
         return convinced & (self.probabilities[rows, decided] > self._confidence)
 
-    def _guides_say(self) -> tuple[np.ndarray, np.ndarray]:
-        """What the guides give the class that the model decides for, and whether that will do."""
-        decided = _argmax(self.probabilities)[:, None]
-        given = np.take_along_axis(self.guided, decided[:, None], axis=2)[:, :, 0]
-        agree = np.argmax(np.nan_to_num(self.guided, nan=-1.0), axis=2) == decided
-        return given, agree & (given > np.asarray(self._state.guides.confidence))
-
     @property
     def _guides_agree(self) -> np.ndarray:
         """On which counterfactuals enough guides decide as the model does, and are as sure."""
-        if self.guided is None:
+        if self._guides is None:
             return np.ones(len(self._x), bool)
-        return self._guides_say()[1].sum(axis=1) >= int(self._state.guides.needed)
-
-    def _guide_scores(self) -> dict[str, np.ndarray]:
-        given, convinced = self._guides_say()
-        known = np.isfinite(self.guided).all(axis=(1, 2))
-        return {
-            "guide_probability": np.where(known, given.min(axis=1), np.nan).astype(np.float32),
-            "guides_convinced": np.where(known, convinced.mean(axis=1), np.nan).astype(np.float32),
-        }
+        return self._guides.agree(_argmax(self.probabilities))
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

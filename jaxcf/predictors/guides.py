@@ -175,7 +175,7 @@ def _errors_name(guide: str) -> Iterator[None]:
         raise type(error)(f"the guide {guide!r}: {error}") from error
 
 
-def check_are_guides(guides: object, agreement: Any, devices: Sequence[Any] | None) -> None:
+def check_are_guides(guides: Any, agreement: Any, devices: Sequence[Any] | None) -> None:
     """Check that guides were given as such.
 
     Args:
@@ -187,10 +187,11 @@ def check_are_guides(guides: object, agreement: Any, devices: Sequence[Any] | No
         TypeError: if they are no guides, or the share of them is no number.
         ValueError: if the share isn't one, or a black box doesn't go with the other options.
     """
-    several = isinstance(guides, Sequence) and not isinstance(guides, str)
-    if not (several and all(isinstance(one, Guide) for one in guides)):
+    if isinstance(guides, str) or not isinstance(guides, Sequence):
         raise TypeError(f"guides must be a list of jaxcf.Guide, got {guides!r}")
     for number, guide in enumerate(guides, 1):
+        if not isinstance(guide, Guide):
+            raise TypeError(f"guides must be a list of jaxcf.Guide, got one of {guide!r}")
         if isinstance(guide.predict, BlackBox):
             with _errors_name(guide.name or f"guide {number}"):
                 guide.predict.check_options(guide.output, devices)

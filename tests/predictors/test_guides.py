@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -337,7 +338,8 @@ def test_a_way_back_keeps_everyone_convinced():
 @pytest.mark.parametrize("name", presets.GUIDED_PRESETS)
 def test_presets_for_guides_convince_them(name):
     preset = presets.named(name, "A", mlp().x_train)
-    result = mlp().fit(**(preset | {"guides": [linear_guide()]})).explain(mlp().x)
+    options: dict[str, Any] = preset | {"guides": [linear_guide()]}
+    result = mlp().fit(**options).explain(mlp().x)
     assert result.found.all()
     assert isinstance(preset["objective"], Objective)
     assert preset["objective"].by_log_odds

@@ -343,12 +343,12 @@ class BatchSearch:
         if len(np.unique(self._batch.source_row)) < n:
             self.scores["diversity"] = self._diversity()
         if black_boxes(self._state.models, self._state.guides):
-            self.scores["predictions"] = self.predictions.astype(np.float64)
+            asked = self.predictions + (0 if self._guides is None else self._guides.predictions)
+            self.scores["predictions"] = asked.astype(np.float64)
         unfinished = self._cut_short | (self.status == Status.INTERRUPTED)
         if unfinished.any():
             self.scores["interrupted"] = unfinished.astype(np.float32)
         if self._guides is not None:
-            self.predictions += self._guides.predictions
             self.scores |= self._guides.scores(_argmax(self.probabilities))
         counterfactual_class = np.where(
             np.isfinite(self.probabilities).all(axis=1), _argmax(self.probabilities), -1

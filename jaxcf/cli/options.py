@@ -75,8 +75,8 @@ _EXPLAIN_EPILOG = f"""\
 examples:
   jaxcf explain digits                        every test image of the digits
   jaxcf explain mnist --data-dir ~/data       MNIST's 10,000 test images
-  jaxcf explain digits --preset plausible     farther, and typical of the new class
-  jaxcf explain digits --guide none           what changes the model's mind alone
+  jaxcf explain digits --preset plausible     farther, and more typical
+  jaxcf explain digits --guide none           what changes this model's mind
   jaxcf explain digits --target 3 --limit 20  how would the first 20 become a 3?
   jaxcf explain mnist --preset report -o run  with the report's settings
   jaxcf explain my.csv --label paid           every row of a table of yours
@@ -311,7 +311,8 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
         "--judges",
         action="store_true",
         help="also ask networks that never guided the search which class they read; trained once "
-        "(minutes) and kept in models/; for digits, mnist, cifar10 and caltech101",
+        "(minutes) and kept in models/; for digits, mnist, cifar10 and caltech101; one that did "
+        "guide the run is refused",
     )
     add_path(
         group,

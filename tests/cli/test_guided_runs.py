@@ -74,7 +74,9 @@ def test_a_run_says_which_guide_it_had_and_what_was_asked_of_it(guided, guide_fi
     found = run.core.found
     assert found.all()
     assert (run.core.scores["guide_probability"] > 0.75).all()
-    assert run.core.guide_probabilities.shape == (3, 1, 10)
+    said = run.core.guide_probabilities
+    assert said is not None
+    assert said.shape == (3, 1, 10)
 
 
 def test_a_model_alone_has_the_settings_of_a_model_alone():

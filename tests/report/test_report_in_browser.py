@@ -573,6 +573,8 @@ def test_a_comparison_is_shown_as_a_table_and_beside_each_row(opened):
 
 def test_a_row_says_who_was_convinced_and_the_page_who_agrees(opened):
     few = with_guides(images(60))
+    said = few.guide_probabilities
+    assert said is not None
     tab = opened("guided.html")
     page = tab.page
     assert "the model and both guides agree" in page.inner_text(".lead")
@@ -593,7 +595,7 @@ def test_a_row_says_who_was_convinced_and_the_page_who_agrees(opened):
         assert cells[2][2] == "more than 15 %"
         shown = float(cells[2][1].split("→ ")[1].rstrip("\u00a0%"))
         new = few.counterfactual_class[row]
-        assert shown == pytest.approx(100 * few.guide_probabilities[row, 1, new], abs=0.06)
+        assert shown == pytest.approx(100 * said[row, 1, new], abs=0.06)
         assert cells[0][0] == f"{few.original_class[row]} → {new}"
     needed_nothing = int(np.flatnonzero(few.status == Status.ALREADY_IN_TARGET)[0])
     page.evaluate(f"location.hash = 'row={needed_nothing}'")

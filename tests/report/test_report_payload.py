@@ -141,9 +141,9 @@ def test_who_was_convinced_is_known_of_every_row(tmp_path):
     np.testing.assert_array_equal(aim[found], explanations.counterfactual_class[found])
     said = page.array("convinced")
     assert said.shape == (60, 3, 5)
-    after = np.concatenate(
-        [explanations.probabilities[:, None], explanations.guide_probabilities], axis=1
-    )
+    guides = explanations.guide_probabilities
+    assert guides is not None
+    after = np.concatenate([explanations.probabilities[:, None], guides], axis=1)
     np.testing.assert_array_equal(said[found, :, 1], after[found, :, aim[found]])
     assert said[found, :, 4].all()
     assert held_up.any()

@@ -37,8 +37,6 @@ from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.interrupts import Interrupts
 from jaxcf.utils.validation import did_you_mean
 
-_DEFAULT_OBJECTIVE = "D"
-
 # Where there is a guide and nobody has asked for other settings.
 _GUIDED_PRESET = "near"
 
@@ -49,7 +47,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         return explain_table.explain(options, terminal)
     check_name(options.data)
     explain_table.refuse_table_options(options)
-    options.objective = options.objective or _DEFAULT_OBJECTIVE
+    options.objective = options.objective or presets.usual_objective(options.preset)
     changed_search(options, SearchOptions())  # says what is wrong before anything is loaded
     name = f"{options.data}-{options.objective}"
     with claimed_folder(options.out, name, overwrite=options.overwrite) as out:

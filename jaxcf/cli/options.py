@@ -164,7 +164,7 @@ def _add_method_options(method: argparse._ActionsContainer) -> None:
     method.add_argument(
         "--objective",
         choices=NAMED_OBJECTIVES,
-        help="loss terms (default D; of a table C, or E with --model)",
+        help="loss terms (default D, or A with --preset quick; of a table C, or E with --model)",
     )
     method.add_argument(
         "--solver",

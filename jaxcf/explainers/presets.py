@@ -229,14 +229,30 @@ NAMED_PRESETS = {
 }
 
 
+def usual_objective(name: str | None) -> str:
+    """The objective that a preset has where nobody asks for another.
+
+    Examples:
+        >>> usual_objective("near"), usual_objective("quick")
+        ('D', 'A')
+    """
+    return "A" if name == "quick" else "D"
+
+
 def named(
-    name: str | None, objective: str = "D", x_train: ArrayLike | None = None
+    name: str | None, objective: str | None = None, x_train: ArrayLike | None = None
 ) -> dict[str, Any]:
     """A preset by its name; None is jaxcf's own settings for a model without guides.
+
+    Args:
+        name: of the preset.
+        objective: "A" to "F"; None for the preset's usual one.
+        x_train: `[n, *shape]`, training rows, of which those for guides make use.
 
     Raises:
         ValueError: if there is no preset of that name.
     """
+    objective = objective or usual_objective(name)
     if name is None:
         return {"objective": Objective.named(objective), "search": SearchOptions()}
     if name not in NAMED_PRESETS:

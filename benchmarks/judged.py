@@ -20,9 +20,12 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import jax
 import numpy as np
 
 from benchmarks import common, judged_drawing
@@ -40,11 +43,17 @@ from jaxcf import Explainer, Explanations, data, models, plots
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
 from jaxcf.metrics import Interval
-from jaxcf.models.guides import GuideNetwork
+from jaxcf.models.adversary import robust_accuracy
+from jaxcf.models.functions import call
+from jaxcf.models.guides import GuideNetwork, confidence_of
+from jaxcf.models.networks.registry import RobustNetwork
 from jaxcf.utils import storage
+from jaxcf.utils.batching import map_batches
 from jaxcf.utils.selection import representative_rows
 
 _EMBEDDED = "digits"
+# Test images that the ordinary guide is attacked on.
+_ROBUST_ROWS = 1000
 
 _IDENTITY = ("data", "first", "count", "seed", "updates")
 """What a line is about, beside its configuration."""
@@ -76,7 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             on_progress=on_progress,
         )
     guides = load_guides(options)
-    given = Given(model_set, dataset, guides)
+    given = Given(
+        model_set,
+        dataset,
+        guides,
+        lambda: kept_ordinary(dataset, guides[SHIPPED], options.out / "ordinary.npz"),
+    )
     court = Court(model_set, dataset, judges, options.seed)
     lines = options.out / "rows.jsonl"
     every = configurations(list(guides))
@@ -159,6 +173,47 @@ def load_guides(options: argparse.Namespace) -> dict[str, GuideNetwork]:
     names = models.pretrained_guide_names()
     shipped = {SHIPPED: models.pretrained_guide(options.data)} if options.data in names else {}
     return shipped | {file.stem: models.load_guide(file) for file in options.guides}
+
+
+def kept_ordinary(dataset: Dataset, like: GuideNetwork, path: Path) -> GuideNetwork:
+    """A guide's network, trained as it was, but without an adversary; kept in a file.
+
+    Args:
+        dataset: images.
+        like: the guide; its rows, passes and learning rate are the other's too.
+        path: where it lies, or is to be kept.
+
+    Returns:
+        The network and, by the rule of all guides, how sure it is of the rows it didn't learn from.
+    """
+    if not path.exists():
+        known = like.metadata["training"]
+        rows = known["rows"]
+        x, y = dataset.x_train, dataset.y_train
+        same = ("seed", "epochs", "batch_size", "learning_rate", "weight_decay")
+        trained, info = models.train_classifier(
+            x[:rows],
+            y[:rows],
+            like.network.architecture,
+            **{name: known[name] for name in same},
+        )
+        network = cast(RobustNetwork, trained)
+        probability = np.asarray(jax.nn.softmax(map_batches(partial(call, network), x[rows:])))
+        right = probability.argmax(axis=1) == y[rows:]
+        x, y = dataset.x_test, dataset.y_test
+        decided = map_batches(partial(call, network), x).argmax(axis=1)
+        some = slice(_ROBUST_ROWS)
+        ordinary = GuideNetwork(
+            "ordinary guide",
+            network,
+            confidence_of(probability.max(axis=1)[right]),
+            like.radius,
+            float((decided == y).mean()),
+            robust_accuracy(network, x[some], y[some], radius=like.radius, seed=known["seed"]),
+            {"data": dataset.name, "training": asdict(info)},
+        )
+        models.save_guide(path, ordinary)
+    return models.load_guide(path)
 
 
 def _explain(

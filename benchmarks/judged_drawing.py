@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmarks import common
+from benchmarks.judged_configurations import LADDER
 from benchmarks.judged_judges import NETWORKS, OTHERS
 from jaxcf import Explanations
 from jaxcf.plots.images import column_places, frame_mosaic, line_places, place_image
@@ -178,14 +179,19 @@ def frontier(rows: Sequence[Row]) -> "Figure":
         rows: at least one, as they were written.
 
     Returns:
-        The figure, with intervals; published methods are hollow and marked as such where the data
-        are MNIST's, real images a line.
+        The figure, with intervals; a guide asked for more and more is a line, published methods are
+        hollow and marked as such where the data are MNIST's, real images a dashed line.
     """
     figure = new_figure(10, 5.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     titles = {NETWORKS: "judges that are networks", OTHERS: "judges that are none"}
+    steps = [row for row in rows if row["configuration"].startswith(LADDER) and row["found"]]
+    others = [row for row in rows if row not in steps]
     for axis, (kind, title) in zip(panels, titles.items(), strict=True):
-        _draw_panel(axis, rows, kind)
+        if steps:
+            _draw_ladder(axis, steps, kind)
+        _draw_panel(axis, others, kind)
+        _draw_controls(axis, rows[0], kind)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("distance: mean of L1 + L2", fontsize=9)
         tidy(axis)
@@ -218,10 +224,13 @@ def _draw_panel(axis: "Axes", rows: Sequence[Row], kind: str) -> None:
             capsize=2,
             label=row["configuration"],
         )
-    real = rows[0]["subjects"][REAL][f"oracle {kind}"]["mean"]
+
+
+def _draw_controls(axis: "Axes", first: Row, kind: str) -> None:
+    real = first["subjects"][REAL][f"oracle {kind}"]["mean"]
     if real is not None:
         axis.axhline(real, color=QUIET, linewidth=1, linestyle="--", label="real images")
-    if rows[0]["data"] == "mnist":
+    if first["data"] == "mnist":
         label = "published, read by other judges of the kind"
         for name, one in PUBLISHED.items():
             if kind in one.oracle:
@@ -229,6 +238,18 @@ def _draw_panel(axis: "Axes", rows: Sequence[Row], kind: str) -> None:
                 axis.plot(*place, "*", color="black", mfc="none", ms=10, label=label)
                 axis.annotate(name, place, (6, -10), textcoords="offset points", fontsize=8)
                 label = "_"
+
+
+def _draw_ladder(axis: "Axes", rows: Sequence[Row], kind: str) -> None:
+    """The same search for one confidence of its guide after the other, which each point states."""
+    names = [row["configuration"].removeprefix(LADDER) for row in rows]
+    values = [row["subjects"][COUNTERFACTUAL] for row in rows]
+    distances = [one["distance"]["mean"] for one in values]
+    believed = [one[f"oracle {kind}"]["mean"] for one in values]
+    label = f"{LADDER}a confidence of {names[0]} to {names[-1]}"
+    axis.plot(distances, believed, color=QUIET, marker="o", markersize=3, linewidth=1, label=label)
+    for name, *place in zip(names, distances, believed, strict=True):
+        axis.annotate(name, place, (4, -9), textcoords="offset points", fontsize=7, color=QUIET)
 
 
 def _ends(interval: Row) -> list[list[float]]:

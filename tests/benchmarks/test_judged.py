@@ -1,10 +1,19 @@
 """Judges of counterfactuals: what they say is kept, and nothing is done twice."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
-from benchmarks import common, judged, judged_configurations, judged_judges, judged_measures
+from benchmarks import (
+    common,
+    judged,
+    judged_configurations,
+    judged_drawing,
+    judged_judges,
+    judged_measures,
+)
 from benchmarks.judged_judges import NETWORKS, OTHERS, Affine, FreshJudge, gradient_histograms
 from jaxcf import Explainer, Explanations, data, models
 from jaxcf.data import Dataset
@@ -105,12 +114,36 @@ def test_every_configuration_is_one_of_an_explainer(digits, tmp_path):
     models.save_guide(tmp_path / "mine.npz", models.pretrained_guide("digits"))
     options = judged._options(["--data", "digits", "--guides", str(tmp_path / "mine.npz")])
     guides = judged.load_guides(options)
-    given = judged_configurations.Given(common.load_models("digits"), digits, guides)
+    plain = replace(guides["mine"], name="plain", confidence=0.8)
+    networks = common.load_models("digits")
+    given = judged_configurations.Given(networks, digits, guides, lambda: plain)
     every = judged_configurations.configurations(list(guides))
     explainers = {one.name: Explainer(**one.options(given)) for one in every}
-    assert [len(explainers[name].guides) for name in ("D", "near", "near, mine")] == [0, 1, 1]
+    names = "D", "near", "near, mine", "near, all 2 guides", "near without a guide"
+    assert [len(explainers[name].guides) for name in names] == [0, 1, 1, 2, 0]
+    sure = "near, ordinary guide", "near, ordinary guide, as sure as the shipped", "near at 0.99"
+    asked = [explainers[name].guides[0].confidence for name in sure]
+    assert asked == [0.8, guides["shipped"].confidence, 0.99]
+    one = explainers["near, D, prototype 10 in the guide's features"]
+    features = one.encode(one.params, digits.x_test[:2])
+    np.testing.assert_array_equal(features, guides["shipped"].features(digits.x_test[:2]))
+    assert one.objective.prototype_weight == 10
     with pytest.raises(ValueError, match="there is no configuration 'E'"):
         judged_configurations.chosen(every, ["D", "E"])
+
+
+def test_an_ordinary_guide_is_built_like_the_robust_one_and_withstands_less(digits, tmp_path):
+    robust = models.pretrained_guide("digits")
+    training = robust.metadata["training"] | {"epochs": 3, "rows": 1000}
+    like = replace(robust, metadata={"training": training})
+    path = tmp_path / "ordinary.npz"
+    made = judged.kept_ordinary(digits, like, path)
+    assert made.network.architecture == robust.network.architecture
+    assert made.accuracy > 0.8
+    assert made.robust_accuracy < robust.robust_accuracy - 0.1
+    assert made.metadata["training"]["adversary"] is None
+    kept = judged.kept_ordinary(digits.first(train=1), like, path)
+    assert kept.confidence == made.confidence
 
 
 def test_judges_come_back_as_they_were_kept(digits: Dataset, tmp_path, monkeypatch):
@@ -146,6 +179,25 @@ def test_data_that_were_kept_are_those_that_were_loaded(tmp_path, monkeypatch):
     for name in ("x_train", "y_train", "x_test", "y_test"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(made, name))
     assert kept.class_names == ("a", "b", "c")
+
+
+def test_a_guide_asked_for_more_and_more_is_a_line_of_the_frontier(explanations, measured):
+    numbers = {
+        subject: {name: value._asdict() for name, value in values.items()}
+        for subject, values in measured.items()
+    }
+    names = "D", "near at 0.5", "near at 0.9"
+    rows = [
+        {"configuration": name, "subjects": numbers, "found": 7, "data": "digits"} for name in names
+    ]
+    for panel in judged_drawing.frontier(rows).axes:
+        ladder = [
+            line
+            for line in panel.lines
+            if len(line.get_xdata()) == 2 and "near" in str(line.get_label())
+        ]
+        assert [text.get_text() for text in panel.texts] == ["0.5", "0.9"]
+        assert len(ladder) == 1
 
 
 def test_a_damaged_line_is_named(tmp_path):

@@ -274,7 +274,7 @@ def grid(shown: Mapping[str, Explanations]) -> "Figure":
         lines[name] = one.counterfactual, _classes(one)
     width = 0.75 * len(first)
     longest = max(len(name) for name in lines)
-    figure = new_figure(width + 0.07 * longest + 0.3, 0.75 * height * len(lines) + 0.3)
+    figure = new_figure(width + 0.08 * longest + 0.3, 0.75 * height * len(lines) + 0.3)
     axis = figure.subplots()
     right, bottom = 0.0, 0.0
     for line, (images, label) in enumerate(lines.values()):
@@ -283,6 +283,7 @@ def grid(shown: Mapping[str, Explanations]) -> "Figure":
             axis.text(right - 0.03, bottom - 0.03, label(column), color="#F0E442", fontsize=8,
                       ha="right", va="bottom")  # fmt: skip
     frame_mosaic(axis, right, bottom)
+    axis.set_anchor("E")  # what room the squares leave is for the names of the lines
     axis.set_yticks(line_places(len(lines), height), list(lines))
     axis.set_xticks(column_places(len(first)), [""] * len(first))
     return figure

@@ -97,7 +97,7 @@ def _columns(
 
 def permuted_change(chosen: Explanations, seed: int) -> np.ndarray:
     """The originals with each one's change, its pixels in a random order, within [0, 1]."""
-    change = chosen.perturbation.reshape(len(chosen), -1)
+    change = chosen.perturbation.reshape(len(chosen), np.prod(chosen.original.shape[1:]))
     permuted = np.random.default_rng(seed).permuted(change, axis=1)
     return np.clip(chosen.original + permuted.reshape(chosen.original.shape), 0, 1)
 

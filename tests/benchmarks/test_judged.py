@@ -110,6 +110,15 @@ def test_rows_that_were_not_found_are_failures_and_controls_are_read(measured):
     assert measured[NOISE]["l0"].mean <= measured[COUNTERFACTUAL]["l0"].mean
 
 
+def test_where_nothing_was_found_there_is_a_line_that_says_so(digits, judges, explanations):
+    status = np.full(COUNT, Status.NOT_FOUND)
+    court = judged_measures.Court(common.load_models("digits"), digits, judges, 0)
+    values = judged_measures.measure(replace(explanations, status=status), 0, court)
+    assert values[COUNTERFACTUAL]["found"].mean == 0
+    assert values[COUNTERFACTUAL][f"oracle {NETWORKS}, all rows"].mean == 0
+    assert np.isnan(values[COUNTERFACTUAL][f"oracle {NETWORKS}"].mean)
+
+
 def test_every_configuration_is_one_of_an_explainer(digits, tmp_path):
     models.save_guide(tmp_path / "mine.npz", models.pretrained_guide("digits"))
     options = judged._options(["--data", "digits", "--guides", str(tmp_path / "mine.npz")])

@@ -248,8 +248,8 @@ def _draw_ladder(axis: "Axes", rows: Sequence[Row], kind: str) -> None:
     believed = [one[f"oracle {kind}"]["mean"] for one in values]
     label = f"{LADDER}a confidence of {names[0]} to {names[-1]}"
     axis.plot(distances, believed, color=QUIET, marker="o", markersize=3, linewidth=1, label=label)
-    for name, *place in zip(names, distances, believed, strict=True):
-        axis.annotate(name, place, (4, -9), textcoords="offset points", fontsize=7, color=QUIET)
+    for name, x, y in zip(names, distances, believed, strict=True):
+        axis.annotate(name, (x, y), (4, -9), textcoords="offset points", fontsize=7, color=QUIET)
 
 
 def _ends(interval: Row) -> list[list[float]]:

@@ -15,7 +15,7 @@ from benchmarks import (
     judged_measures,
 )
 from benchmarks.judged_judges import NETWORKS, OTHERS, Affine, FreshJudge, gradient_histograms
-from jaxcf import Explainer, Explanations, data, models
+from jaxcf import Explainer, Explanations, Objective, data, models
 from jaxcf.data import Dataset
 from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED
 from jaxcf.search.status import Status
@@ -133,9 +133,11 @@ def test_every_configuration_is_one_of_an_explainer(digits, tmp_path):
     sure = "near, ordinary guide", "near, ordinary guide, as sure as the shipped", "near at 0.99"
     asked = [explainers[name].guides[0].confidence for name in sure]
     assert asked == [0.8, guides["shipped"].confidence, 0.99]
-    one = explainers["near, D, prototype 10 in the guide's features"]
+    one = explainers["near, C, prototype 10 in the guide's features"]
+    assert one.encode is not None
     features = one.encode(one.params, digits.x_test[:2])
     np.testing.assert_array_equal(features, guides["shipped"].features(digits.x_test[:2]))
+    assert isinstance(one.objective, Objective)
     assert one.objective.prototype_weight == 10
     with pytest.raises(ValueError, match="there is no configuration 'E'"):
         judged_configurations.chosen(every, ["D", "E"])
@@ -200,13 +202,9 @@ def test_a_guide_asked_for_more_and_more_is_a_line_of_the_frontier(explanations,
         {"configuration": name, "subjects": numbers, "found": 7, "data": "digits"} for name in names
     ]
     for panel in judged_drawing.frontier(rows).axes:
-        ladder = [
-            line
-            for line in panel.lines
-            if len(line.get_xdata()) == 2 and "near" in str(line.get_label())
-        ]
+        lines = {line.get_label(): line for line in panel.lines}
+        assert np.size(lines["near at a confidence of 0.5 to 0.9"].get_xdata()) == 2
         assert [text.get_text() for text in panel.texts] == ["0.5", "0.9"]
-        assert len(ladder) == 1
 
 
 def test_a_damaged_line_is_named(tmp_path):

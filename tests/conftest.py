@@ -1,6 +1,7 @@
 """What every test runs under; the type checks at run time are in pyproject.toml (addopts)."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -47,6 +48,9 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Strict dtype promotion isn't possible for all: optax.adam itself raises 0.9 to an integer power.
 # `test_solvers.py` checks it where the library's own code is all there is.
+
+# Traces make garbage by the million, most of which goes without being looked for.
+gc.set_threshold(100_000, 20, 100)
 
 # How long an example takes depends on who else is busy, and on who has compiled it before.
 hypothesis.settings.register_profile("jaxcf", deadline=None)

@@ -134,9 +134,9 @@ def near(objective: str = "D", x_train: ArrayLike | None = None) -> dict[str, An
 
 
 def quick(objective: str = "A", x_train: ArrayLike | None = None) -> dict[str, Any]:
-    """Guided counterfactuals in little more time than those without guides take.
+    """Guided counterfactuals soon: the first that all models believe, and a way back from it.
 
-    The search stops at the first that all models believe; what isn't needed is taken back then.
+    On a CPU the search takes as long as one without a guide, and the way back as long again.
 
     Args:
         objective: "A" to "F".

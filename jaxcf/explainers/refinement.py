@@ -22,7 +22,7 @@ from jaxcf.objective import Objective, Outputs, decision_margin, with_log_odds
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.predictors.guides import Guides, ask_guides
-from jaxcf.predictors.inference import encode_all, predict_and_encode
+from jaxcf.predictors.inference import encode_all, predict, predict_and_encode
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.trust import Trust, scores_of
 from jaxcf.utils.batching import batch_size, map_batches
@@ -126,13 +126,15 @@ class AcceptanceTest:
             targets: `[m, classes]`.
             rows: `[m]`, which rows of the batch the points belong to, each at most once.
         """
-        if self.final_form is None:
+        encodings = None
+        if self.final_form is not None:
+            probabilities = self.final_form.predict(x, self.source_row[rows], self.failures)
+        elif self.trust is None:
+            probabilities = predict(self.models, self.params, x, self.failures, self.size)
+        else:
             probabilities, encodings = predict_and_encode(
                 self.models, self.params, x, self.failures, self.size
             )
-        else:
-            sources = self.source_row[rows]
-            probabilities, encodings = self.final_form.predict(x, sources, self.failures), None
         if self.models.black_box is not None:
             self.predictions[rows] += self.failures.asked
         guided = []
@@ -259,9 +261,10 @@ def line_search(
     if len(there):
         start, goal = x[there], best[there]
         bounds = jax.tree.map(lambda leaf: leaf[there], sets[:3])
+        way = _part_of_the_way(start, goal)
 
         def to(share: np.ndarray) -> np.ndarray:
-            return _snap_rows(_part_of_the_way(start, goal, share), start, bounds, accepts.size)
+            return _snap_rows(way(share), start, bounds, accepts.size)
 
         wanted, bisections = targets[there], options.bisections
         best[there] = _least(accepts, to, goal, wanted, rows[there], bisections)
@@ -295,35 +298,47 @@ def tighten(
     x, point = feasible.x[rows], counterfactual
     bounds = feasible.of(rows)[:3]
     for _ in range(_TURNS):
-        for way in (_largest_changes, _part_of_the_way):
+        for way_to in (_largest_changes, _part_of_the_way):
+            way = way_to(x, point)
 
-            def to(share: np.ndarray, way: Any = way, end: np.ndarray = point) -> np.ndarray:
-                return _snap_rows(way(x, end, share), x, bounds, accepts.size)
+            def to(share: np.ndarray, way: Way = way) -> np.ndarray:
+                return _snap_rows(way(share), x, bounds, accepts.size)
 
             point = _least(accepts, to, point, targets, rows, options.tightenings)
     return point
 
 
-def _part_of_the_way(x: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
-    return x + share.reshape(-1, *[1] * (x.ndim - 1)) * (end - x)
+Way = Callable[[np.ndarray], np.ndarray]
+"""From how far along each row is, `[n]` in (0, 1), to the points there."""
 
 
-def _largest_changes(x: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _part_of_the_way(x: np.ndarray, end: np.ndarray) -> Way:
+    """On the straight line."""
+    change = end - x
+    return lambda share: x + share.reshape(-1, *[1] * (x.ndim - 1)) * change
+
+
+def _largest_changes(x: np.ndarray, end: np.ndarray) -> Way:
     """The end where it lies farthest from the original, by so much of the change."""
     change = (end - x).reshape(len(x), -1)
     size = np.abs(change)
     order = np.argsort(-size, axis=1, kind="stable")
-    before = np.cumsum(np.take_along_axis(size, order, axis=1), axis=1, dtype=np.float64)
-    before -= np.take_along_axis(size, order, axis=1)
-    kept = np.empty(size.shape, bool)
-    within = before < share[:, None] * size.sum(axis=1, keepdims=True)
-    np.put_along_axis(kept, order, within, axis=1)
-    return x + np.where(kept, change, 0).reshape(x.shape)
+    largest_first = np.take_along_axis(size, order, axis=1)
+    before = np.empty(size.shape)
+    np.put_along_axis(before, order, np.cumsum(largest_first, axis=1, dtype=float), axis=1)
+    before -= size
+    total = size.sum(axis=1, keepdims=True)
+
+    def way(share: np.ndarray) -> np.ndarray:
+        kept = before < share[:, None] * total
+        return x + np.where(kept, change, 0).reshape(x.shape)
+
+    return way
 
 
 def _least(
     accepts: AcceptanceTest,
-    to: Callable[[np.ndarray], np.ndarray],
+    to: Way,
     end: np.ndarray,
     targets: np.ndarray,
     rows: np.ndarray,

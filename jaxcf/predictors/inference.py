@@ -46,6 +46,22 @@ def predict_and_encode(
     return _only_probabilities(probabilities, failures), encodings
 
 
+def predict(
+    models: ModelFunctions,
+    params: Any,
+    x: np.ndarray,
+    failures: Failures,
+    size: int | None = None,
+) -> np.ndarray:
+    """Probabilities alone of any number of rows, at least one, in batches of a size."""
+    if models.black_box is not None:
+        return models.black_box.ask(x, failures).astype(np.float32)
+    if models.encode is None:  # what gives both is compiled already, and computes no more
+        return predict_and_encode(models, params, x, failures, size)[0]
+    answered = map_batches(partial(_predict, models, params), x, size=size)
+    return _only_probabilities(answered, failures)
+
+
 def _only_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:
     """A JAX model's answers with NaN in place of rows that are no probabilities."""
     # Inside a search numbers that aren't finite speak for themselves.
@@ -290,6 +306,11 @@ def _measure(
     return probabilities, _weighted_terms(
         objective, instances, counterfactual, prediction_weight, outputs
     )
+
+
+@partial(jax.jit, static_argnames="models")
+def _predict(models: ModelFunctions, params: Any, x: jax.Array) -> jax.Array:
+    return models.probabilities(params, x)
 
 
 @partial(jax.jit, static_argnames="models")

@@ -92,17 +92,16 @@ def models_path(name: str) -> Path:
     return MODELS / f"{name}.npz"
 
 
-def guide_path(name: str, folder: Path = MODELS) -> Path:
+def guide_path(name: str) -> Path:
     """Where the guide of a data set is kept."""
-    return folder / f"{name}-guide.npz"
+    return MODELS / f"{name}-guide.npz"
 
 
-def find_guide(dataset: Dataset, folder: Path = MODELS) -> tuple[GuideNetwork, str] | None:
+def find_guide(dataset: Dataset) -> tuple[GuideNetwork, str] | None:
     """The guide of a data set, and where it comes from: a file of the folder, or shipped.
 
     Args:
         dataset: the data set.
-        folder: where `jaxcf train DATA --guide` writes.
 
     Returns:
         None where there is neither.
@@ -110,13 +109,16 @@ def find_guide(dataset: Dataset, folder: Path = MODELS) -> tuple[GuideNetwork, s
     Raises:
         ValueError: if the file is damaged or something else, or of other rows or classes.
     """
-    kept = guide_path(dataset.name, folder)
+    kept = guide_path(dataset.name)
     if kept.exists():
-        guide, origin = models.load_guide(kept), str(kept)
-    elif dataset.name in models.pretrained_guide_names():
-        guide, origin = models.pretrained_guide(dataset.name), "shipped"
-    else:
-        return None
+        return _fitting(models.load_guide(kept), str(kept), dataset)
+    if dataset.name in models.pretrained_guide_names():
+        return _fitting(models.pretrained_guide(dataset.name), "shipped", dataset)
+    return None
+
+
+def _fitting(guide: GuideNetwork, origin: str, dataset: Dataset) -> tuple[GuideNetwork, str]:
+    """The guide and where it comes from, checked to take the rows of a data set."""
     shape = tuple(dataset.shape)
     check_fit(guide.network, f"guides of {origin}", dataset.name, shape, dataset.num_classes)
     return guide, origin
@@ -143,9 +145,7 @@ def chosen_guide(
         return None
     if asked is None:
         return find_guide(dataset)
-    guide, shape = models.load_guide(asked), tuple(dataset.shape)
-    check_fit(guide.network, f"guides of {asked}", dataset.name, shape, dataset.num_classes)
-    return guide, str(asked)
+    return _fitting(models.load_guide(asked), str(asked), dataset)
 
 
 def train_models(dataset: Dataset, seed: int, terminal: Terminal) -> ModelSet:

@@ -326,7 +326,7 @@ class BatchSearch:
             self._failures,
             known,
             size,
-            state.guides and state.guides.compiled,
+            state.guides,
             guided,
         )
         self.predictions[rows] += self._asked
@@ -520,13 +520,14 @@ class BatchSearch:
             self._guides.counterfactual[untouched] = self._guides.original[untouched]
         found = np.flatnonzero(status == Status.FOUND)
         # A service may have failed meanwhile: no answer confirms nothing.
-        kept = self._convinced[found] & self._guides_agree[found]
+        convinced, guides_agree = self._convinced, self._guides_agree
+        kept = (convinced & guides_agree)[found]
         trust = self._state.trust
         if trust is not None:
             self.scores["trust"] = self.trust_scores
             kept &= self.trust_scores[found] > np.float32(trust.threshold)
         status[found[~kept]] = Status.NOT_CONFIRMED
-        held_up = self._missed & self._looked_at & self._convinced & ~self._guides_agree
+        held_up = self._missed & self._looked_at & convinced & ~guides_agree
         status[held_up] = Status.GUIDE_NOT_CONVINCED
 
     @property

@@ -156,8 +156,8 @@ class Explainer:
             TypeError: if the rows aren't numbers or a model can't be called on them.
             ValueError: if rows aren't finite, params have been deleted, a model returns another
                 shape than it must (or a guide knows other classes) or values that aren't finite,
-                its answer to a row depends on the
-                rows beside it (`check_model` says more), or the prototypes can't be built.
+                its answer to a row depends on the rows beside it (`check_model` says more), or the
+                prototypes can't be built.
             RuntimeError: in a process forked off one in which JAX was running.
         """
         began = time.perf_counter()

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.guides import Guides, ask_guides
+from jaxcf.results.convinced import how_convinced
 
 
 class GuideAnswers:
@@ -69,7 +70,10 @@ class GuideAnswers:
     def _convinced(
         self, decided: np.ndarray
     ) -> tuple[Float[np.ndarray, "n guides"], Bool[np.ndarray, "n guides"]]:
-        said = np.nan_to_num(self.counterfactual, nan=-1.0)
-        given = np.take_along_axis(said, decided[:, None, None], axis=2)[:, :, 0]
-        sure = given > np.asarray(self.guides.confidence)
-        return given, sure & (said.argmax(axis=2) == decided[:, None])
+        asked = np.asarray(self.guides.confidence).tolist()
+        each = [
+            how_convinced(self.counterfactual[:, number], decided, confidence)
+            for number, confidence in enumerate(asked)
+        ]
+        given, convinced = zip(*each, strict=True)
+        return np.stack(given, axis=1), np.stack(convinced, axis=1)

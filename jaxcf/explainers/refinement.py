@@ -137,14 +137,18 @@ class AcceptanceTest:
             )
         if self.models.black_box is not None:
             self.predictions[rows] += self.failures.asked
-        guided = []
-        if self.guides is not None:
-            said, counts = ask_guides(self.guides, x, self.failures, self.size)
+        guides, guided = self.guides, []
+        if guides is not None:
+            said, counts = ask_guides(guides, x, self.failures, self.size)
             self.predictions[rows] += counts
             guided.append(said)
         confidence = jnp.float32(self.objective.confidence)
-        guides = None if self.guides is None else self.guides.compiled
-        measure = partial(_margins, self.objective.by_log_odds, confidence, guides)
+
+        def measure(probabilities: Any, targets: Any, *guided: Any) -> Any:
+            guidance = None if guides is None else guides.guidance(*guided)
+            outputs = Outputs(probabilities, guides=guidance)
+            return _margins(self.objective.by_log_odds, confidence, outputs, targets)
+
         margin = map_batches(measure, probabilities, targets, *guided, size=self.size)
         decided = np.asarray(margin < -np.float32(self.objective.margin))
         if self.trust is None:
@@ -157,15 +161,7 @@ class AcceptanceTest:
 
 
 @partial(jax.jit, static_argnums=0)
-def _margins(
-    by_log_odds: bool,
-    confidence: Any,
-    guides: Guides | None,
-    probabilities: Any,
-    targets: Any,
-    *guided: Any,
-) -> Any:
-    outputs = Outputs(probabilities, guides=None if guides is None else guides.guidance(*guided))
+def _margins(by_log_odds: bool, confidence: Any, outputs: Outputs, targets: Any) -> Any:
     outputs = with_log_odds(outputs) if by_log_odds else outputs
     margin_of = partial(decision_margin, confidence=confidence)
     return jax.vmap(margin_of)(outputs, targets)

@@ -6,7 +6,6 @@ beside it a search no longer finds what is adversarial to the explained classifi
 
 import os
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from time import perf_counter
 from typing import Any, NamedTuple, cast
 
@@ -27,7 +26,7 @@ from jaxcf.models.networks.registry import RobustNetwork
 from jaxcf.models.recipes import described, residual_widths
 from jaxcf.models.training import OnProgress, train_classifier
 from jaxcf.models.training_loop import apply_in_batches
-from jaxcf.models.weights import shipped
+from jaxcf.models.weights import load_shipped, shipped
 from jaxcf.utils.validation import check_labels
 
 CONFIDENCE_QUANTILE = 0.5
@@ -363,14 +362,7 @@ def pretrained_guide(name: str) -> GuideNetwork:
         >>> pretrained_guide("digits").metadata["data"]["name"]
         'digits'
     """
-    files = shipped(_CONTENT)
-    if name not in files:
-        raise ValueError(
-            f"no pretrained guide for {name!r}: there are some for {sorted(files)}; train another "
-            "with train_guide"
-        )
-    with resources.as_file(files[name]) as path:
-        return load_guide(path)
+    return load_shipped(_CONTENT, name, load_guide, "train another with train_guide")
 
 
 def pretrained_guide_names() -> tuple[str, ...]:

@@ -1,8 +1,11 @@
 """Weights of a model set on disk: one npz file, no pickle, checked when read."""
 
 import os
+from collections.abc import Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +18,8 @@ from jaxcf.models.networks.registry import (
     instance_shape,
 )
 from jaxcf.utils.storage import open_arrays
+
+Loaded = TypeVar("Loaded")
 
 _CONTENT = "models"
 _CLASS_AUTOENCODER = "class_autoencoder_{}"
@@ -114,6 +119,30 @@ def shipped(content: str) -> dict[str, Traversable]:
     }
 
 
+def load_shipped(content: str, name: str, load: Callable[[Path], Loaded], remedy: str) -> Loaded:
+    """Load what is shipped with the library for a data set.
+
+    Args:
+        content: What it is, as for `shipped`.
+        name: The data set.
+        load: Reads such a file.
+        remedy: What to do where there is none.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        ValueError: If there is none for that data set.
+    """
+    files = shipped(content)
+    if name not in files:
+        raise ValueError(
+            f"no pretrained {content} for {name!r}: there are some for {sorted(files)}; {remedy}"
+        )
+    with resources.as_file(files[name]) as path:
+        return load(path)
+
+
 def pretrained(name: str) -> ModelSet:
     """Load the networks that are shipped with the library.
 
@@ -130,14 +159,7 @@ def pretrained(name: str) -> ModelSet:
         >>> pretrained("digits").metadata["data"]["name"]
         'digits'
     """
-    files = shipped(_CONTENT)
-    if name not in files:
-        raise ValueError(
-            f"no pretrained models for {name!r}: there are some for {sorted(files)}; train others "
-            "with train_models"
-        )
-    with resources.as_file(files[name]) as path:
-        return load_models(path)
+    return load_shipped(_CONTENT, name, load_models, "train others with train_models")
 
 
 def load_torch_models(

@@ -185,12 +185,28 @@ def percent(share: float) -> str:
 def _convinced(
     name: str, confidence: float, before: np.ndarray, after: np.ndarray, classes: np.ndarray
 ) -> Convinced:
-    given_before, given_after = (_of_class(array, classes) for array in (before, after))
-    reads_before, reads_after = _decisions(before), _decisions(after)
-    convinced = (reads_after == classes) & (classes >= 0) & (given_after > confidence)
+    given, convinced = how_convinced(after, classes, confidence)
+    given_before, reads_before = _of_class(before, classes), _decisions(before)
     return Convinced(
-        name, confidence, given_before, given_after, reads_before, reads_after, convinced
+        name, confidence, given_before, given, reads_before, _decisions(after), convinced
     )
+
+
+def how_convinced(
+    probabilities: Float[np.ndarray, "n classes"],
+    classes: Int[np.ndarray, " n"],
+    confidence: float,
+) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """What a model gives some classes, and whether it decides for them, as surely as asked for.
+
+    Args:
+        probabilities: `[n, classes]`, NaN where it says nothing.
+        classes: `[n]`, -1 for none.
+        confidence: the probability to be exceeded.
+    """
+    given = _of_class(probabilities, classes)
+    decides = (_decisions(probabilities) == classes) & (classes >= 0)
+    return given, decides & (given > confidence)
 
 
 def _of_class(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:

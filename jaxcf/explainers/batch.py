@@ -3,20 +3,25 @@
 Rows that can't be searched never reach the engine: they get a status and keep their place.
 """
 
+import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxcf import metrics
 from jaxcf.constraints import FeasibleSets
+from jaxcf.explainers.acceptance import AcceptanceTest
 from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.guide_answers import GuideAnswers
-from jaxcf.explainers.refinement import AcceptanceTest, line_search, sparsify, tighten
+from jaxcf.explainers.refinement import line_search, snap_rows, tighten
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
+from jaxcf.explainers.tightening import Tightening, nearest_answers
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
@@ -36,6 +41,11 @@ from jaxcf.utils.batching import batch_size
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
+
+
+# Rows whose features are looked at together, and how many numbers they have at most.
+_REFINED_TOGETHER = 4096
+_NUMBERS_REFINED_TOGETHER = 2**18
 
 
 class Batch(NamedTuple):
@@ -198,7 +208,8 @@ class BatchSearch:
             )
         else:
             sources = self._batch.source_row[rows]
-            probabilities = final_form.predict(self._x[rows], sources, self._failures)
+            exact = final_form.exact(self._x[rows], sources)
+            probabilities = final_form.predict(exact, sources, self._failures)
             encodings = encode_all(state.models, state.params, self._x[rows])
         self.predictions[rows] += self._asked
         if self._guides is not None:
@@ -282,8 +293,9 @@ class BatchSearch:
         """
         final_form, box = self._batch.final_form, self._state.models.black_box
         if final_form is not None and not self._in_final_form:
-            restored = final_form.restore(self.counterfactual, self._batch.source_row)
-            self.counterfactual, self._in_final_form = restored, True
+            exact = final_form.exact(self.counterfactual, self._batch.source_row)
+            self.counterfactual = final_form.points(exact, self._batch.source_row)
+            self._in_final_form = True
         objective = in_float32(self._state.objective)
         described = self.original_class >= 0
         # That of the batches in which all of them were prepared: it compiles nothing anew.
@@ -315,7 +327,8 @@ class BatchSearch:
             answers = self._guides.counterfactual
             guided = self._guides.ask(answers, rows, points, self._failures, size)
         if final_form is not None:
-            known = final_form.predict(points, self._batch.source_row[rows], self._failures)
+            exact = final_form.exact(points, self._batch.source_row[rows])
+            known = final_form.predict(exact, self._batch.source_row[rows], self._failures)
         probabilities, terms = predict_and_measure(
             state.models,
             state.params,
@@ -443,8 +456,9 @@ class BatchSearch:
             before = self.counterfactual.copy()
             if state.refinement.tighten:
                 self._tighten(accepts)
-            if state.refinement.sparsify:
-                self._sparsify(accepts)
+            if state.refinement.by_features:
+                for alternative in range(int(self._batch.alternative.max(initial=0)) + 1):
+                    self._bring_nearer(accepts, alternative)
             self._measure_reset(before)
         self._refined = True
 
@@ -472,26 +486,49 @@ class BatchSearch:
             self.scores[name] = np.zeros(len(found), np.float32)
             self.scores[name][found] = np.subtract(*map(measure, moved))
 
-    def _sparsify(self, accepts: AcceptanceTest) -> None:
-        """The sparsity pass.
+    def _bring_nearer(self, accepts: AcceptanceTest, alternative: int) -> None:
+        """Find the best counterfactual of each row, looking at features one by one."""
+        wanted = self.status == Status.FOUND
+        if self._state.refinement.begins_anew:
+            wanted |= self._missed
+        rows = np.flatnonzero(wanted & (self._batch.alternative == alternative))
+        features = math.prod(self._x.shape[1:])
+        together = min(_REFINED_TOGETHER, max(1, _NUMBERS_REFINED_TOGETHER // features))
+        for start in range(0, len(rows), together):
+            self._bring_rows_nearer(accepts, rows[start : start + together], alternative)
 
-        An alternative is first relieved of what the row's counterfactuals before it have changed,
-        else most would end as the same few changes; one that does so nonetheless is left as it was.
-        """
-        before = self.counterfactual.copy()
-        found = self.status == Status.FOUND
-        flat, x = (distances.flat(array) for array in (self.counterfactual, self._x))
-        for turn in range(int(self._batch.alternative.max(initial=0)) + 1):
-            rows = np.flatnonzero(found & (self._batch.alternative == turn))
-            if not len(rows):
-                continue
-            earlier = rows[:, None] - np.arange(1, turn + 1)  # of one row, next to each other
-            unwanted = (flat[earlier] != x[earlier]) & found[earlier, None]
-            sparse = sparsify(
-                accepts, self._x[rows], before[rows], self.targets[rows], rows, unwanted.any(axis=1)
-            )
-            same = (flat[earlier] == sparse.reshape(len(rows), 1, -1)).all(axis=2).any(axis=1)
-            self.counterfactual[rows[~same]] = sparse[~same]
+    def _bring_rows_nearer(
+        self, accepts: AcceptanceTest, rows: np.ndarray, alternative: int
+    ) -> None:
+        state, shape = self._state, self._x.shape[1:]
+        bounds = self._feasible.of(rows)[:3]
+
+        def snapped(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
+            chosen = jax.tree.map(lambda leaf: leaf[owner], bounds)
+            points = points.astype(np.float32, copy=False)
+            return snap_rows(points, self._x[rows[owner]], chosen, accepts.size)
+
+        steps = Tightening.of(
+            accepts, self._x[rows], self.targets[rows], rows, state.change_cost, snapped
+        )
+        found = np.flatnonzero(self.status[rows] == Status.FOUND)
+        if alternative:  # those of one row lie next to each other
+            earlier = rows[:, None] - np.arange(1, alternative + 1)
+            there = self.status[earlier] == Status.FOUND
+            owner, others = np.nonzero(there)[0], earlier[there]
+            steps = replace(steps, taken=steps.pool(owner, self.counterfactual[others]))
+        best = nearest_answers(
+            steps,
+            steps.pool(found, self.counterfactual[rows[found]]),
+            state.training_rows,
+            state.refinement,
+            alternative,
+        )
+        ended = rows[best.owner]
+        self.counterfactual[ended] = best.point.reshape(-1, *shape)
+        self.status[ended] = Status.FOUND
+        lost = np.setdiff1d(rows[found], ended)
+        self.status[lost] = Status.NO_OTHER
 
     def _diversity(self) -> np.ndarray:
         """Of each row's counterfactuals, the same for all of them; NaN where fewer than two."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from jaxcf import prototypes
@@ -137,6 +137,7 @@ class Explainer:
         labels: ArrayLike | None = None,
         *,
         probabilities: Float[np.ndarray, "n classes"] | None = None,
+        unordered: Bool[np.ndarray, "*shape"] | None = None,
     ) -> "FittedExplainer":
         """Build the class prototypes.
 
@@ -148,6 +149,8 @@ class Explainer:
             probabilities: `[n, classes]`, what the model says of the training rows, where that is
                 known or `x_train` only stands for them, such as coordinates of a table; None asks
                 the model about `x_train`.
+            unordered: `[*shape]`, features whose values are codes without an order: for
+                `Refinement` a change of one counts 1, however far it goes. None for none.
 
         Returns:
             An explainer that can explain.
@@ -214,6 +217,7 @@ class Explainer:
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
             feature_names=feature_names,
+            unordered=unordered,
         )
 
 

@@ -15,28 +15,41 @@ class FinalForm(Protocol):
     The model's word about a row, original or counterfactual, is its word about this form.
     """
 
-    def restore(
+    def exact(
         self, points: Float[np.ndarray, "m *shape"], source_row: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "m *shape"]:
-        """Where the final forms of some points lie.
+        """What some points stand for, feature by feature: no feature of it hangs on another.
 
         Args:
-            points: `[m, *shape]`, wherever the search ended.
+            points: `[m, *shape]`, wherever a search ended.
+            source_row: `[m]`, the rows they belong to.
+        """
+        ...
+
+    def points(
+        self, exact: Float[np.ndarray, "m *shape"], source_row: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "m *shape"]:
+        """Where that lies.
+
+        Args:
+            exact: `[m, *shape]`, what points stand for; of the features of a row's own, these.
             source_row: `[m]`, the rows they belong to.
         """
         ...
 
     def predict(
         self,
-        points: Float[np.ndarray, "m *shape"],
+        exact: Float[np.ndarray, "m *shape"],
         source_row: Int[np.ndarray, " m"],
         failures: Failures,
+        size: int | None = None,
     ) -> Float[np.ndarray, "m classes"]:
-        """The probabilities of the final forms of some points, float32; NaN where there are none.
+        """The probabilities of what points stand for, float32; NaN where there are none.
 
         Args:
-            points: `[m, *shape]`, at least one.
-            source_row: `[m]`, the rows they belong to; a row's own point stands for the row itself.
+            exact: `[m, *shape]`, at least one.
+            source_row: `[m]`, the rows they belong to.
             failures: told of what goes wrong.
+            size: rows that a compiled function is asked for at once; None chooses.
         """
         ...

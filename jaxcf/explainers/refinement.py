@@ -1,31 +1,26 @@
-"""What is tried after the search: a way to rows it has missed, and fewer features changed.
+"""What is tried after the search: a way to rows it has missed, and a way back along changes.
 
 Both only ask the model for its decision, so they work where it has no gradient. A line search goes
-from the original towards training rows of a target class, which the model is known to decide for;
-the sparsity pass puts features back one by one while the decision holds.
+from the original towards training rows of a target class, which the model is known to decide for.
+What looks at features one by one is in `tightening`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 
 from jaxcf.constraints import FeasibleSets, snap
-from jaxcf.explainers.final_form import FinalForm
-from jaxcf.objective import Objective, Outputs, decision_margin, with_log_odds
-from jaxcf.predictors.blackbox import Failures
-from jaxcf.predictors.functions import ModelFunctions
-from jaxcf.predictors.guides import Guides, ask_guides
-from jaxcf.predictors.inference import encode_all, predict, predict_and_encode
+from jaxcf.explainers.acceptance import AcceptanceTest
+from jaxcf.explainers.costs import BY, By, check_costs
 from jaxcf.prototypes.fitted import FittedPrototypes
-from jaxcf.prototypes.trust import Trust, scores_of
-from jaxcf.utils.batching import batch_size, map_batches
+from jaxcf.utils import storage
+from jaxcf.utils.batching import map_batches
 from jaxcf.utils.numbers import check_whole
 
 # Where the rules keep a point from the training row itself, one beyond it may do.
@@ -35,7 +30,7 @@ _FACTORS = (1.0, 1.5, 2.0)
 _TURNS = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Refinement:
     """What is tried after the search.
 
@@ -44,19 +39,33 @@ class Refinement:
             nearest training rows of its targets, stop at the first feasible point that is a
             counterfactual, by bisection. Finds one for every row where the rules allow it, whatever
             the model, decision trees included. Needs prototypes in input space.
-        sparsify: for every counterfactual: put features back to the original, the least changed
-            first, each for good where the decision holds. `scores["reset_features"]` says how
-            many, `scores["reset_l1"]` by how much L1 fell.
+        copies: for every row: from each of so many nearest training rows that the model puts into a
+            target class, features are copied one at a time, the one that helps most for what it
+            costs first, until the decision changes. Needs prototypes in input space.
+        values: for every row: features are moved one at a time, likewise, to one of so many values
+            that training rows have. 0 leaves it out; otherwise it needs what `copies` needs.
+        sparsify: for every counterfactual: put features back to the original, again and again the
+            one whose return keeps most of the decision, while it holds; of more than 32 changed
+            ones each once first, the least changed first. `scores["reset_features"]` says how many
+            fewer are changed, `scores["reset_l1"]` by how much L1 fell.
+        shrink: for every counterfactual: bisect each changed number towards its original, the one
+            that has moved farthest first.
         tighten: for every counterfactual: walk back along its change while all models agree.
-            Changes that aren't needed are dropped, small ones first, and the others are shrunk.
-            `scores["reset_l1"]` says by how much L1 fell.
+            Changes that aren't needed are dropped, small ones first, and the others are shrunk: for
+            images, whose features are too many to be looked at one by one.
+        cost: which of several counterfactuals of a row is the best. "nearest": the least sum of
+            moves, each in units of the feature's median absolute deviation; a category counts 1.
+            "sparsest": the fewest changed features, then the nearest. "plausible": the nearest to
+            training rows of its class, then the nearest.
+        costs: what a move of one unit costs, by the feature's name or as an array, for features
+            that are easier or harder to change than others; None is 1 for all.
         neighbours: how many training rows per target class the line search tries, >= 1.
-        bisections: halvings of the way to one of them, >= 1.
+        bisections: halvings of the way to one of them, and of each changed number, >= 1.
         tightenings: halvings of each way back, >= 1: there are four of them.
 
     Raises:
         TypeError: if a number is no whole number.
-        ValueError: if it is below 1.
+        ValueError: if it is too small, the cost is unknown, or costs aren't positive.
 
     Examples:
         >>> Refinement(sparsify=True).line_search
@@ -64,8 +73,13 @@ class Refinement:
     """
 
     line_search: bool = False
+    copies: int = 0
+    values: int = 0
     sparsify: bool = False
+    shrink: bool = False
     tighten: bool = False
+    cost: By = "nearest"
+    costs: Mapping[str, float] | ArrayLike | None = None
     neighbours: int = 8
     bisections: int = 12
     tightenings: int = 6
@@ -73,138 +87,36 @@ class Refinement:
     def __post_init__(self) -> None:
         for name in ("neighbours", "bisections", "tightenings"):
             check_whole(name, getattr(self, name))
+        for name in ("copies", "values"):
+            check_whole(name, getattr(self, name), least=0)
+        if self.cost not in BY:
+            raise ValueError(f"cost must be one of {', '.join(BY)}, got {self.cost!r}")
+        if isinstance(self.costs, Mapping):
+            object.__setattr__(self, "costs", dict(self.costs))
+        check_costs(self.costs)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Refinement):
+            return NotImplemented
+        return storage.plain(vars(self)) == storage.plain(vars(other))
+
+    def __hash__(self) -> int:
+        return hash(repr(storage.plain(vars(self))))
 
     @property
     def brings_nearer(self) -> bool:
         """Whether anything is done to counterfactuals that the search has found."""
-        return self.sparsify or self.tighten
-
-
-@dataclass(frozen=True, eq=False)
-class AcceptanceTest:
-    """Whether points are counterfactuals, by the rule of the search.
-
-    Args:
-        models: the functions.
-        params: what they take first, if they do.
-        guides: other models that have to agree, if there are any.
-        objective: for its margin and confidence.
-        failures: told of what goes wrong when a black box is asked.
-        predictions: `[n]`, counts what each row of the batch has been asked for.
-        original_class: `[n]`, of each row of the batch.
-        trust: what trust scores are measured against, if they count.
-        final_form: what points stand for, if that is more than the points; then it is asked about.
-        source_row: `[n]`, the caller's row that each row of the batch belongs to.
-    """
-
-    models: ModelFunctions
-    params: Any
-    guides: Guides | None
-    objective: Objective
-    failures: Failures
-    predictions: Int[np.ndarray, " n"]
-    original_class: Int[np.ndarray, " n"]
-    trust: Trust | None
-    final_form: FinalForm | None
-    source_row: Int[np.ndarray, " n"]
+        return self.tighten or self.by_features
 
     @property
-    def size(self) -> int:
-        """Rows asked at once: the batch's own, so that few of its rows compile nothing anew."""
-        return batch_size(len(self.predictions))
+    def begins_anew(self) -> bool:
+        """Whether counterfactuals are looked for from other beginnings than the search's end."""
+        return bool(self.copies or self.values)
 
-    def __call__(
-        self,
-        x: Float[np.ndarray, "m *shape"],
-        targets: Bool[np.ndarray, "m classes"],
-        rows: Int[np.ndarray, " m"],
-    ) -> Bool[np.ndarray, " m"]:
-        """Which of the points all models decide a target class for, as surely as asked for.
-
-        Args:
-            x: `[m, *shape]`.
-            targets: `[m, classes]`.
-            rows: `[m]`, which rows of the batch the points belong to, each at most once.
-        """
-        encodings = None
-        if self.final_form is not None:
-            probabilities = self.final_form.predict(x, self.source_row[rows], self.failures)
-        elif self.trust is None:
-            probabilities = predict(self.models, self.params, x, self.failures, self.size)
-        else:
-            probabilities, encodings = predict_and_encode(
-                self.models, self.params, x, self.failures, self.size
-            )
-        if self.models.black_box is not None:
-            self.predictions[rows] += self.failures.asked
-        guides, guided = self.guides, []
-        if guides is not None:
-            said, counts = ask_guides(guides, x, self.failures, self.size)
-            self.predictions[rows] += counts
-            guided.append(said)
-        confidence = jnp.float32(self.objective.confidence)
-
-        def measure(probabilities: Any, targets: Any, *guided: Any) -> Any:
-            guidance = None if guides is None else guides.guidance(*guided)
-            outputs = Outputs(probabilities, guides=guidance)
-            return _margins(self.objective.by_log_odds, confidence, outputs, targets)
-
-        margin = map_batches(measure, probabilities, targets, *guided, size=self.size)
-        decided = np.asarray(margin < -np.float32(self.objective.margin))
-        if self.trust is None:
-            return decided
-        if encodings is None:
-            encodings = encode_all(self.models, self.params, x, self.size)
-        new_class = probabilities.argmax(axis=1)
-        scores = scores_of(self.trust, encodings, self.original_class[rows], new_class, self.size)
-        return decided & (scores > np.float32(self.trust.threshold))
-
-
-@partial(jax.jit, static_argnums=0)
-def _margins(by_log_odds: bool, confidence: Any, outputs: Outputs, targets: Any) -> Any:
-    outputs = with_log_odds(outputs) if by_log_odds else outputs
-    margin_of = partial(decision_margin, confidence=confidence)
-    return jax.vmap(margin_of)(outputs, targets)
-
-
-def sparsify(
-    accepts: AcceptanceTest,
-    original: Float[np.ndarray, "n *shape"],
-    counterfactual: Float[np.ndarray, "n *shape"],
-    targets: Bool[np.ndarray, "n classes"],
-    rows: Int[np.ndarray, " n"],
-    unwanted: Bool[np.ndarray, "n features"],
-) -> Float[np.ndarray, "n *shape"]:
-    """Put features back to the original, the least changed first, while the decision holds.
-
-    Args:
-        accepts: says whether points are counterfactuals.
-        original: `[n, *shape]`.
-        counterfactual: `[n, *shape]`, points that `accepts` accepts.
-        targets: `[n, classes]`, the classes each may have.
-        rows: `[n]`, which rows of the batch they are.
-        unwanted: `[n, features]`, what is to be put back before all else, such as features that an
-            earlier counterfactual of the row has changed.
-
-    Returns:
-        `[n, *shape]`, points that `accepts` accepts and that change no more features. One
-        prediction per row and changed feature.
-    """
-    shape = original.shape
-    x, point = original.reshape(len(original), -1), counterfactual.reshape(len(original), -1).copy()
-    change = np.abs(point - x)
-    order = np.lexsort((change, ~unwanted, change == 0), axis=1)
-    changed = np.count_nonzero(change, axis=1)
-    for turn in range(int(changed.max(initial=0))):
-        left = np.flatnonzero(changed > turn)
-        feature = order[left, turn]
-        tried = point[left]
-        tried[np.arange(len(left)), feature] = x[left, feature]
-        kept = accepts(tried.reshape(len(left), *shape[1:]), targets[left], rows[left])
-        # The row itself is no counterfactual, not even where more confidence was asked for.
-        kept &= (tried != x[left]).any(axis=1)
-        point[left[kept]] = tried[kept]
-    return point.reshape(shape)
+    @property
+    def by_features(self) -> bool:
+        """Whether features are looked at one by one."""
+        return self.sparsify or self.shrink or self.begins_anew
 
 
 def line_search(
@@ -242,7 +154,7 @@ def line_search(
         bounds = jax.tree.map(lambda leaf, w=wanted: leaf[w], sets[:3])
         for neighbour, factor in product(range(ends.shape[1]), _FACTORS):
             way = ends[:, neighbour] - x[wanted]
-            goal = _snap_rows(x[wanted] + np.float32(factor) * way, x[wanted], bounds, accepts.size)
+            goal = snap_rows(x[wanted] + np.float32(factor) * way, x[wanted], bounds, accepts.size)
             distance = np.abs(goal - x[wanted]).reshape(len(wanted), -1).sum(axis=1)
             nearer = distance < length[wanted]
             arrived = np.zeros(len(wanted), bool)
@@ -260,7 +172,7 @@ def line_search(
         way = _part_of_the_way(start, goal)
 
         def to(share: np.ndarray) -> np.ndarray:
-            return _snap_rows(way(share), start, bounds, accepts.size)
+            return snap_rows(way(share), start, bounds, accepts.size)
 
         wanted, bisections = targets[there], options.bisections
         best[there] = _least(accepts, to, goal, wanted, rows[there], bisections)
@@ -298,7 +210,7 @@ def tighten(
             way = way_to(x, point)
 
             def to(share: np.ndarray, way: Way = way) -> np.ndarray:
-                return _snap_rows(way(share), x, bounds, accepts.size)
+                return snap_rows(way(share), x, bounds, accepts.size)
 
             point = _least(accepts, to, point, targets, rows, options.tightenings)
     return point
@@ -361,7 +273,8 @@ def _least(
     return kept
 
 
-def _snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any, size: int) -> np.ndarray:
+def snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any, size: int) -> np.ndarray:
+    """Points brought onto the rules of their rows, in batches of a size."""
     lower, upper, grid = bounds
     leaves, structure = jax.tree.flatten(grid)
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from jaxcf.constraints import FeatureRange
+from jaxcf.explainers.costs import ChangeCost, costs_of
 from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.training_rows import TrainingRows
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Instance, Objective
 from jaxcf.predictors.functions import ModelFunctions, check_params, check_unchanged
 from jaxcf.predictors.guides import Guides
@@ -47,6 +49,7 @@ class FittedState:
             asked for.
         seconds: that `fit` took.
         feature_names: of the columns of the DataFrame that was given to `fit`; None of arrays.
+        unordered: `[*shape]`, features whose values are codes without an order; None for none.
 
     Raises:
         TypeError: if an option is of a wrong kind, the solver can't be used, or a term of the
@@ -71,6 +74,7 @@ class FittedState:
     feature_range: FeatureRange
     seconds: float
     feature_names: tuple[str, ...] | None = None
+    unordered: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_options(
@@ -82,6 +86,7 @@ class FittedState:
             self.refinement,
             self.engine,
         )
+        costs_of(self.refinement.costs, self.feature_names, self.shape)  # raises if they don't fit
         check_solver(self.search.solver, self._instance)
         objective = check_terms(self.objective, self._instance, **self._told)
         object.__setattr__(self, "objective", objective)
@@ -128,6 +133,26 @@ class FittedState:
             return None
         return trust_of(self.prototypes, self.trust_threshold)
 
+    @cached_property
+    def training_rows(self) -> TrainingRows | None:
+        """The training rows of each class, where there are any and they lie in input space."""
+        members = self.prototypes.members
+        if self.models.encode is not None or not any(map(len, members)):
+            return None
+        unordered = np.zeros(self.shape, bool) if self.unordered is None else self.unordered
+        return TrainingRows(members, unordered.ravel())
+
+    @cached_property
+    def change_cost(self) -> ChangeCost:
+        """Which of several counterfactuals of a row is the best."""
+        weight = costs_of(self.refinement.costs, self.feature_names, self.shape)
+        training = self.training_rows
+        if training is None:
+            return ChangeCost(
+                self.refinement.cost, np.ones(len(weight)), np.zeros(len(weight), bool), weight
+            )
+        return ChangeCost(self.refinement.cost, training.unit, training.unordered, weight)
+
     @property
     def method_settings(self) -> dict[str, Any]:
         """What decides how every row is searched, as plain values for records."""
@@ -140,6 +165,9 @@ class FittedState:
         if self.guides is not None:
             settings["guides"] = self.guides.settings()
         return storage.plain(settings)
+
+
+_TO_TRAINING_ROWS = {"line_search": "line search", "copies": "copies", "values": "values"}
 
 
 def check_options(
@@ -199,8 +227,9 @@ def check_options(
             f"prototypes of kind {kind.name!r} lie in input space but an encode function was "
             "given; leave encode out, or choose 'nearest' or 'kmeans'"
         )
-    if refinement.line_search and models.encode is not None:
+    to_rows = [what for name, what in _TO_TRAINING_ROWS.items() if getattr(refinement, name)]
+    if to_rows and models.encode is not None:
         raise ValueError(
-            "the line search goes to training rows in input space, but an encode function was "
-            "given; leave encode out, or pass Refinement(line_search=False)"
+            f"the refinement's {', '.join(to_rows)} would begin at training rows in input space, "
+            "but an encode function was given; leave encode out, or leave these out"
         )

@@ -19,6 +19,7 @@ class Status(IntEnum):
     UNKNOWN_TARGET = 10
     NOTHING_MAY_CHANGE = 11
     GUIDE_NOT_CONVINCED = 12
+    NO_OTHER = 13
     RUNNING = 100
     IDLE = 101
 
@@ -48,6 +49,8 @@ _MESSAGES = {
     Status.NOTHING_MAY_CHANGE: "the rules leave no feature anything but its own value",
     Status.GUIDE_NOT_CONVINCED: "not found: the model decides for a target class, but too few "
     "guides agree or are as sure as asked for; the point that came nearest to it is given",
+    Status.NO_OTHER: "no other counterfactual was found: all others change the same features in "
+    "the same directions as the row's counterfactuals before it",
     Status.RUNNING: "still being searched",
     Status.IDLE: "not started",
 }

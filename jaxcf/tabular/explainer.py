@@ -1,6 +1,6 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxcf.explainers.costs import costs_of
 from jaxcf.explainers.explainer import Explainer
 from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.progress import OnProgress
@@ -24,7 +25,7 @@ from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular.category_values import Method, fit_category_values
 from jaxcf.tabular.class_names import ClassNames, check_count, numbers_of, read_class_names
 from jaxcf.tabular.coding import TableCoding
-from jaxcf.tabular.columns import Category
+from jaxcf.tabular.columns import Categorical, Category
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.final_rows import FinalRows
 from jaxcf.tabular.missing import missing_coordinates, typical_values
@@ -39,6 +40,9 @@ from jaxcf.tabular.rules import Rules, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, labels_of
 from jaxcf.utils.batching import batch_size
+
+TABLE_REFINEMENT = Refinement(line_search=True, copies=2, values=9, sparsify=True, shrink=True)
+"""What is tried after the search of a table's rows unless something else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +170,13 @@ class TableExplainer:
             prototypes=self.prototypes,
             search=self.search,
             trust_threshold=self.trust_threshold,
-            refinement=self.refinement or Refinement(line_search=True, sparsify=True),
+            refinement=_in_order(self.refinement or TABLE_REFINEMENT, schema),
             engine=self.engine,
         )
-        fitted = explainer.fit(coding.coordinates(values), probabilities=probabilities)
+        unordered = np.array([isinstance(column, Categorical) for column in schema.columns])
+        fitted = explainer.fit(
+            coding.coordinates(values), probabilities=probabilities, unordered=unordered
+        )
         check_count(names, fitted.num_classes)
         return FittedTableExplainer(coding, fitted, model, names)
 
@@ -256,7 +263,7 @@ class FittedTableExplainer:
             objective=None if objective is None else as_table_objective(objective),
             search=search,
             trust_threshold=trust_threshold,
-            refinement=refinement,
+            refinement=refinement and _in_order(refinement, self.coding.schema),
             engine=engine,
         )
         return replace(self, of_coordinates=changed)
@@ -392,6 +399,14 @@ class FittedTableExplainer:
             class_names=self.class_names,
             labels=None if labels is None else labels[chosen],
         )
+
+
+def _in_order(refinement: Refinement, schema: Schema) -> Refinement:
+    """With the costs in the order of the columns, where they are given by name."""
+    if not isinstance(refinement.costs, Mapping):
+        return refinement
+    shape = (len(schema.columns),)
+    return replace(refinement, costs=costs_of(refinement.costs, schema.names, shape))
 
 
 def as_table_objective(given: str | Objective) -> Objective:

@@ -61,24 +61,24 @@ class FinalRows:
         """Which cells of rows of some values are the caller's own."""
         return OwnCells(self.table, source_row, values == self.values[source_row])
 
-    def restore(
-        self, points: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
-    ) -> Float[np.ndarray, "m columns"]:
-        """Where the exact values lie that points stand for."""
+    def points(
+        self, exact: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
+    ) -> Float32[np.ndarray, "m columns"]:
+        """Where exact values lie; those of a row's own cells where these lie."""
         originals = self.values[source_row]
-        exact = self.exact(points, source_row)
         same = (exact == originals) | np.isnan(originals)
         return np.where(same, self.starts[source_row], self.coding.coordinates(exact))
 
     def predict(
         self,
-        points: Float[np.ndarray, "m columns"],
+        exact: Float[np.ndarray, "m columns"],
         source_row: Int[np.ndarray, " m"],
         failures: Failures,
+        size: int | None = None,
     ) -> Float[np.ndarray, "m classes"]:
-        """The model's probabilities of the very rows that points stand for."""
-        exact = self.exact(points, source_row)
-        return self.model.probabilities(exact, self.own_cells(exact, source_row), failures)
+        """The model's probabilities of the very rows that have these values."""
+        own = self.own_cells(exact, source_row)
+        return self.model.probabilities(exact, own, failures, size)
 
 
 def _held(values: np.ndarray, kind: np.dtype, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

@@ -116,13 +116,16 @@ class TableModel:
             models = check_models(models, params, (schema.width,)).models
         return cls(models, params, schema, like)
 
-    def probabilities(self, values: np.ndarray, own: OwnCells, failures: Failures) -> np.ndarray:
+    def probabilities(
+        self, values: np.ndarray, own: OwnCells, failures: Failures, size: int | None = None
+    ) -> np.ndarray:
         """The probabilities of rows of some values, float32; NaN where there are none.
 
         Args:
             values: `[n, columns]`, at least one row.
             own: which cells are those of the table that was given.
             failures: told of what goes wrong.
+            size: rows that a compiled model is asked for at once; None chooses.
         """
         box = self.models.black_box
         if self.like is not None and box is not None:
@@ -130,7 +133,7 @@ class TableModel:
         encoded = self.schema.encode(values)
         if isinstance(own.table, np.ndarray):
             encoded = np.asarray(self.schema.write(values, own.table, own=own), np.float32)
-        return predict_and_encode(self.models, self.params, encoded, failures)[0]
+        return predict_and_encode(self.models, self.params, encoded, failures, size)[0]
 
     def _of_tables(
         self, box: BlackBox, values: np.ndarray, own: OwnCells, failures: Failures

@@ -398,8 +398,7 @@ class Schema:
             ValueError: If the values don't fit the schema.
         """
         values = self.checked(values)
-        encoded = encode_values(self.columns, self.positions, self.scaling, values)
-        return encoded.astype(np.float32)
+        return encode_values(self.columns, self.positions, self.scaling, values, np.float32)
 
     def problems(
         self, values: Float[np.ndarray, "n columns"], table: Table | None = None

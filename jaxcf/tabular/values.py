@@ -42,20 +42,27 @@ def check_values(columns: Columns, values: np.ndarray) -> np.ndarray:
 
 
 def encode_values(
-    columns: Columns, positions: Positions, scaling: Scaling, values: np.ndarray
+    columns: Columns,
+    positions: Positions,
+    scaling: Scaling,
+    values: np.ndarray,
+    dtype: type[np.floating] = np.float64,
 ) -> np.ndarray:
-    """Model input in float64.
+    """Model input, computed in float64.
 
     Args:
         columns: One per column of the values.
         positions: Of each column in the model input.
         scaling: Of numeric columns.
         values: `[n, columns]`, checked.
+        dtype: in which it is held.
 
     Returns:
         `[n, width]`; all entries of a NaN value are NaN.
     """
-    encoded = np.empty((len(values), sum(input_width(column) for column in columns)))
+    width = sum(input_width(column) for column in columns)
+    encoded = np.zeros((len(values), width), dtype)
+    flat, begins = encoded.reshape(-1), np.arange(len(values)) * width
     for place, (column, places) in enumerate(zip(columns, positions, strict=True)):
         given = values[:, place]
         if isinstance(column, Numeric):
@@ -65,10 +72,12 @@ def encode_values(
         missing = np.isnan(given)
         known = np.where(missing, 0, given).astype(np.intp)
         if is_block(column):
-            block = np.eye(len(places))[known]
+            # one entry of each row: a table's wide blocks are mostly zeros
+            flat[begins + np.array(places)[known]] = 1
         else:
-            block = np.array(column.codes)[known][:, None]
-        encoded[:, places] = np.where(missing[:, None], np.nan, block)
+            encoded[:, places[0]] = np.array(column.codes)[known]
+        if missing.any():
+            encoded[np.ix_(missing, places)] = np.nan
     return encoded
 
 

@@ -101,7 +101,7 @@ def test_refinement_gives_single_rows_what_it_gives_the_batch():
 
 
 def test_an_encoder_and_a_line_search_are_refused_together():
-    with pytest.raises(ValueError, match="line search goes to training rows in input space"):
+    with pytest.raises(ValueError, match="line search would begin at training rows"):
         mlp().explainer(refinement=Refinement(line_search=True))
 
 

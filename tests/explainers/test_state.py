@@ -36,7 +36,7 @@ def test_what_an_explainer_refuses_no_change_brings_in(changes, message):
 def test_a_line_search_stays_in_input_space():
     refinement = Refinement(line_search=True)
     assert fitted().with_options(refinement=refinement).refinement.line_search
-    with pytest.raises(ValueError, match="the line search goes to training rows in input space"):
+    with pytest.raises(ValueError, match="line search would begin at training rows"):
         mlp().fit().with_options(refinement=refinement)
 
 

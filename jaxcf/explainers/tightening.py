@@ -1,0 +1,581 @@
+"""Nearer counterfactuals, feature by feature: from several beginnings, the cheapest end.
+
+Every step asks the models about all rows at once and for decisions only, so it works where there
+is no gradient.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxcf.explainers.acceptance import AcceptanceTest, Verdicts
+from jaxcf.explainers.costs import ChangeCost
+from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.training_rows import TrainingRows
+
+# Numbers held at once for questions of a step.
+_NUMBERS_TOGETHER = 2**23
+
+# More features than these are not weighed against each other, each question being one of them.
+_MOST_WEIGHED = 32
+
+# Of moves weighed before, so many are weighed again at every step.
+_WEIGHED_AGAIN = 16
+
+# After so many moves chosen by what they cost, what they gain alone counts.
+_MOST_BY_COST = 8
+
+# Moves whose scores differ by this share are equally good.
+_AS_GOOD = 0.02
+
+# In units: cheaper moves count as if they cost this.
+_LEAST_PRICE = 0.05
+
+# Of each row's candidates so many are shrunk.
+_MOST_SHRUNK = 4
+
+# So many moves of a row are weighed at most, of wide rows fewer values of each feature.
+_MOST_MOVES = 512
+
+# Margins nearer to each other than this are the same: programs of other batches round otherwise.
+_TIE = 1e-4
+
+
+class Moves(NamedTuple):
+    """Single features that may be moved, for each of some points.
+
+    Attributes:
+        feature: `[m, k]`.
+        exact: `[m, k]`, to which value.
+        point: `[m, k]`, where that lies.
+        valid: `[m, k]`, which of them there are.
+    """
+
+    feature: Int[np.ndarray, "m k"]
+    exact: Float[np.ndarray, "m k"]
+    point: Float[np.ndarray, "m k"]
+    valid: Bool[np.ndarray, "m k"]
+
+    def of(self, chosen: np.ndarray) -> "Moves":
+        """Those of some of the points."""
+        return Moves(*(array[chosen] for array in self))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Candidates for some rows: flat points, and what they stand for.
+
+    Attributes:
+        owner: `[c]`, which of the rows each belongs to.
+        exact: `[c, features]`.
+        point: `[c, features]`.
+    """
+
+    owner: Int[np.ndarray, " c"]
+    exact: Float[np.ndarray, "c features"]
+    point: Float[np.ndarray, "c features"]
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def of(self, chosen: np.ndarray) -> "Pool":
+        """Some of them."""
+        return Pool(self.owner[chosen], self.exact[chosen], self.point[chosen])
+
+    def moved(self, chosen: np.ndarray, moves: Moves, which: np.ndarray) -> "Pool":
+        """Some of them, each with one of its moves made."""
+        pool, line = self.of(chosen), np.arange(len(chosen))
+        feature = moves.feature[chosen, which]
+        pool.exact[line, feature] = moves.exact[chosen, which]
+        pool.point[line, feature] = moves.point[chosen, which]
+        return pool
+
+
+def joined(*pools: Pool) -> Pool:
+    """All candidates of several pools."""
+    return Pool(
+        *(
+            np.concatenate([getattr(pool, name) for pool in pools])
+            for name in ("owner", "exact", "point")
+        )
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Tightening:
+    """The steps for some rows of a batch.
+
+    Args:
+        accepts: says whether points are counterfactuals.
+        start: the rows themselves, one candidate each.
+        targets: `[n, classes]`, the classes each may have.
+        rows: `[n]`, which rows of the batch they are.
+        shape: of one row.
+        cost: what changes cost.
+        snapped: brings points of rows (their places among the rows) onto the rules.
+        taken: other counterfactuals of the rows. What changes the same features in the same
+            directions as one of them is none; the more features are the same, the dearer it is.
+    """
+
+    accepts: AcceptanceTest
+    start: Pool
+    targets: Bool[np.ndarray, "n classes"]
+    rows: Int[np.ndarray, " n"]
+    shape: tuple[int, ...]
+    cost: ChangeCost
+    snapped: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    taken: Pool | None = None
+
+    @classmethod
+    def of(
+        cls,
+        accepts: AcceptanceTest,
+        x: Float[np.ndarray, "n *shape"],
+        targets: Bool[np.ndarray, "n classes"],
+        rows: Int[np.ndarray, " n"],
+        cost: ChangeCost,
+        snapped: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> "Tightening":
+        """The steps for some rows, which are those of a batch or points that stand for them."""
+        n, shape = len(x), x.shape[1:]
+        exact = accepts.exact(x, rows).reshape(n, -1)
+        start = Pool(np.arange(n), exact, x.reshape(n, -1))
+        return cls(accepts, start, targets, rows, shape, cost, snapped)
+
+    def pool(self, owner: Int[np.ndarray, " c"], x: Float[np.ndarray, "c *shape"]) -> Pool:
+        """Candidates at points that lie on the rules."""
+        n = len(owner)
+        if not n:
+            return self.start.of(owner)
+        exact = self.accepts.exact(x, self.rows[owner])
+        point = self.accepts.points(exact, self.rows[owner])
+        return Pool(owner, exact.reshape(n, -1).copy(), point.reshape(n, -1).copy())
+
+    def judge(self, pool: Pool) -> Verdicts:
+        """What the models say of candidates."""
+        if not len(pool):
+            return Verdicts(np.zeros(0, bool), np.zeros(0))
+        exact, point = (a.reshape(-1, *self.shape) for a in (pool.exact, pool.point))
+        owner = pool.owner
+        said = self.accepts.judge(exact, point, self.targets[owner], self.rows[owner])
+        if self.taken is None:
+            return said
+        return said._replace(accepted=said.accepted & ~self.repeats(pool))
+
+    def stand_for(self, owner: np.ndarray, point: np.ndarray) -> Pool:
+        """Candidates at points, wherever they may lie: brought onto the rules and grids."""
+        if not len(owner):
+            return self.start.of(owner)
+        return self.pool(owner, self.snapped(point.reshape(-1, *self.shape), owner))
+
+    def changed(self, pool: Pool) -> Bool[np.ndarray, "c features"]:
+        """Which features differ from the row's own."""
+        own = self.start.exact[pool.owner]
+        return (pool.exact != own) & ~(np.isnan(pool.exact) & np.isnan(own))
+
+    def decided(self, pool: Pool) -> Int[np.ndarray, " c"]:
+        """For which class the model decides at each candidate."""
+        exact, point = (a.reshape(-1, *self.shape) for a in (pool.exact, pool.point))
+        if not len(pool):
+            return np.zeros(0, np.intp)
+        return self.accepts.probabilities(exact, point, self.rows[pool.owner]).argmax(axis=1)
+
+    # --- one step ------------------------------------------------------------------------------
+
+    def weigh(self, pool: Pool, moves: Moves) -> Verdicts:
+        """What the models say of every move, `[c, k]`."""
+        accepted = np.zeros(moves.valid.shape, bool)
+        lacking = np.full(moves.valid.shape, np.inf)
+        places = np.argwhere(moves.valid)
+        together = max(1, _NUMBERS_TOGETHER // pool.exact.shape[1])
+        for begin in range(0, len(places), together):
+            line, which = places[begin : begin + together].T
+            said = self.judge(pool.moved(line, moves, which))
+            accepted[line, which], lacking[line, which] = said
+        return Verdicts(accepted, lacking)
+
+    def towards(
+        self,
+        begin: Pool,
+        moves: Moves,
+        by_gain: Bool[np.ndarray, " c"],
+        *,
+        width: int = 1,
+        to_the_end: bool,
+        known: Verdicts | None = None,
+    ) -> tuple[Pool, Bool[np.ndarray, " c"]]:
+        """Make the best move, again and again, until the decision changes.
+
+        The best is the one that helps most for what it costs, or the one that helps most. After the
+        first move only those are weighed again that seemed the best.
+
+        Args:
+            begin: candidates.
+            moves: that each may make.
+            by_gain: `[c]`, for which of them costs don't count; they never do where nothing helps
+                for what it costs, nor after several moves.
+            width: how many moves next to each other are of one feature.
+            to_the_end: whether to go on where no move helps, until all are made.
+            known: what the models say of the first moves, if that is known.
+
+        Returns:
+            Where candidates have ended, and which of them the models accept.
+        """
+        pool = begin.of(np.arange(len(begin)))
+        reached = np.zeros(len(pool), bool)
+        lacked = self.judge(pool).lacking
+        gains = np.full(moves.valid.shape, np.inf)
+        thorough = np.ones(len(pool), bool)  # all of its moves are weighed this time
+        by_gain = by_gain.copy()
+        made = np.zeros(len(pool), int)
+        active = np.flatnonzero(np.isfinite(lacked))
+        while len(active):
+            now, may = pool.of(active), moves.of(active)
+            valid = may.valid & self._differ(now, may)
+            added = self._added(now, may)
+            # Beyond the decision nothing helps more.
+            most = lacked[active][:, None] + _TIE
+            score = _scores(np.fmin(gains[active], most), added, by_gain[active])
+            score = np.where(valid, score, -np.inf)
+            weighed = valid & (thorough[active][:, None] | _largest(score, width, _WEIGHED_AGAIN))
+            if known is None:
+                said = self.weigh(now, may._replace(valid=weighed))
+            else:
+                said, known = Verdicts(*(array[active] for array in known)), None
+            gain = lacked[active][:, None] - said.lacking
+            gain = np.where(said.accepted, np.fmin(gain, most), gain)
+            gains[active] = np.where(weighed, gain, gains[active])
+            there = said.accepted.any(axis=1)
+            score = np.where(
+                (there & by_gain[active])[:, None],
+                np.where(said.accepted, -added, -np.inf),
+                _scores(gain, added, by_gain[active]),
+            )
+            score = np.where(weighed, score, -np.inf)
+            # Of moves that are as good as the best the one that goes farthest ends soonest.
+            good = score >= score.max(axis=1, keepdims=True) - _AS_GOOD * np.abs(
+                score.max(axis=1, keepdims=True)
+            )
+            which = _first_largest(np.where(good, gain, -np.inf))
+            line = np.arange(len(active))
+            helps = (score[line, which] > -np.inf) & (gain[line, which] > _TIE)
+            stuck = ~helps & thorough[active]
+            forced = stuck & by_gain[active] & to_the_end & weighed.any(axis=1)
+            moving = helps | forced
+            ended = now.moved(np.flatnonzero(moving), may, which[moving])
+            pool.exact[active[moving]], pool.point[active[moving]] = ended.exact, ended.point
+            won = np.where(moving, gain[line, which], 0)
+            lacked[active] -= won
+            same = may.feature == may.feature[line, which][:, None]
+            gains[active] -= np.where(same, won[:, None], 0)
+            made[active] += moving
+            arrived = moving & said.accepted[line, which]
+            reached[active[arrived]] = True
+            given_up = stuck & by_gain[active] & ~forced
+            thorough[active] = ~moving | (stuck & ~forced)
+            by_gain[active] |= stuck | (made[active] >= _MOST_BY_COST)
+            active = active[~arrived & ~given_up]
+        return pool, reached
+
+    def _differ(self, pool: Pool, moves: Moves) -> Bool[np.ndarray, "c k"]:
+        """Which moves change anything."""
+        current = np.take_along_axis(pool.exact, moves.feature, axis=1)
+        return (moves.exact != current) & ~np.isnan(moves.exact)
+
+    def _added(self, pool: Pool, moves: Moves) -> Float[np.ndarray, "c k"]:
+        """What each move costs more than the feature does already."""
+        own = self.start.point[pool.owner[:, None], moves.feature]
+        current = np.take_along_axis(pool.point, moves.feature, axis=1)
+        after = self.cost.one_move(moves.feature, own, moves.point)
+        return after - self.cost.one_move(moves.feature, own, current)
+
+    # --- beginnings ----------------------------------------------------------------------------
+
+    def copied(self, goals: Pool) -> Pool:
+        """Copy features of other rows, one at a time, until the decision changes.
+
+        Args:
+            goals: rows that the models accept, on the rules of their owners.
+
+        Returns:
+            Candidates that are accepted, fewer than the goals if need be.
+        """
+        begin = self.start.of(goals.owner)
+        distance = np.abs(goals.point - begin.point) / self.cost.unit
+        moves = _chosen(self.changed(goals), goals.exact, goals.point, distance)
+        by_gain = np.full(len(begin), self.cost.by == "sparsest")
+        pool, reached = self.towards(begin, moves, by_gain, to_the_end=True)
+        return pool.of(np.flatnonzero(reached))
+
+    def walked(self, values: Float[np.ndarray, "k features"]) -> Pool:
+        """Move one feature at a time to one of a few values.
+
+        What other counterfactuals of the row have changed is left alone where it can be.
+
+        Args:
+            values: `[k, features]`, of each feature.
+        """
+        n, d = self.start.exact.shape
+        values = values[: max(1, _MOST_MOVES // d)]
+        count = len(values)
+        owner = np.tile(np.arange(n), count)
+        options = self.stand_for(owner, np.repeat(values, n, axis=0))
+
+        def beside(array: np.ndarray) -> np.ndarray:
+            return array.reshape(count, n, d).transpose(1, 2, 0)
+
+        exact = beside(options.exact)
+        valid = np.ones(exact.shape, bool)
+        for later in range(1, count):  # each value once
+            valid[..., later] = (exact[..., :later] != exact[..., later : later + 1]).all(axis=-1)
+        feature = np.broadcast_to(np.repeat(np.arange(d), count), (n, d * count))
+        flat = (array.reshape(n, -1) for array in (exact, beside(options.point), valid))
+        moves = Moves(feature, *flat)
+        may = moves._replace(valid=moves.valid & self._differ(self.start, moves))
+        known = self.weigh(self.start, may)
+        # Few large moves end elsewhere than many cheap ones; where features count, few are wanted.
+        ways = (True,) if self.cost.by == "sparsest" else (False, True)
+        each, turn = np.tile(np.arange(n), len(ways)), np.repeat(ways, n)
+        moves, known = moves.of(each), Verdicts(*(array[each] for array in known))
+        begin = self.start.of(each)
+        if self.taken is not None:
+            # Every way twice: over features that no other has changed, and over all of them.
+            free = np.repeat((self._taken_ways == 0).all(axis=0), count, axis=1)[each]
+            only = moves._replace(valid=moves.valid & free)
+            alone = Verdicts(known.accepted & free, np.where(free, known.lacking, np.inf))
+            moves = Moves(*map(np.concatenate, zip(only, moves, strict=True)))
+            known = Verdicts(*map(np.concatenate, zip(alone, known, strict=True)))
+            begin, turn = joined(begin, begin), np.tile(turn, 2)
+        pool, reached = self.towards(begin, moves, turn, width=count, to_the_end=False, known=known)
+        return pool.of(np.flatnonzero(reached))
+
+    # --- ways back -----------------------------------------------------------------------------
+
+    def put_back(self, pool: Pool) -> Pool:
+        """Put back the feature whose return keeps most, again and again, while the decision holds.
+
+        Of many changed features each is tried once first, the cheapest move first.
+        """
+        pool = self._put_back_in_turn(pool.of(np.arange(len(pool))))
+        active = np.arange(len(pool))
+        while len(active):
+            now = pool.of(active)
+            changed = self.changed(now)
+            several = changed.sum(axis=1) > 1
+            active, now, changed = active[several], now.of(several), changed[several]
+            if not len(active):
+                break
+            own = self.start.of(now.owner)
+            moves = _chosen(changed, own.exact, own.point, -self._moves(now))
+            said = self.weigh(now, moves)
+            line = np.flatnonzero(said.accepted.any(axis=1))
+            which = _first_largest(np.where(said.accepted, -said.lacking, -np.inf))
+            ended = now.moved(line, moves, which[line])
+            active = active[line]
+            pool.exact[active], pool.point[active] = ended.exact, ended.point
+        return pool
+
+    def _put_back_in_turn(self, pool: Pool) -> Pool:
+        many = np.flatnonzero(self.changed(pool).sum(axis=1) > _MOST_WEIGHED)
+        if not len(many):
+            return pool
+        now, own = pool.of(many), self.start.of(pool.owner[many])
+        changed = self.changed(now)
+        order = np.lexsort((self._moves(now), ~changed), axis=1)
+        count = changed.sum(axis=1)
+        for turn in range(int(count.max())):
+            left = np.flatnonzero(count > turn)
+            feature = order[left, turn]
+            tried, line = now.of(left), np.arange(len(left))
+            tried.exact[line, feature] = own.exact[left, feature]
+            tried.point[line, feature] = own.point[left, feature]
+            # The row itself is no counterfactual, not even where more confidence was asked for.
+            kept = self.judge(tried).accepted & self.changed(tried).any(axis=1)
+            now.exact[left[kept]], now.point[left[kept]] = tried.exact[kept], tried.point[kept]
+        pool.exact[many], pool.point[many] = now.exact, now.point
+        return pool
+
+    def _moves(self, pool: Pool) -> Float[np.ndarray, "c features"]:
+        """What the move of each feature costs."""
+        return self.cost.moves(self.start.point[pool.owner], pool.point)
+
+    def shrunk(self, pool: Pool, bisections: int) -> Pool:
+        """Bisect each changed number towards the row's own, the dearest move first."""
+        pool = pool.of(np.arange(len(pool)))
+        own = self.start.of(pool.owner)
+        price = np.where(self.changed(pool), self._moves(pool), 0)
+        price[:, self.cost.unordered] = 0
+        order = np.argsort(-price, axis=1, kind="stable")[:, :_MOST_WEIGHED]
+        for turn in range(order.shape[1]):
+            active = np.flatnonzero(price[np.arange(len(pool)), order[:, turn]] > 0)
+            if not len(active):
+                break
+            line, feature = np.arange(len(active)), order[active, turn]
+            end = pool.point[active, feature].astype(np.float64)
+            begin = own.point[active, feature].astype(np.float64)
+            low, high = np.zeros(len(active)), np.ones(len(active))
+            for _ in range(bisections):
+                middle = (low + high) / 2
+                point = pool.point[active]
+                point[line, feature] = begin + middle * (end - begin)
+                there = self.stand_for(pool.owner[active], point)
+                tried = pool.of(active)
+                before = tried.exact[line, feature]
+                # All others stay as they are, to the bit.
+                tried.exact[line, feature] = there.exact[line, feature]
+                tried.point[line, feature] = there.point[line, feature]
+                held = tried.exact[line, feature] == before
+                asked = np.flatnonzero(~held)
+                held[asked] = self.judge(tried.of(asked)).accepted
+                held &= self.changed(tried).any(axis=1)
+                kept = active[held]
+                pool.exact[kept], pool.point[kept] = tried.exact[held], tried.point[held]
+                high, low = np.where(held, middle, high), np.where(held, low, middle)
+        return pool
+
+    # --- the choice ----------------------------------------------------------------------------
+
+    def prices(self, pool: Pool, training: TrainingRows | None) -> list[np.ndarray]:
+        """By what candidates are compared, the first thing first."""
+        moves = self._moves(pool)
+        # What differs in its last bits alone is a tie.
+        total = moves.sum(axis=1).round(6)
+        if self.cost.by == "sparsest":
+            return [(self.changed(pool) * self.cost.weight).sum(axis=1).round(6), total]
+        if self.cost.by == "plausible" and training is not None:
+            classes = self.decided(pool)
+            return [training.distance(pool.point, classes).round(6), total]
+        return [total]
+
+    def cheapest(self, pool: Pool, training: TrainingRows | None, most: int = 1) -> Pool:
+        """The cheapest candidates of each row, ties by their order.
+
+        Args:
+            pool: candidates.
+            training: what plausibility is measured by.
+            most: how many of each row.
+        """
+        prices = self.prices(pool, training)
+        if self.taken is not None:
+            prices[0] = prices[0] * (1 + self.shared(pool))
+            new = np.flatnonzero(~self.repeats(pool))
+            pool, prices = pool.of(new), [price[new] for price in prices]
+        order = np.lexsort((*reversed(prices), pool.owner))
+        pool = pool.of(order)
+        rank = np.arange(len(pool)) - np.searchsorted(pool.owner, pool.owner)
+        return pool.of(np.flatnonzero(rank < most))
+
+    # --- other counterfactuals of the rows -----------------------------------------------------
+
+    def repeats(self, pool: Pool) -> Bool[np.ndarray, " c"]:
+        """Which candidates change the same features in the same directions as one taken."""
+        ways = self._ways(pool)
+        return (ways == self._taken_ways[:, pool.owner]).all(axis=2).any(axis=0)
+
+    def shared(self, pool: Pool) -> Float[np.ndarray, " c"]:
+        """The largest share of each candidate's changed features that one taken has changed."""
+        changed = self.changed(pool)
+        both = changed & (self._taken_ways[:, pool.owner] != 0)
+        return (both.sum(axis=2) / np.fmax(changed.sum(axis=1), 1)).max(axis=0, initial=0)
+
+    @cached_property
+    def _taken_ways(self) -> Float[np.ndarray, "k n features"]:
+        """Of those taken, as many layers as a row has; unlike any where it has fewer."""
+        assert self.taken is not None
+        owner = self.taken.owner
+        layer = np.arange(len(owner)) - np.searchsorted(owner, owner)
+        shape = (int(layer.max(initial=-1)) + 1, *self.start.exact.shape)
+        ways = np.zeros(shape)  # no candidate changes nothing
+        ways[layer, owner] = self._ways(self.taken)
+        return ways
+
+    def _ways(self, pool: Pool) -> Float[np.ndarray, "c features"]:
+        """How each has changed: -1 or 1, a category's number and 2 more, 0 where it hasn't."""
+        own = self.start.exact[pool.owner]
+        way = np.where(self.cost.unordered, pool.exact + 2, np.sign(pool.exact - own))
+        return np.where(self.changed(pool), way, 0)
+
+
+def nearest_answers(
+    steps: Tightening,
+    answers: Pool,
+    training: TrainingRows | None,
+    options: Refinement,
+    alternative: int = 0,
+) -> Pool:
+    """The best counterfactual of each row that has one.
+
+    Candidates are the answer of the search; copies from the nearest training rows; and walks over
+    a few values of each feature. Features that aren't needed are put back, and the numbers of the
+    best shrunk.
+
+    Args:
+        steps: for these rows.
+        answers: of the search, accepted; not of every row.
+        training: the training rows, where they lie in input space.
+        options: which of it is done.
+        alternative: 0 for the first counterfactual of a row; others begin at other training rows.
+
+    Returns:
+        At most one candidate per row.
+    """
+    begun = [answers]
+    if training is not None and options.copies:
+        begin = steps.start
+        owner, row = training.nearest(
+            begin.point, steps.targets, options.copies, alternative * options.copies
+        )
+        goals = steps.stand_for(begin.owner[owner], row)
+        goals = goals.of(np.flatnonzero(steps.judge(goals).accepted))
+        begun.append(steps.copied(goals))
+        if steps.cost.by == "plausible":
+            begun.append(goals)
+    if training is not None and options.values:
+        begun.append(steps.walked(training.values(options.values)))
+    pool = joined(*begun)
+    if options.sparsify:
+        back = steps.put_back(pool)
+        # What lies among training rows may leave them on its way back.
+        pool = joined(pool, back) if steps.cost.by == "plausible" else back
+    if options.shrink and steps.cost.by != "plausible":
+        pool = steps.shrunk(steps.cheapest(pool, training, _MOST_SHRUNK), options.bisections)
+        if options.sparsify:
+            pool = steps.put_back(pool)
+    return steps.cheapest(pool, training)
+
+
+def _scores(gain: np.ndarray, added: np.ndarray, by_gain: np.ndarray) -> np.ndarray:
+    """How good moves are: by what they gain, or by that for what they cost."""
+    return np.where(by_gain[:, None], gain, gain / np.maximum(added, _LEAST_PRICE))
+
+
+def _first_largest(score: np.ndarray) -> np.ndarray:
+    """The first of those that are as large as the largest, to a tie."""
+    largest = score.max(axis=1, initial=-np.inf, keepdims=True)
+    tie = np.where(np.isfinite(largest), _TIE * (1 + np.abs(largest)), 0)
+    return np.argmax(score >= largest - tie, axis=1)
+
+
+def _largest(score: np.ndarray, width: int, count: int) -> np.ndarray:
+    """The best of each group of so many, where it is among the best groups of its line."""
+    groups = score.reshape(len(score), -1, width)
+    best = groups.argmax(axis=2)[..., None]
+    order = np.argsort(-groups.max(axis=2), axis=1, kind="stable")[:, :count]
+    among = np.zeros(groups.shape[:2], bool)
+    np.put_along_axis(among, order, True, axis=1)
+    chosen = np.zeros(groups.shape, bool)
+    np.put_along_axis(chosen, best, among[..., None], axis=2)
+    return chosen.reshape(score.shape)
+
+
+def _chosen(mask: np.ndarray, exact: np.ndarray, point: np.ndarray, size: np.ndarray) -> Moves:
+    """Moves of the features in a mask: all, or of many those that go farthest."""
+    most = int(min(mask.sum(axis=1).max(initial=0), _MOST_WEIGHED))
+    order = np.lexsort((np.where(mask, -size, np.inf), ~mask), axis=1)[:, :most]
+    feature = np.sort(order, axis=1)  # ties go to the first feature
+    take = lambda array: np.take_along_axis(array, feature, axis=1)  # noqa: E731
+    return Moves(feature, take(exact), take(point), take(mask))

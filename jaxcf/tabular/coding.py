@@ -170,8 +170,8 @@ class TableCoding:
         Returns:
             Values `[n, columns]`. A coordinate that is its original's to the bit gives the original
             value to the bit, whatever the limits; so does one that rounds to the original's point
-            of the grid. Other numbers lie on the grid, within the limits; categories are the
-            nearest; NaN stays.
+            of the grid, or whose grid has no point within the limits. Other numbers lie on the
+            grid, within the limits; categories are the nearest; NaN stays.
 
         Raises:
             ValueError: If the arrays don't fit the schema or each other, or a lower limit is above
@@ -199,6 +199,7 @@ class TableCoding:
             [self._column_values(place, *column) for place, column in enumerate(limits)], axis=1
         ).reshape(originals.shape)
         same = ends.view(np.int32) == starts.view(np.int32)
+        same |= np.isnan(found) & ~np.isnan(ends)
         return np.where(same | self._on_the_same_point(found, originals, grid), originals, found)
 
     def _on_the_same_point(

@@ -130,14 +130,13 @@ class Numeric:
         upper: np.ndarray,
         steps: np.ndarray | float = 0.0,
     ) -> np.ndarray:
-        """Clip to limits, staying on the grid where a point of it lies between them."""
+        """Clip to limits, staying on the grid; NaN where no point of it lies between them."""
         stepped, step, start = self._grid(steps)
         first = np.ceil((lower - start) / step - _GRID_TOLERANCE)
         last = np.floor((upper - start) / step + _GRID_TOLERANCE)
-        between = stepped & (first <= last)
-        lower = np.where(between, _point(start, step, first), lower)
-        upper = np.where(between, _point(start, step, last), upper)
-        return np.clip(values, lower, upper)
+        lower = np.where(stepped, _point(start, step, first), lower)
+        upper = np.where(stepped, _point(start, step, last), upper)
+        return np.where(stepped & (first > last), np.nan, np.clip(values, lower, upper))
 
     def _grid(self, steps: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where there is a grid, its step (1 where there is none) and where it starts."""

@@ -30,7 +30,7 @@ class Rule:
         allowed: the names of the categories it may have, or a mask `[n, categories]`.
         step: what it may become are multiples of it, for numbers, in original units: 100 for
             hundreds. 0 leaves it to the column, whose integers stay integers. A value that isn't
-            changed may lie between.
+            changed may lie between, and none changes where no multiple lies within the limits.
 
     Examples:
         >>> rules = {"age": Rule(increase_only=True), "job": Rule(allowed=("clerk", "pilot"))}
@@ -215,7 +215,8 @@ def _limits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both limits in the units of the values, on the column's grid or at a row's own value.
 
-    A row whose value lies within the limits but beside the grid may keep it.
+    A row whose value lies within the limits but beside the grid may keep it. Where another step
+    than the column's is asked for, what the training rows span is a limit: multiples lie beyond.
     """
     low, high = (_limit(column, name, getattr(rule, name), len(values)) for name in _ENDS)
     if (low > high).any():
@@ -223,6 +224,8 @@ def _limits(
     if not isinstance(column, Numeric):
         return low, high
     free = np.full(len(values), np.inf)
+    low = np.where((steps > 0) & np.isinf(low), np.fmin(column.lower, values), low)
+    high = np.where((steps > 0) & np.isinf(high), np.fmax(column.upper, values), high)
     with np.errstate(invalid="ignore"):  # NaN lies nowhere
         inside = (values >= low) & (values <= high)
     first = np.where(np.isinf(low), low, column.within(-free, low, free, steps))

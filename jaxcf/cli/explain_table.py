@@ -64,6 +64,7 @@ _BLACK_BOX_OBJECTIVE = "E"
 # Every step costs calls of the model; what isn't found by then, the line search finds.
 _BLACK_BOX_STEPS = 100
 _SHOWN_COLUMNS = 5
+_ANY = "any"
 _REFUSED = ("preset", "models", "guide")
 
 
@@ -278,6 +279,7 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
         train.columns,
         ordinal=ordinal,
         categorical=options.categorical,
+        decimals=_decimals(options.decimals),
         keep_missing=keeps_missing(options),
     )
     # ranks up to 15 beside numbers in [0, 1] would train badly
@@ -308,6 +310,19 @@ def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
                 f"--ordinal {text!r} declares no order; expected NAME:lowest|...|highest"
             )
         declared[name] = tuple(one.strip() for one in categories.split("|"))
+    return declared
+
+
+def _decimals(texts: Sequence[str]) -> dict[str, int | None]:
+    declared: dict[str, int | None] = {}
+    for text in texts:
+        name, _, number = text.rpartition(":")
+        if not name or not (number == _ANY or number.isdecimal()):
+            raise ValueError(
+                f"--decimals {text!r} says no number of decimals; expected NAME:2, NAME:0 for "
+                f"whole numbers or NAME:{_ANY} for any number"
+            )
+        declared[name] = None if number == _ANY else int(number)
     return declared
 
 

@@ -2,17 +2,21 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 Category = str | int | float | bool
 Scaling = Literal["unit", "standard", "original"]
-CategoricalEncoding = Literal["one-hot", "label"]
+CategoricalEncoding = Literal["one-hot", "drop-first", "label"]
 OrdinalEncoding = Literal["rank", "unit"]
 
-# Relative to the step: what float64 arithmetic leaves of a number that is a multiple of it.
+# Relative to the step: what float64 arithmetic leaves of a number that is a multiple of it, and of
+# one that is many times the step.
 _GRID_TOLERANCE = 1e-6
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)
+
+MOST_DECIMALS = 8
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,9 @@ class Numeric:
         name: Of the column.
         lower: Least value among the training rows.
         upper: Greatest value among the training rows.
-        step: Values are multiples of it (1.0 for integers); 0 for a continuous column. `lower` is
-            moved down and `upper` up to a multiple, so that the grid starts at `lower`; a constant
-            column keeps its value.
+        step: Values are multiples of it: 1.0 for whole numbers, 0.01 for numbers with two decimals
+            (see `step_of`), 0 for any number. `lower` is moved down and `upper` up to a multiple,
+            so that the grid starts at `lower`; a constant column keeps its value.
         mean: Over the training rows; needed where a model takes z-scores.
         deviation: Standard deviation over the training rows; needed where a model takes z-scores.
 
@@ -71,8 +75,8 @@ class Numeric:
             )
         lower, upper = float(self.lower), float(self.upper)
         if self.step and lower < upper:
-            lower = self.step * math.floor(lower / self.step + _GRID_TOLERANCE)
-            upper = self.step * math.ceil(upper / self.step - _GRID_TOLERANCE)
+            lower = float(_multiple(_floor(lower / self.step), self.step))
+            upper = float(_multiple(_ceil(upper / self.step), self.step))
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
 
@@ -112,6 +116,13 @@ class Numeric:
             )
         return self.mean, self.deviation or 1.0
 
+    @property
+    def decimals(self) -> int | None:
+        """How many decimals its values have: 0 for whole numbers, None for any number."""
+        if not self.step:
+            return None
+        return next((one for one in range(MOST_DECIMALS + 1) if _has(self.step, one)), None)
+
     def on_grid(self, values: np.ndarray, steps: np.ndarray | float = 0.0) -> np.ndarray:
         """The nearest point of the grid for each value; the values themselves without a step.
 
@@ -121,7 +132,7 @@ class Numeric:
         """
         stepped, step, start = self._grid(steps)
         count = np.round((values - start) / step)
-        return np.where(stepped, _point(start, step, count), values)
+        return np.where(stepped, start + _multiple(count, step), values)
 
     def within(
         self,
@@ -132,10 +143,9 @@ class Numeric:
     ) -> np.ndarray:
         """Clip to limits, staying on the grid; NaN where no point of it lies between them."""
         stepped, step, start = self._grid(steps)
-        first = np.ceil((lower - start) / step - _GRID_TOLERANCE)
-        last = np.floor((upper - start) / step + _GRID_TOLERANCE)
-        lower = np.where(stepped, _point(start, step, first), lower)
-        upper = np.where(stepped, _point(start, step, last), upper)
+        first, last = _ceil((lower - start) / step), _floor((upper - start) / step)
+        lower = np.where(stepped, start + _multiple(first, step), lower)
+        upper = np.where(stepped, start + _multiple(last, step), upper)
         return np.where(stepped & (first > last), np.nan, np.clip(values, lower, upper))
 
     def _grid(self, steps: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,7 +153,9 @@ class Numeric:
         other = np.asarray(steps) > 0
         step = np.where(other, steps, self.step)
         stepped = np.asarray(step > 0)
-        return stepped, np.where(stepped, step, 1.0), np.where(other, 0.0, self.lower)
+        # Of a column that isn't constant `lower` is a multiple.
+        own_start = self.lower if self.span == 0 else 0.0
+        return stepped, np.where(stepped, step, 1.0), np.where(other, 0.0, own_start)
 
 
 @dataclass(frozen=True)
@@ -185,11 +197,12 @@ class Categorical:
     Args:
         name: Of the column.
         categories: Each once; a value is an index into them.
-        encoding: What the model takes: "one-hot" (a block of one entry per category) or "label"
-            (the index).
+        encoding: What the model takes: "one-hot" (a block of one entry per category), "drop-first"
+            (the same without the first category, for which all are 0) or "label" (the index).
 
     Raises:
-        ValueError: If there is no category, one is repeated or missing, or the encoding is unknown.
+        ValueError: If there is no category, one is repeated or missing, the encoding is unknown, or
+            the only category is dropped.
 
     Examples:
         >>> Categorical("job", ("clerk", "sailor"), encoding="label").codes
@@ -203,6 +216,11 @@ class Categorical:
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", _categories(self.name, self.categories))
         _check_choice(self.name, "encoding", self.encoding, get_args(CategoricalEncoding))
+        if self.encoding == "drop-first" and len(self.categories) == 1:
+            raise ValueError(
+                f"column {self.name!r} has one category, which encoding='drop-first' drops; "
+                "expected two or more, or encoding='one-hot'"
+            )
 
     @property
     def codes(self) -> tuple[float, ...]:
@@ -214,13 +232,20 @@ Column = Numeric | Ordinal | Categorical
 
 
 def is_block(column: Column) -> bool:
-    """Whether the model takes the column as a one-hot block."""
-    return isinstance(column, Categorical) and column.encoding == "one-hot"
+    """Whether the model takes the column as a block of entries, 1 for one and 0 for the others."""
+    return isinstance(column, Categorical) and column.encoding != "label"
+
+
+def blocks_entries(column: Categorical) -> slice:
+    """Which categories have an entry in the column's block."""
+    return slice(1 if column.encoding == "drop-first" else 0, None)
 
 
 def input_width(column: Column) -> int:
     """How many entries of the model input the column takes."""
-    return len(column.categories) if isinstance(column, Categorical) and is_block(column) else 1
+    if isinstance(column, Categorical) and is_block(column):
+        return len(column.categories[blocks_entries(column)])
+    return 1
 
 
 def is_constant(column: Column) -> bool:
@@ -236,11 +261,57 @@ def is_missing(entry: object) -> bool:
     return entry is None or type(entry).__name__ in ("NAType", "NaTType")
 
 
-def _point(start: np.ndarray, step: np.ndarray, count: np.ndarray) -> np.ndarray:
-    # 3 * 0.1 is not 0.3, but 3 / 10 is
-    parts = np.round(1 / step)
-    whole = np.abs(parts * step - 1) < 1e-12
-    return start + np.where(whole, count / np.maximum(parts, 1.0), count * step)
+def step_of(decimals: int | None) -> float:
+    """The step of numbers with so many decimals.
+
+    Args:
+        decimals: 0 for whole numbers, at most 8; None for any number.
+
+    Raises:
+        TypeError: If it is no whole number.
+        ValueError: If it is below 0 or above 8.
+
+    Examples:
+        >>> step_of(2), step_of(0), step_of(None)
+        (0.01, 1.0, 0.0)
+    """
+    if decimals is None:
+        return 0.0
+    if isinstance(decimals, bool) or not isinstance(decimals, (int, np.integer)):
+        raise TypeError(
+            f"decimals are {decimals!r}; expected a whole number, or None for any number"
+        )
+    if not 0 <= decimals <= MOST_DECIMALS:
+        raise ValueError(f"decimals are {decimals}; expected 0 to {MOST_DECIMALS}, or None")
+    return float(f"1e-{decimals}")
+
+
+def _has(number: float, decimals: int) -> bool:
+    shifted = number * 10**decimals
+    return bool(round(shifted) and abs(shifted / round(shifted) - 1) < 1e-9)
+
+
+def _multiple(count: Any, step: Any) -> Any:
+    """The number nearest to so many times a step: 0.3, not 3 * 0.1."""
+    parts = np.round(1 / np.asarray(step))
+    of_one = np.abs(parts * step - 1) < 1e-12
+    many = 10.0**MOST_DECIMALS
+    shifted = np.round(step * many)
+    written = (np.abs(shifted / many / step - 1) < 1e-12) & (step != np.round(step))
+    multiple = np.where(written, count * shifted / many, count * step)
+    return np.where(of_one, count / np.maximum(parts, 1.0), multiple)
+
+
+def _slack(count: Any) -> Any:
+    return np.clip(np.abs(count) * _ROUNDING, _GRID_TOLERANCE, 0.25)
+
+
+def _ceil(count: Any) -> Any:
+    return np.ceil(count - _slack(count))
+
+
+def _floor(count: Any) -> Any:
+    return np.floor(count + _slack(count))
 
 
 def _check_name(name: object) -> None:

@@ -14,6 +14,8 @@ from jaxcf.tabular.schema import Schema
 
 # In coordinates of a continuous column: no distance, and no coordinate that a number has.
 _BESIDE = 2.0**-12
+# A grid of steps as wide as this in coordinates: float32 tells a quarter of one.
+_FINEST = 2.0**-20
 
 
 def typical_values(
@@ -76,6 +78,6 @@ def missing_coordinates(
         if not isinstance(column, Numeric):
             levels = np.sort(coding.levels[place][np.isfinite(coding.levels[place])])
             gap = float(np.diff(levels).min(initial=1.0))
-        beside = np.float32(standing[place] + (gap / 4 if gap else _BESIDE))
+        beside = np.float32(standing[place] + (gap / 4 if gap > _FINEST else _BESIDE))
         found.append(float(beside) if lacking[place] else None)
     return tuple(found)

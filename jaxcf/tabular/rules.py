@@ -261,9 +261,11 @@ def _steps(column: Column, given: Any, n: int) -> np.ndarray:
     if not (np.isfinite(steps) & (steps >= 0)).all():
         raise ValueError(f"step of column {column.name!r} must be 0 or more and finite")
     own = column.step if isinstance(column, Numeric) else 0.0
-    if own and (np.abs(steps / own - np.round(steps / own)) > 1e-9).any():
+    count = steps / (own or 1.0)
+    if own and (np.abs(count - np.round(count)) > 1e-9 * np.fmax(count, 1)).any():
         raise ValueError(
-            f"column {column.name!r} holds multiples of {own:g}; the step of its rule must be one"
+            f"column {column.name!r} holds multiples of {own:g}; the step of its rule must be one, "
+            "or the schema give the column more decimals"
         )
     return steps
 

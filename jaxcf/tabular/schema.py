@@ -120,14 +120,16 @@ class Schema:
         *,
         ordinal: Mapping[str, Sequence[Category]] | None = None,
         categorical: Iterable[str] = (),
+        decimals: Mapping[str, int | None] | None = None,
         encoding: CategoricalEncoding = "one-hot",
         scaling: Scaling = "unit",
         keep_missing: bool = False,
     ) -> "Schema":
         """Find the columns from the training rows.
 
-        The rules: integers are numeric with step 1; floats are numeric and continuous; strings,
-        objects and booleans are categorical, their categories sorted; a pandas categorical column
+        The rules: numbers are numeric, in a column of objects, too, and stay whole, or keep to as
+        many decimals as all training rows have at most; strings, booleans and
+        other objects are categorical, their categories sorted; a pandas categorical column
         is categorical with the categories it declares, and ordinal where it declares an order.
         A constant column stays, with coordinate 0, and can't change (`constant`). Text that is
         meant as dates or numbers ("2020-01-05", "1,200.50", "50%") is refused unless it is named
@@ -137,10 +139,13 @@ class Schema:
             table: A pandas DataFrame or a mapping from names to columns, without the label.
             ordinal: Names of ordinal columns, with their categories in order.
             categorical: Names of columns that are categorical whatever they hold.
-            encoding: What the model takes for categorical columns, "one-hot" or "label".
+            decimals: How many decimals the numbers of some columns have, where not those of the
+                training rows: 0 for whole numbers, None for any number.
+            encoding: What the model takes for categorical columns, "one-hot", "drop-first" (without
+                an entry for the first category, as `get_dummies(drop_first=True)`) or "label".
             scaling: What it takes for numeric ones, "unit", "standard" or "original".
             keep_missing: Whether entries may be missing, for a model of the table itself that fills
-                them in. A column of floats that lacks some and holds whole numbers has step 1.
+                them in.
 
         Returns:
             The schema, in the column order of the table.
@@ -148,18 +153,21 @@ class Schema:
         Raises:
             ValueError: If a column name is repeated, entries are missing (the message names all
                 columns), a column has over 500 categories or text that is meant as dates or
-                numbers, or `ordinal` or `categorical` doesn't fit the table.
+                numbers, or `ordinal`, `categorical` or `decimals` doesn't fit the table.
             TypeError: If the table is of another kind, or a column holds neither numbers nor names.
 
         Examples:
             >>> schema = Schema.infer({"age": [20, 60], "pay": [1.5, 2.0], "job": ["b", "a"]})
             >>> [type(column).__name__ for column in schema.columns]
             ['Numeric', 'Numeric', 'Categorical']
+            >>> [column.decimals for column in schema.columns[:2]]
+            [0, 1]
         """
         columns = infer_columns(
             table,
             ordinal=ordinal or {},
             categorical=categorical,
+            decimals=decimals or {},
             encoding=encoding,
             keep_missing=keep_missing,
         )
@@ -175,11 +183,14 @@ class Schema:
         label_encoded: Mapping[str, Categories] | None = None,
         ordinal: Mapping[str, Categories] | None = None,
         integer: Iterable[str] = (),
+        drop_first: Mapping[str, Category] | None = None,
+        decimals: Mapping[str, int | None] | None = None,
     ) -> "Schema":
         """Describe an array that is encoded already, as the model takes it.
 
         `encode` gives the same layout back, numbers in the units of the array. The categories of a
         block are named after its positions, without the block's name if they all start with it.
+        Numbers stay whole, or keep to as many decimals as all training rows have at most.
 
         Args:
             x: Training rows `[n, width]`.
@@ -188,7 +199,11 @@ class Schema:
             label_encoded: The name of each column of labels 0, 1, 2, ... and how many there are, or
                 the names of the categories.
             ordinal: The same for columns of ranks 0, 1, 2, ..., whose categories have an order.
-            integer: Names of columns that hold whole numbers.
+            integer: Names of columns that are to be whole even where training rows aren't.
+            drop_first: The names of the categories that blocks leave out, by block: that of a row
+                with 0 everywhere, as `get_dummies(drop_first=True)` makes.
+            decimals: How many decimals the numbers of some columns have, where not those of the
+                training rows; None for any number.
 
         Returns:
             The schema; its columns are in the order of their first positions.
@@ -202,15 +217,28 @@ class Schema:
             >>> schema = Schema.from_encoded(x, ["age", "job_a", "job_b"], one_hot={"job": [1, 2]})
             >>> schema.read(x).tolist()
             [[30.0, 0.0], [40.0, 1.0]]
+            >>> dummies = Schema.from_encoded(
+            ...     x[:, :2], ["age", "job_a"], one_hot={"job": [1]}, drop_first={"job": "b"})
+            >>> dummies.columns[1].categories, dummies.read(x[:, :2]).tolist()
+            (('b', 'a'), [[30.0, 1.0], [40.0, 0.0]])
         """
         columns, layout = describe_encoded(
-            x, names, one_hot or {}, label_encoded or {}, ordinal or {}, integer
+            x,
+            names,
+            one_hot or {},
+            label_encoded or {},
+            ordinal or {},
+            integer,
+            drop_first or {},
+            decimals or {},
         )
         schema = cls(columns, "original", layout)
         bad = np.isnan(schema.read(np.asarray(x))).sum(axis=0)
         for column, count in zip(columns, bad, strict=True):
             if count:
-                what = "a block that is exactly one-hot" if is_block(column) else "a known code"
+                what = "a known code"
+                if is_block(column):
+                    what = "a block with one 1 and else 0 (all 0 where drop_first names it)"
                 raise ValueError(
                     f"column {column.name!r} holds something else in {count} of {len(x)} training "
                     f"rows; expected {what}: correct or drop those rows"

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcf.tabular.columns import Numeric, is_block
+from jaxcf.tabular.columns import Categorical, Numeric, blocks_entries, is_block
 from jaxcf.tabular.schema import Schema
 
 
@@ -111,8 +111,9 @@ def tabulate(schema: Schema, column_levels: tuple[np.ndarray, ...]) -> Tables:
             shift, scale = column.shift_and_scale(schema.scaling)
             entries.append(_number(place, (column.lower - shift) / scale, column.scale / scale))
             entry_positions.extend(positions)
-        elif is_block(column):
-            entries.append(_block(place, column_levels[place]))
+        elif isinstance(column, Categorical) and is_block(column):
+            block = _block(place, column_levels[place])
+            entries.append(tuple(one[..., blocks_entries(column)] for one in block))
             entry_positions.extend(positions)
         else:
             codes.append(_jumps(place, column_levels[place], np.array(column.codes)))

@@ -5,6 +5,7 @@ pandas is never imported here: where it isn't loaded, no table can be a DataFram
 
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -40,13 +41,17 @@ class Entries(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether the column holds numbers by its type."""
-        return self.categories is None and self.entries.dtype.kind in _NUMBERS
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether the column holds integers by its type."""
-        return self.is_number and self.entries.dtype.kind != "f"
+        """Whether the column holds numbers, by its type or one and all as objects."""
+        if self.categories is not None:
+            return False
+        if self.entries.dtype.kind != "O":
+            return self.entries.dtype.kind in _NUMBERS
+        kinds = {type(one) for one in self.entries.tolist() if not is_missing(one)}
+        # True is a number to Python, and none to those who write it.
+        truths = (bool, np.bool_)
+        return bool(kinds) and all(
+            issubclass(one, (Real, Decimal)) and not issubclass(one, truths) for one in kinds
+        )
 
     def as_list(self) -> list[Any]:
         """The entries as Python objects."""
@@ -96,7 +101,7 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
         ValueError: If names are repeated or missing, or columns differ in length.
 
     Examples:
-        >>> read_columns({"age": [30, 40]})["age"].is_integer
+        >>> read_columns({"age": [30, 40]})["age"].is_number
         True
     """
     if is_frame(table):
@@ -166,7 +171,9 @@ def _from_series(pandas: Any, column: Any) -> Entries:
     types = pandas.api.types
     if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
         if column.isna().any() or not types.is_integer_dtype(column.dtype):
-            return Entries(column.to_numpy(np.float64, na_value=np.nan))
+            kind = getattr(column.dtype, "numpy_dtype", None)
+            narrow = isinstance(kind, np.dtype) and kind.kind == "f"
+            return Entries(column.to_numpy(kind if narrow else np.float64, na_value=np.nan))
         return Entries(column.to_numpy(np.int64))
     if types.is_bool_dtype(column.dtype) and not column.isna().any():
         return Entries(column.to_numpy(bool))

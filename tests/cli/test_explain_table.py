@@ -322,6 +322,8 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["FILE", "--label", "paid", "--ordinal", "status"], "expected NAME:lowest|...|highest"),
         (["FILE", "--label", "paid", "--ordinal", "job:clerk|pilot"], "'sailor'"),
         (["FILE", "--label", "paid", "--categorical", "gift"], "categorical names 'gift'"),
+        (["FILE", "--label", "paid", "--decimals", "pay"], "expected NAME:2, NAME:0"),
+        (["FILE", "--label", "paid", "--decimals", "job:any"], "which holds no numbers"),
         (["FILE", "--label", "paid", "--target", "yess"], "(did you mean yes?); the classes are"),
         (["FILE", "--label", "paid", "--test", "other.csv"], "'pay'"),
         (["FILE", "--label", "paid", "--test", "labels.csv"], "the label 'perhaps' is none"),

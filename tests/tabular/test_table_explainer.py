@@ -154,6 +154,10 @@ def test_every_row_gets_a_counterfactual_that_the_model_confirms_when_asked_dire
         granted(schema().read(result.counterfactual)), ~granted(schema().read(frame()))
     )
     assert result.counterfactual.dtypes.equals(frame().dtypes)
+    # with the decimals that its column has
+    income = result.counterfactual["income"]
+    assert (income != frame()["income"]).mean() > 0.2
+    assert (income == income.round(2)).all()
 
 
 def test_ten_thousand_random_sets_of_rules_hold_exactly_in_original_units():

@@ -113,6 +113,8 @@ def _explain(
     # Raises where a column is lacking that the model is going to be trained on.
     schema.read(asked_for.first(1).columns)
     rules = _rules(options.rule, schema, train)
+    for note in schema.summary(rules)["notes"]:
+        terminal.say(f"note: {note}")
     models_began = time.perf_counter()
     made = train_model(options, train, test, schema, terminal) if options.model is None else None
     model = made or load_model(options, train, test, schema)

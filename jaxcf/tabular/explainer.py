@@ -391,6 +391,7 @@ class FittedTableExplainer:
             ),
             class_names=self.class_names,
             labels=None if labels is None else labels[chosen],
+            ruled=rows.read.ruled,
         )
 
 

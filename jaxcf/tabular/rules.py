@@ -77,12 +77,14 @@ class ReadRules(NamedTuple):
         lower: `[n, columns]`, least values allowed; the way back keeps to them exactly.
         upper: `[n, columns]`, greatest values allowed.
         steps: `[n, columns]`, whose multiples are allowed; 0 for the column's own step.
+        ruled: the names of the columns that the rules speak about.
     """
 
     constraints: Constraints
     lower: Float[np.ndarray, "n columns"]
     upper: Float[np.ndarray, "n columns"]
     steps: Float[np.ndarray, "n columns"]
+    ruled: tuple[str, ...]
 
     def limits(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower, upper and steps of some rows."""
@@ -161,7 +163,8 @@ def read_rules(
     # Always of the same kind, so that a first rule with a step compiles nothing anew either.
     step, offset = _coordinate_steps(coding, steps)
     grid = {"step": step, "offset": offset, "levels": levels if levels.shape[-1] else None}
-    return ReadRules(Constraints(lower, upper, **masks, **grid), least, most, steps)
+    constraints = Constraints(lower, upper, **masks, **grid)
+    return ReadRules(constraints, least, most, steps, tuple(rules))
 
 
 def _check_kind(rules: Any, coding: TableCoding) -> None:

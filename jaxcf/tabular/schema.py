@@ -8,7 +8,7 @@ unseen. The model input is float32 `[n, width]`, as the explained model takes it
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
@@ -30,6 +30,7 @@ from jaxcf.tabular.inference import (
     describe_encoded,
     infer_columns,
 )
+from jaxcf.tabular.notes import column_notes, described
 from jaxcf.tabular.tables import (
     Labels,
     OwnCells,
@@ -282,6 +283,27 @@ class Schema:
                 f"there is no column {name!r}; there are {', '.join(map(repr, self.names))}"
             )
         return self.names.index(name)
+
+    def summary(self, rules: Iterable[str] = ()) -> dict[str, Any]:
+        """What each column is taken for, and what is worth a second look.
+
+        Args:
+            rules: The names of the columns that rules speak about, such as the rules themselves.
+
+        Returns:
+            "columns": a few words for each, by name. "notes": sentences, among them which columns
+            are named like what no advice can change (age, sex, birth, id, ...) though nothing
+            forbids them to.
+
+        Examples:
+            >>> schema = Schema.infer({"age": [20, 60], "pay": [1.5, 2.25]})
+            >>> schema.summary()["columns"]
+            {'age': 'whole numbers, 20 to 60', 'pay': 'numbers with 2 decimals, 1.5 to 2.25'}
+            >>> schema.summary()["notes"], schema.summary({"age": "increases"})["notes"]
+            (("nothing forbids this column to change: 'age'",), ())
+        """
+        words = {column.name: described(column) for column in self.columns}
+        return {"columns": words, "notes": column_notes(self.columns, frozenset(rules))}
 
     def read(self, table: Table) -> Float[np.ndarray, "n columns"]:
         """The values of a table.

@@ -166,6 +166,11 @@ def test_summary_counts_columns(run):
     assert summary["changed"] == pytest.approx(read(run)["changed"][found].mean())
 
 
+def test_columns_that_seldom_change_are_pointed_out_where_no_rule_speaks_of_them(run):
+    assert load(run).ruled == ("age", "pay", "hours", "job")
+    assert storage.read_json(run / "summary.json")["notes"] == []
+
+
 def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     arguments = ["explain", str(folder / "loans.csv"), "--label", "paid"]
     options = ["--test", str(folder / "new.csv"), "--ordinal", "status:small|medium|large"]
@@ -183,9 +188,10 @@ def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     assert after["jaxcf_status"][-1] == "invalid_input"
     assert "'astronaut', which is none of its 3 categories" in after["message"][-1]
     assert after["job"][-1] is None
-    output = capsys.readouterr().out
+    output, said = capsys.readouterr()
     assert "held out of training" in output
     assert "most changed columns" in output
+    assert "note: nothing forbids this column to change: 'age'" in said
     assert cli.main(["info", "run"]) == 0
     assert cli.main(["evaluate", "run"]) == 1
     assert "explains a table" in capsys.readouterr().err

@@ -65,6 +65,8 @@ _BLACK_BOX_OBJECTIVE = "E"
 _BLACK_BOX_STEPS = 100
 _SHOWN_COLUMNS = 5
 _ANY = "any"
+# So little ahead, a row is as good as undecided.
+_BARELY = 0.05
 _REFUSED = ("preset", "models", "guide")
 
 
@@ -167,7 +169,8 @@ def _explain(
     run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, name))
     trace = partial(fitted.trace, explanations, training_table, target=options.target, rules=rules)
     run.write_traces(0 if status else options.details, trace, terminal)
-    shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
+    shown = summary_rows(core) | _table_rows(explanations)
+    shown |= _sureness_rows(explanations, options.confidence) | _model_rows(model.record)
     title = f"{name}, objective {objective}"
     return run_outcome(run, explanations.summary(), title, shown, status)
 
@@ -362,10 +365,31 @@ def _table_rows(explanations: TableExplanations) -> dict[str, str]:
     return {"most changed columns": shown or "-"}
 
 
+def _sureness_rows(explanations: TableExplanations, confidence: float | None) -> dict[str, str]:
+    """How sure the model is of the new class, and how many rows lie on the edge of its decision."""
+    probabilities = np.sort(explanations.probabilities[explanations.found], axis=1)
+    if not len(probabilities):
+        return {}
+    sure, second = probabilities[:, -1], probabilities[:, -2]
+    barely = float(np.mean(sure - second < _BARELY))
+    said = f"median {np.median(sure):.3f}, least {sure.min():.3f}"
+    if confidence is None and barely > 0:
+        said += (
+            f"; {100 * barely:.0f} % less than {_BARELY} ahead of the next class "
+            "(--confidence P asks for more)"
+        )
+    return {"probability of the new class (found)": said}
+
+
 def _model_rows(record: Mapping[str, Any]) -> dict[str, str]:
     if record["accuracy"] is None:
         return {"accuracy of the model": "unknown: no labels under the names of its classes"}
-    return {
+    rows = {
         "accuracy of the model": f"{record['accuracy']:.3f} on {record['accuracy_rows']} "
         f"{record['accuracy_on']}"
     }
+    plain = record.get("logistic_accuracy")
+    if plain is not None:
+        as_good = ": as good, and simpler" if plain >= record["accuracy"] else ""
+        rows["a plain logistic regression"] = f"{plain:.3f} on the same rows{as_good}"
+    return rows

@@ -7,7 +7,7 @@ the training rows, the rank of an ordinal category scaled likewise, the learnt n
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from jaxcf.tabular.category_values import CategoryValues
-from jaxcf.tabular.columns import Categorical, Column, Numeric, Ordinal
+from jaxcf.tabular.columns import (
+    Categorical,
+    Column,
+    Numeric,
+    Ordinal,
+    clip_to_points,
+    grid_of,
+    nearest_points,
+)
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.straight_through import Tables, code_values, entry_values, sort_levels, tabulate
 from jaxcf.utils import storage
@@ -194,10 +202,13 @@ class TableCoding:
                 f"upper={high[row, place]} in row {row}; expected lower <= upper"
             )
         grid = self._limits(steps, 0.0, originals.shape, "steps")
-        limits = zip(ends.T, low.T, high.T, grid.T, strict=True)
-        found = np.stack(
-            [self._column_values(place, *column) for place, column in enumerate(limits)], axis=1
-        ).reshape(originals.shape)
+        numbers = self._numbers
+        found = np.empty(originals.shape)
+        found[:, numbers.places] = self._numbers_at(numbers, ends, low, high, grid)
+        for place in np.flatnonzero(~numbers.mask).tolist():
+            found[:, place] = self._categories_at(
+                place, ends[:, place], low[:, place], high[:, place]
+            )
         same = ends.view(np.int32) == starts.view(np.int32)
         same |= np.isnan(found) & ~np.isnan(ends)
         return np.where(same | self._on_the_same_point(found, originals, grid), originals, found)
@@ -205,10 +216,9 @@ class TableCoding:
     def _on_the_same_point(
         self, found: np.ndarray, originals: np.ndarray, steps: np.ndarray
     ) -> np.ndarray:
-        # a point of a grid of 0.1 may differ in its last bit from the number that was read
-        own = np.array(
-            [one.step if isinstance(one, Numeric) else 0.0 for one in self.schema.columns]
-        )
+        # a number may have been read that isn't the point of the grid to its last bit
+        own = np.zeros(len(self.schema.columns))
+        own[self._numbers.places] = self._numbers.step
         return np.abs(found - originals) <= np.maximum(own, steps) * 1e-6
 
     def _limits(
@@ -222,16 +232,25 @@ class TableCoding:
             )
         return np.broadcast_to(array, shape)
 
-    def _column_values(
-        self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray, steps: np.ndarray
+    def _numbers_at(
+        self,
+        numbers: "_Numbers",
+        ends: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        steps: np.ndarray,
     ) -> np.ndarray:
-        column = self.schema.columns[place]
-        if isinstance(column, Numeric):
-            numbers = column.on_grid(column.lower + ends.astype(np.float64) * column.scale, steps)
-            return column.within(numbers, low, high, steps)
+        places = numbers.places
+        grid = grid_of(numbers.step, numbers.start, steps[:, places])
+        there = numbers.lower + ends[:, places].astype(np.float64) * numbers.scale
+        return clip_to_points(nearest_points(there, *grid), low[:, places], high[:, places], *grid)
+
+    def _categories_at(
+        self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> np.ndarray:
         order, middles = sort_levels(self._column_levels[place])
         nearest = order[np.searchsorted(middles, ends, side="left")].astype(np.float64)
-        if not isinstance(column, Categorical):
+        if not isinstance(self.schema.columns[place], Categorical):
             nearest = np.clip(nearest, np.ceil(low), np.floor(high))
         return np.where(np.isnan(ends), np.nan, nearest)
 
@@ -281,8 +300,39 @@ class TableCoding:
         return tuple(levels)
 
     @cached_property
+    def _numbers(self) -> "_Numbers":
+        columns = self.schema.columns
+        mask = np.array([isinstance(one, Numeric) for one in columns])
+        given = [one for one in columns if isinstance(one, Numeric)]
+        arrays = (
+            np.array([getattr(one, name) for one in given])
+            for name in ("lower", "scale", "step", "grid_start")
+        )
+        return _Numbers(mask, np.flatnonzero(mask), *arrays)
+
+    @cached_property
     def _tables(self) -> Tables:
         return tabulate(self.schema, self._column_levels)
+
+
+class _Numbers(NamedTuple):
+    """The columns of numbers, side by side: a table may have a thousand of them.
+
+    Attributes:
+        mask: `[columns]`, which they are.
+        places: `[numbers]`, where.
+        lower: `[numbers]`, where coordinate 0 lies.
+        scale: `[numbers]`, what a coordinate is worth.
+        step: `[numbers]`, of their grids, 0 for none.
+        start: `[numbers]`, a point of each grid.
+    """
+
+    mask: np.ndarray
+    places: np.ndarray
+    lower: np.ndarray
+    scale: np.ndarray
+    step: np.ndarray
+    start: np.ndarray
 
 
 _KINDS: dict[str, type[Numeric] | type[Ordinal] | type[Categorical]] = {

@@ -130,9 +130,7 @@ class Numeric:
             values: `[n]`.
             steps: multiples of another step instead, counted from 0; 0 keeps the column's own.
         """
-        stepped, step, start = self._grid(steps)
-        count = np.round((values - start) / step)
-        return np.where(stepped, start + _multiple(count, step), values)
+        return nearest_points(values, *grid_of(self.step, self.grid_start, steps))
 
     def within(
         self,
@@ -142,20 +140,13 @@ class Numeric:
         steps: np.ndarray | float = 0.0,
     ) -> np.ndarray:
         """Clip to limits, staying on the grid; NaN where no point of it lies between them."""
-        stepped, step, start = self._grid(steps)
-        first, last = _ceil((lower - start) / step), _floor((upper - start) / step)
-        lower = np.where(stepped, start + _multiple(first, step), lower)
-        upper = np.where(stepped, start + _multiple(last, step), upper)
-        return np.where(stepped & (first > last), np.nan, np.clip(values, lower, upper))
+        return clip_to_points(values, lower, upper, *grid_of(self.step, self.grid_start, steps))
 
-    def _grid(self, steps: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where there is a grid, its step (1 where there is none) and where it starts."""
-        other = np.asarray(steps) > 0
-        step = np.where(other, steps, self.step)
-        stepped = np.asarray(step > 0)
+    @property
+    def grid_start(self) -> float:
+        """A point of the grid: 0, or the value of a constant column."""
         # Of a column that isn't constant `lower` is a multiple.
-        own_start = self.lower if self.span == 0 else 0.0
-        return stepped, np.where(stepped, step, 1.0), np.where(other, 0.0, own_start)
+        return self.lower if self.span == 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -259,6 +250,56 @@ def is_missing(entry: object) -> bool:
         return bool(np.isnan(entry))
     # by name: pandas may not be there, and NA can't be compared
     return entry is None or type(entry).__name__ in ("NAType", "NaTType")
+
+
+def grid_of(step: Any, start: Any, other: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The step and the start of a grid, where other steps may stand for its own.
+
+    Args:
+        step: Its own, 0 for none; of any shape, as all that follow.
+        start: One of its points.
+        other: Other steps, whose multiples are counted from 0; 0 keeps its own.
+    """
+    given = np.asarray(other) > 0
+    return np.where(given, other, step), np.where(given, 0.0, start)
+
+
+def nearest_points(values: np.ndarray, step: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The nearest points of grids; the values themselves where the step is 0.
+
+    Args:
+        values: Of any shape that the others broadcast to.
+        step: Of each grid.
+        start: A point of it.
+    """
+    stepped = step > 0
+    if not stepped.any():
+        return np.array(values)
+    step = np.where(stepped, step, 1.0)
+    points = start + _multiple(np.round((values - start) / step), step)
+    return np.where(stepped, points, values)
+
+
+def clip_to_points(
+    values: np.ndarray, lower: np.ndarray, upper: np.ndarray, step: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+    """Clip to limits, staying on the grids; NaN where no point of one lies between them.
+
+    Args:
+        values: On the grids; of any shape that the others broadcast to.
+        lower: The least value allowed.
+        upper: The greatest.
+        step: Of each grid, 0 for none.
+        start: A point of it.
+    """
+    stepped = step > 0
+    if not stepped.any():
+        return np.clip(values, lower, upper)
+    step = np.where(stepped, step, 1.0)
+    first, last = _ceil((lower - start) / step), _floor((upper - start) / step)
+    lower = np.where(stepped, start + _multiple(first, step), lower)
+    upper = np.where(stepped, start + _multiple(last, step), upper)
+    return np.where(stepped & (first > last), np.nan, np.clip(values, lower, upper))
 
 
 def step_of(decimals: int | None) -> float:

@@ -360,6 +360,7 @@ class TableExplanations:
         medians = {
             "updates": self.core.steps[self.found],
             f"changed columns, of {len(names)}": changed.sum(axis=1),
+            "probability of the new class": self.probabilities[self.found].max(axis=1),
         }
         counts = sorted(
             zip(names, changed.sum(axis=0).tolist(), strict=True), key=lambda one: -one[1]

@@ -167,6 +167,11 @@ def read_rules(
     return ReadRules(constraints, least, most, steps, tuple(rules))
 
 
+def num_levels(coding: TableCoding) -> int:
+    """How many values a column is held to at most, whatever the rules: always as many."""
+    return max(1, coding.levels.shape[-1])
+
+
 def _check_kind(rules: Any, coding: TableCoding) -> None:
     if not isinstance(rules, Mapping):
         raise TypeError(

@@ -37,6 +37,7 @@ from jaxcf.tabular.tables import (
     Table,
     as_indices,
     as_numbers,
+    inexact_columns,
     read_columns,
     with_own_numbers,
     write_columns,
@@ -246,10 +247,14 @@ class Schema:
                 )
         return schema
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The name of each column."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
 
     @cached_property
     def positions(self) -> tuple[tuple[int, ...], ...]:
@@ -278,11 +283,11 @@ class Schema:
         Raises:
             ValueError: If there is no column of that name.
         """
-        if name not in self.names:
+        if name not in self._places:
             raise ValueError(
                 f"there is no column {name!r}; there are {', '.join(map(repr, self.names))}"
             )
-        return self.names.index(name)
+        return self._places[name]
 
     def summary(self, rules: Iterable[str] = ()) -> dict[str, Any]:
         """What each column is taken for, and what is worth a second look.
@@ -426,8 +431,10 @@ class Schema:
             for place, column in enumerate(self.columns)
         }
         if own is not None and not isinstance(own.table, np.ndarray):
-            numbers = [one.name for one in self.columns if isinstance(one, Numeric)]
-            for name, given in read_columns(own.table, numbers).items():
+            numbers = {one.name for one in self.columns if isinstance(one, Numeric)}
+            inexact = inexact_columns(own.table, self.names, values, own.kept)
+            some = [name for name in inexact if name in numbers]
+            for name, given in (read_columns(own.table, some) if some else {}).items():
                 kept = own.kept[:, self.index(name)]
                 written[name] = with_own_numbers(written[name], given, own.rows, kept)
         categories = {

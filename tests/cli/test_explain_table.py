@@ -141,6 +141,7 @@ def test_accuracy_is_that_of_rows_held_out(run):
     config = storage.read_json(run / "config.json")
     assert config["model"]["train_rows"] + config["model"]["accuracy_rows"] == 240
     assert config["model"]["accuracy"] > 0.8
+    assert 0.8 < config["model"]["logistic_accuracy"] <= 1
     assert config["data"]["classes"] == ["no", "yes"]
     assert config["data"]["columns"]["job"] == "categorical"
     assert config["rules"] == list(RULES)
@@ -190,6 +191,8 @@ def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     assert after["job"][-1] is None
     output, said = capsys.readouterr()
     assert "held out of training" in output
+    assert "a plain logistic regression" in output
+    assert "probability of the new class" in output
     assert "most changed columns" in output
     assert "note: nothing forbids this column to change: 'age'" in said
     assert cli.main(["info", "run"]) == 0

@@ -419,6 +419,19 @@ def test_integers_stay_integers_while_they_are_whole():
     assert schema.write(np.array([[300.0]]), frame)["age"].tolist() == [300]
 
 
+def test_a_wide_table_is_written_without_asking_each_column_for_its_type(monkeypatch):
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(3, 40)).round(3)).rename(columns=str)
+    schema, asked = Schema.infer(wide), []
+    types = vars(pd.DataFrame)["dtypes"].fget
+    monkeypatch.setattr(
+        pd.DataFrame, "dtypes", property(lambda frame: asked.append(1) or types(frame))
+    )
+    again = schema.write(schema.read(wide), wide)
+    assert len(asked) <= 2
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(again, wide)
+
+
 def test_changed_columns_are_those_that_differ():
     schema = Schema((Numeric("age", 0, 9), Categorical("job", ("a", "b"))))
     before = np.array([[1.0, 0], [2.0, np.nan]])

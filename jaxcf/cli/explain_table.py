@@ -115,7 +115,7 @@ def _explain(
     # Raises where a column is lacking that the model is going to be trained on.
     schema.read(asked_for.first(1).columns)
     rules = _rules(options.rule, schema, train)
-    for note in schema.summary(rules)["notes"]:
+    for note in schema.summary(rules, train.columns)["notes"]:
         terminal.say(f"note: {note}")
     models_began = time.perf_counter()
     made = train_model(options, train, test, schema, terminal) if options.model is None else None
@@ -285,6 +285,7 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
         ordinal=ordinal,
         categorical=options.categorical,
         decimals=_decimals(options.decimals),
+        special=_special(options.special),
         keep_missing=keeps_missing(options),
     )
     # ranks up to 15 beside numbers in [0, 1] would train badly
@@ -328,6 +329,21 @@ def _decimals(texts: Sequence[str]) -> dict[str, int | None]:
                 f"whole numbers or NAME:{_ANY} for any number"
             )
         declared[name] = None if number == _ANY else int(number)
+    return declared
+
+
+def _special(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    declared: dict[str, tuple[float, ...]] = {}
+    for text in texts:
+        name, _, codes = text.rpartition(":")
+        try:
+            declared[name] = tuple(float(one) for one in codes.split("|"))
+        except ValueError:
+            name = ""
+        if not name:
+            raise ValueError(
+                f"--special {text!r} declares no codes of numbers; expected NAME:-8|-9"
+            )
     return declared
 
 

@@ -25,7 +25,14 @@ from jaxcf.tabular.columns import (
     nearest_points,
 )
 from jaxcf.tabular.schema import Schema
-from jaxcf.tabular.straight_through import Tables, code_values, entry_values, sort_levels, tabulate
+from jaxcf.tabular.straight_through import (
+    Tables,
+    code_intervals,
+    code_values,
+    entry_values,
+    sort_levels,
+    tabulate,
+)
 from jaxcf.utils import storage
 
 
@@ -90,9 +97,12 @@ class TableCoding:
     def levels(self) -> Float32[np.ndarray, "columns most"]:
         """The coordinate of each category, in the order of the schema, then infinity.
 
-        Numeric columns have no levels: all infinite.
+        Numeric columns have no levels: all infinite. Where some have special codes there are two at
+        least: a code, and the number that it may be replaced by.
         """
         most = max((len(one) for one in self._column_levels), default=0)
+        if self._codes:
+            most = max(most, 2)
         levels = np.full((len(self.schema.columns), most), np.inf, np.float32)
         for place, one in enumerate(self._column_levels):
             levels[place, : len(one)] = one
@@ -146,6 +156,8 @@ class TableCoding:
             given = values[:, place]
             if isinstance(column, Numeric):
                 coordinates[:, place] = (given - column.lower) / column.scale
+                for code, at in zip(column.special, column.special_coordinates, strict=True):
+                    coordinates[given == code, place] = at
             else:
                 known = np.where(np.isnan(given), 0, given).astype(np.intp)
                 level = self._column_levels[place][known]
@@ -179,7 +191,8 @@ class TableCoding:
             Values `[n, columns]`. A coordinate that is its original's to the bit gives the original
             value to the bit, whatever the limits; so does one that rounds to the original's point
             of the grid, or whose grid has no point within the limits. Other numbers lie on the
-            grid, within the limits; categories are the nearest; NaN stays.
+            grid, within the limits, and are no special codes; categories are the nearest; NaN
+            stays.
 
         Raises:
             ValueError: If the arrays don't fit the schema or each other, or a lower limit is above
@@ -205,6 +218,9 @@ class TableCoding:
         numbers = self._numbers
         found = np.empty(originals.shape)
         found[:, numbers.places] = self._numbers_at(numbers, ends, low, high, grid)
+        for place, column in self._codes:
+            step = np.fmax(column.step, grid[:, place])
+            _avoid_codes(column, found[:, place], originals[:, place], step)
         for place in np.flatnonzero(~numbers.mask).tolist():
             found[:, place] = self._categories_at(
                 place, ends[:, place], low[:, place], high[:, place]
@@ -244,6 +260,25 @@ class TableCoding:
         grid = grid_of(numbers.step, numbers.start, steps[:, places])
         there = numbers.lower + ends[:, places].astype(np.float64) * numbers.scale
         return clip_to_points(nearest_points(there, *grid), low[:, places], high[:, places], *grid)
+
+    def with_codes(
+        self, values: Float[np.ndarray, "n columns"], coordinates: Float[np.ndarray, "n columns"]
+    ) -> Float[np.ndarray, "n columns"]:
+        """Values as they are where the rows aren't known: special codes where some lie.
+
+        Args:
+            values: `[n, columns]`, of the coordinates, without codes.
+            coordinates: `[n, columns]`.
+
+        Returns:
+            Values `[n, columns]`.
+        """
+        values = values.copy() if self._codes else values
+        for place, column in self._codes:
+            for code, low, high in code_intervals(column):
+                at = coordinates[:, place]
+                values[(at > low) & (at <= high), place] = code
+        return values
 
     def _categories_at(
         self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray
@@ -300,6 +335,12 @@ class TableCoding:
         return tuple(levels)
 
     @cached_property
+    def _codes(self) -> tuple[tuple[int, Numeric], ...]:
+        """The columns with special codes, and where they stand."""
+        columns = enumerate(self.schema.columns)
+        return tuple((p, one) for p, one in columns if isinstance(one, Numeric) and one.special)
+
+    @cached_property
     def _numbers(self) -> "_Numbers":
         columns = self.schema.columns
         mask = np.array([isinstance(one, Numeric) for one in columns])
@@ -313,6 +354,20 @@ class TableCoding:
     @cached_property
     def _tables(self) -> Tables:
         return tabulate(self.schema, self._column_levels)
+
+
+def _avoid_codes(
+    column: Numeric, found: np.ndarray, originals: np.ndarray, step: np.ndarray
+) -> None:
+    """Move numbers that are codes by chance towards their originals, in place."""
+    for _ in column.special:
+        hit = np.isin(found, column.special) & (found != originals)
+        if not hit.any():
+            return
+        nearer = found + np.sign(originals - found) * step
+        # Without a grid, or past it, the original is the nearest that is left.
+        passed = (step == 0) | ((nearer - originals) * (found - originals) <= 0)
+        found[hit] = np.where(passed, originals, nearer)[hit]
 
 
 class _Numbers(NamedTuple):
@@ -411,12 +466,21 @@ def _exactly(made: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
+# Left out where a column has none, so that files are what they were before there were codes.
+_WITHOUT_CODES = {"special": (), "typical": None}
+
+
 def _of_column(column: Column) -> dict[str, Any]:
     kind = next(name for name, one in _KINDS.items() if isinstance(column, one))
-    return {"kind": kind} | _fields(column)
+    entries = _fields(column)
+    if isinstance(column, Numeric) and not column.special:
+        entries = {name: one for name, one in entries.items() if name not in _WITHOUT_CODES}
+    return {"kind": kind} | entries
 
 
 def _to_column(given: Mapping[str, Any]) -> Column:
     entries = dict(given)
     made = _KINDS[entries.pop("kind")]
+    if made is Numeric and "special" not in entries:
+        entries |= _WITHOUT_CODES
     return made(**_exactly(made, entries))

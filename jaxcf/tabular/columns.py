@@ -32,13 +32,21 @@ class Numeric:
             so that the grid starts at `lower`; a constant column keeps its value.
         mean: Over the training rows; needed where a model takes z-scores.
         deviation: Standard deviation over the training rows; needed where a model takes z-scores.
+        special: Codes that stand for something else than numbers, such as -8 for "never": they are
+            part of neither limits nor mean. A code is kept, or replaced by `typical`, and no number
+            ever becomes one.
+        typical: The number that a code may be replaced by, such as the median; None for the middle.
 
     Raises:
-        ValueError: If the limits aren't finite or in order, or the step or deviation is negative.
+        ValueError: If the limits aren't finite or in order, the step or deviation is negative, a
+            code isn't finite or is repeated, or the typical number lies beyond the limits.
 
     Examples:
-        >>> Numeric("hours", 0.5, 39.2, step=1.0)
-        Numeric(name='hours', lower=0.0, upper=40.0, step=1.0, mean=None, deviation=None)
+        >>> hours = Numeric("hours", 0.5, 39.2, step=1.0)
+        >>> hours.lower, hours.upper
+        (0.0, 40.0)
+        >>> Numeric("months", 1, 60, step=1.0, special=(-8, -9)).typical
+        30.0
     """
 
     name: str
@@ -47,6 +55,8 @@ class Numeric:
     step: float = 0.0
     mean: float | None = None
     deviation: float | None = None
+    special: tuple[float, ...] = ()
+    typical: float | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -79,6 +89,36 @@ class Numeric:
             upper = float(_multiple(_ceil(upper / self.step), self.step))
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
+        self._check_special()
+
+    def _check_special(self) -> None:
+        special = tuple(float(one) for one in self.special)
+        if not all(map(math.isfinite, special)) or len(set(special)) < len(special):
+            raise ValueError(
+                f"column {self.name!r} has the special codes {special}; expected finite numbers, "
+                "each once"
+            )
+        object.__setattr__(self, "special", special)
+        if not special:
+            if self.typical is not None:
+                raise ValueError(
+                    f"column {self.name!r} has typical={self.typical} and no special codes, which "
+                    "alone it is for; leave it out"
+                )
+            return
+        typical = (self.lower + self.upper) / 2 if self.typical is None else float(self.typical)
+        if not self.lower <= typical <= self.upper:
+            raise ValueError(
+                f"column {self.name!r} has typical={typical}; expected a number from {self.lower} "
+                f"to {self.upper}"
+            )
+        typical = float(self.on_grid(np.array([typical]))[0])
+        if typical in special:
+            raise ValueError(
+                f"column {self.name!r} has the typical number {typical}, which is a special code; "
+                "give another"
+            )
+        object.__setattr__(self, "typical", typical)
 
     @property
     def span(self) -> float:
@@ -141,6 +181,15 @@ class Numeric:
     ) -> np.ndarray:
         """Clip to limits, staying on the grid; NaN where no point of it lies between them."""
         return clip_to_points(values, lower, upper, *grid_of(self.step, self.grid_start, steps))
+
+    @property
+    def special_coordinates(self) -> tuple[float, ...]:
+        """Where its codes lie in the search space: a span below the numbers, which have 0 to 1."""
+        # Where no point of the grid does, not even of rows beyond the training rows.
+        step = self.step / self.scale
+        beside = step / 4 if step > 2.0**-20 else 2.0**-12
+        below = (-1 - beside - 0.01 * place for place in range(len(self.special)))
+        return tuple(float(np.float32(one)) for one in below)
 
     @property
     def grid_start(self) -> float:

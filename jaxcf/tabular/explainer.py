@@ -150,7 +150,8 @@ class TableExplainer:
         # Of the rows as they are: those on the columns' grids, or filled in, may be others.
         probabilities = training_probabilities(model, values, missing, table)
         typical = typical_values(schema, values)
-        values = np.where(missing, typical, values)
+        # Nor has a code a place among the numbers: its row stands at the typical one.
+        values = np.where(missing | schema.special(values), typical, values)
         numbers = fit_category_values(
             schema,
             values,
@@ -411,7 +412,8 @@ class FittedTableExplainer:
         schema = self.coding.schema
         may_lack = self.coding.missing is not None
         values = schema.read_training(table, keep_missing=may_lack)
-        filled = np.where(schema.missing(table), typical_values(schema, values), values)
+        gaps = schema.missing(table) | schema.special(values)
+        filled = np.where(gaps, typical_values(schema, values), values)
         coordinates = self.coding.coordinates(filled)
         chosen = choose_rows(explanations.core, rows, num_rows)
         part = explanations[chosen]

@@ -278,9 +278,10 @@ class TableExplanations:
     def distance(self) -> Float[np.ndarray, "n columns"]:
         """How far each column moved: numbers in original units, categories 1 where they differ.
 
-        0 where an entry can't be read; ordinal columns count ranks.
+        0 where an entry can't be read or was a special code; ordinal columns count ranks.
         """
         moved = np.abs(np.nan_to_num(self.values - self.original_values))
+        moved = np.where(self.coding.schema.special(self.original_values), 0.0, moved)
         numbers = [isinstance(one, Numeric) for one in self.coding.schema.columns]
         ordered = np.isinf(self.coding.levels).all(axis=1) | np.array(numbers)
         return np.where(ordered, moved, moved > 0)

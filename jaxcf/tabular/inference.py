@@ -1,6 +1,7 @@
 """The columns of a table, found from its training rows or from an array that is encoded already."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def infer_columns(
     ordinal: Mapping[str, Sequence[Category]],
     categorical: Iterable[str],
     decimals: Mapping[str, int | None],
+    special: Mapping[str, Collection[float]],
     encoding: CategoricalEncoding,
     keep_missing: bool,
 ) -> tuple[Column, ...]:
@@ -41,6 +43,7 @@ def infer_columns(
         ordinal: Names of ordinal columns, with their categories in order.
         categorical: Names of columns that are categorical whatever they hold.
         decimals: How many decimals numbers of some columns have, None for any number.
+        special: Codes of some columns of numbers that stand for something else.
         encoding: What the model takes for categorical columns.
         keep_missing: Whether entries may be missing.
 
@@ -57,15 +60,17 @@ def infer_columns(
     forced = set(categorical)
     columns = read_columns(table)
     steps = {name: step_of(given) for name, given in decimals.items()}
-    _check_names(columns, {"ordinal": ordinal, "categorical": forced, "decimals": steps})
+    _check_names(columns, ordinal, forced)
     if not columns or not len(next(iter(columns.values())).entries):
         raise ValueError("the table holds no rows or no columns; pass the training rows")
-    texts = sorted(name for name in steps if not columns[name].is_number)
-    if texts:
-        raise ValueError(
-            f"decimals names {', '.join(map(repr, texts))}, which holds no numbers; leave it out, "
-            "or convert the column"
-        )
+    for argument, names in (("decimals", steps), ("special", special)):
+        unknown = sorted(set(names) - set(columns))
+        texts = sorted(name for name in names if name in columns and not columns[name].is_number)
+        if unknown or texts or set(names) & (set(ordinal) | forced):
+            raise ValueError(
+                f"{argument} names {', '.join(map(repr, sorted(names)))}; expected columns of "
+                "numbers that are taken for such: leave the others out, or convert them"
+            )
     missing = {name: entries.missing() for name, entries in columns.items()}
     empty = [name for name, gaps in missing.items() if gaps.all()]
     if empty:
@@ -75,7 +80,7 @@ def infer_columns(
     if not keep_missing:
         check_present(missing)
     return tuple(
-        _infer_numbers(name, entries, missing[name], steps.get(name))
+        _infer_numbers(name, entries, missing[name], steps.get(name), special.get(name, ()))
         if name not in ordinal and name not in forced and entries.is_number
         else _infer_categories(
             name, entries, missing[name], ordinal.get(name), name in forced, encoding
@@ -179,21 +184,21 @@ def step_found(entries: np.ndarray, numbers: np.ndarray) -> float:
     return 0.0
 
 
-def _check_names(columns: Mapping[str, Any], arguments: Mapping[str, Iterable[str]]) -> None:
-    said: dict[str, str] = {}
-    for argument, names in arguments.items():
+def _check_names(
+    columns: Mapping[str, Any], ordinal: Mapping[str, Any], forced: Iterable[str]
+) -> None:
+    for names, argument in ((ordinal, "ordinal"), (forced, "categorical")):
         unknown = sorted(set(names) - set(columns))
         if unknown:
             raise ValueError(
                 f"{argument} names {', '.join(map(repr, unknown))}, which the table lacks; it has "
                 f"{', '.join(map(repr, columns))}"
             )
-        for name in sorted(names):
-            if name in said:
-                raise ValueError(
-                    f"{name!r} is named both {said[name]} and {argument}; expected one"
-                )
-            said[name] = argument
+    both = sorted(set(ordinal) & set(forced))
+    if both:
+        raise ValueError(
+            f"{', '.join(map(repr, both))} is named both ordinal and categorical; expected one"
+        )
 
 
 def _infer_categories(
@@ -224,12 +229,29 @@ def _infer_categories(
     return Categorical(name, categories, encoding)
 
 
-def _infer_numbers(name: str, entries: Entries, missing: np.ndarray, step: float | None) -> Numeric:
-    present = Entries(entries.entries[~missing])
-    numbers = as_numbers(present)  # which has NaN for infinite ones
+def _infer_numbers(
+    name: str,
+    entries: Entries,
+    missing: np.ndarray,
+    step: float | None,
+    special: Collection[float],
+) -> Numeric:
+    present = entries.entries[~missing]
+    numbers = as_numbers(Entries(present))  # which has NaN for infinite ones
+    codes = tuple(float(one) for one in special)
+    coded = np.isin(numbers, codes)
+    if coded.all():
+        raise ValueError(
+            f"column {name!r} holds nothing but the special codes {codes}; leave the column out"
+        )
+    present, numbers = present[~coded], numbers[~coded]
     if step is None:
-        step = step_found(present.entries, numbers)
-    return describe_numbers(name, numbers, step)
+        step = step_found(present, numbers)
+    column = describe_numbers(name, numbers, step)
+    if not codes:
+        return column
+    typical = float(np.percentile(numbers, 50, method="lower"))
+    return replace(column, special=codes, typical=typical)
 
 
 def _check_text(name: str, entries: Entries) -> None:

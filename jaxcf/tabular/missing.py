@@ -21,7 +21,7 @@ _FINEST = 2.0**-20
 def typical_values(
     schema: Schema, values: Float[np.ndarray, "n columns"]
 ) -> Float[np.ndarray, " columns"]:
-    """The median of numbers and ranks, the most frequent category.
+    """The median of numbers and ranks, the most frequent category; special codes count for nothing.
 
     Args:
         schema: Of the table.
@@ -38,6 +38,8 @@ def typical_values(
     found = []
     for place, column in enumerate(schema.columns):
         present = values[~np.isnan(values[:, place]), place]
+        if isinstance(column, Numeric) and column.special:
+            present = present[~np.isin(present, column.special)]
         if not len(present):  # of a schema that was given
             found.append(column.lower if isinstance(column, Numeric) else 0.0)
         elif isinstance(column, Categorical):

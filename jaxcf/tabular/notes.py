@@ -1,7 +1,9 @@
 """What is worth a second look in the columns of a table, in words."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+import numpy as np
 
 from jaxcf.data.written_numbers import is_number_text
 from jaxcf.tabular.columns import Column, Numeric, Ordinal, is_constant
@@ -43,6 +45,10 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 _SHOWN_CATEGORIES = 4
 
+# Codes are few and occur again; the numbers beside them are many.
+_MOST_CODES, _LEAST_REPEATED, _LEAST_OTHERS = 4, 2, 10
+_NINES = re.compile("9{1,}[5-9]")
+
 
 def seldom_changes(name: str) -> bool:
     """Whether a column is named like what no advice can change: age, sex, birth, id and the like.
@@ -77,12 +83,43 @@ def free_to_change(columns: Collection[Column], ruled: Collection[str]) -> tuple
     )
 
 
-def column_notes(columns: Collection[Column], ruled: Collection[str]) -> tuple[str, ...]:
+def apart_from_the_rest(numbers: np.ndarray) -> tuple[float, ...]:
+    """Numbers that may be codes: a few negative ones below many others, or a few such as 999 above.
+
+    Args:
+        numbers: `[n]`, of a column; NaN is no number.
+
+    Examples:
+        >>> months = np.tile(np.arange(20.0), 3)
+        >>> apart_from_the_rest(np.concatenate([months, [-8, -8, -9, -9]]))
+        (-9.0, -8.0)
+        >>> apart_from_the_rest(np.concatenate([months, [999, 999]])), apart_from_the_rest(months)
+        ((999.0,), ())
+    """
+    found, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    repeated = (counts >= _LEAST_REPEATED) & (found == np.round(found))
+    below = found[found < 0]
+    few = 0 < len(below) <= _MOST_CODES and repeated[: len(below)].all()
+    if few and len(found) - len(below) >= _LEAST_OTHERS:
+        return tuple(below.tolist())
+    nines = np.array([bool(_NINES.fullmatch(f"{one:.0f}")) for one in found[-_MOST_CODES:]], bool)
+    above = len(nines) if nines.all() else int(np.argmin(nines[::-1]))
+    rest = found[: len(found) - above]
+    few = above > 0 and len(rest) >= _LEAST_OTHERS and repeated[-above:].all()
+    if few and found[-above] - rest[-1] > np.ptp(rest):
+        return tuple(found[-above:].tolist())
+    return ()
+
+
+def column_notes(
+    columns: Sequence[Column], ruled: Collection[str], values: np.ndarray | None = None
+) -> tuple[str, ...]:
     """What may be meant otherwise than it is taken, a sentence each.
 
     Args:
         columns: Of the table.
         ruled: The names of those that rules speak about.
+        values: `[n, columns]`, of the training rows; None where they aren't known.
 
     Examples:
         >>> columns = Numeric("age", 20, 60), Categorical("zip", ("10115", "80331"))
@@ -90,8 +127,17 @@ def column_notes(columns: Collection[Column], ruled: Collection[str]) -> tuple[s
         ("nothing forbids this column to change: 'age'",)
     """
     notes = []
-    for column in columns:
+    for place, column in enumerate(columns):
         if isinstance(column, Numeric):
+            apart = ()
+            if values is not None and not column.special:
+                apart = apart_from_the_rest(values[:, place])
+            if apart:
+                codes = ", ".join(f"{one:.0f}" for one in apart)
+                notes.append(
+                    f"{column.name!r} holds {codes} apart from its other numbers: if they stand "
+                    f"for something else, say special={{{column.name!r}: [{codes}]}}"
+                )
             continue
         texts = [one for one in column.categories if isinstance(one, str)]
         if len(texts) == len(column.categories) and all(map(is_number_text, texts)):
@@ -120,7 +166,8 @@ def described(column: Column) -> str:
         what = "whole numbers" if decimals == 0 else f"numbers with {decimals} decimals"
         if decimals is None:
             what = f"multiples of {column.step:g}" if column.step else "numbers"
-        return f"{what}, {column.lower:.12g} to {column.upper:.12g}"
+        codes = f", or {', '.join(f'{one:g}' for one in column.special)}" if column.special else ""
+        return f"{what}, {column.lower:.12g} to {column.upper:.12g}{codes}"
     shown = [str(one) for one in column.categories]
     count = f"{len(shown)} {'category' if len(shown) == 1 else 'categories'}"
     if isinstance(column, Ordinal):

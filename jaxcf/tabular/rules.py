@@ -132,6 +132,10 @@ def read_rules(
     masks["frozen"] |= coding.constant
     levels = np.broadcast_to(coding.levels, (n, *coding.levels.shape))
     steps = np.zeros(values.shape)
+    coded = coding.schema.special(values)
+    typical = [(one.typical if isinstance(one, Numeric) else None) or 0.0 for one in columns]
+    # Limits are for numbers, one of which a code may be replaced by.
+    numbers = np.where(coded, typical, values)
     for place, column in enumerate(columns):
         rule = rules.get(column.name)
         if rule is None:
@@ -140,7 +144,7 @@ def read_rules(
         for name, mask in masks.items():
             mask[:, place] |= _mask(column, name, getattr(rule, name), n)
         steps[:, place] = _steps(column, rule.step, n)
-        low, high = _limits(column, rule, values[:, place], steps[:, place])
+        low, high = _limits(column, rule, numbers[:, place], steps[:, place])
         least[:, place], most[:, place] = low, high
         lower[:, place] = _coordinate(coding, place, low, lower[:, place])
         upper[:, place] = _coordinate(coding, place, high, upper[:, place])
@@ -150,13 +154,26 @@ def read_rules(
             levels[:, place, : mask.shape[1]][~mask] = np.inf
             # Without any allowed category every row starts outside: a level that none has.
             levels[~mask.any(axis=1), place, 0] = _NOWHERE
+    if coded.any():
+        # A code is kept, where it may not change or has no number to become.
+        instead = np.where(coded, _allowed_numbers(coding, numbers, least, most, steps), numbers)
+        kept = coded & (np.isnan(instead) | np.any(list(masks.values()), axis=0))
+        masks["frozen"] |= kept
+        instead = np.where(np.isnan(instead), numbers, instead)
+        least, most = np.where(coded, instead, least), np.where(coded, instead, most)
+        reached = coding.coordinates(instead)
+        lower = np.where(coded, np.fmin(coordinates, reached), lower)
+        upper = np.where(coded, np.fmax(coordinates, reached), upper)
+        two = np.full((*values.shape, levels.shape[-1]), np.inf, np.float32)
+        two[..., 0], two[..., 1] = coordinates, reached
+        levels = np.where(coded[:, :, None], two, levels)
     if missing is not None and missing.any():
         masks["frozen"] |= missing
         lower, upper = (np.where(missing, coordinates, end) for end in (lower, upper))
         levels = np.where(missing[:, :, None], np.inf, levels)
     rising = masks["frozen"] | masks["increase_only"]
     falling = masks["frozen"] | masks["decrease_only"]
-    inside = (values >= least) & (values <= most)
+    inside = (values >= least) & (values <= most) | coded
     # Rows that start outside are never searched: any limits do.
     least = np.where(inside, np.where(rising, values, least), -np.inf)
     most = np.where(inside, np.where(falling, values, most), np.inf)
@@ -170,6 +187,24 @@ def read_rules(
 def num_levels(coding: TableCoding) -> int:
     """How many values a column is held to at most, whatever the rules: always as many."""
     return max(1, coding.levels.shape[-1])
+
+
+def _allowed_numbers(
+    coding: TableCoding,
+    numbers: np.ndarray,
+    least: np.ndarray,
+    most: np.ndarray,
+    steps: np.ndarray,
+) -> np.ndarray:
+    """The numbers nearest to some that the rules allow; NaN where they allow none."""
+    found = numbers.copy()
+    for place, column in enumerate(coding.schema.columns):
+        if isinstance(column, Numeric) and column.special:
+            on_grid = column.on_grid(numbers[:, place], steps[:, place])
+            limits = least[:, place], most[:, place]
+            found[:, place] = column.within(on_grid, *limits, steps[:, place])
+            found[np.isin(found[:, place], column.special), place] = np.nan
+    return found
 
 
 def _check_kind(rules: Any, coding: TableCoding) -> None:

@@ -5,7 +5,7 @@ of a numeric column, the index of the category of any other; NaN where an entry 
 unseen. The model input is float32 `[n, width]`, as the explained model takes it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
@@ -123,6 +123,7 @@ class Schema:
         ordinal: Mapping[str, Sequence[Category]] | None = None,
         categorical: Iterable[str] = (),
         decimals: Mapping[str, int | None] | None = None,
+        special: Mapping[str, Collection[float]] | None = None,
         encoding: CategoricalEncoding = "one-hot",
         scaling: Scaling = "unit",
         keep_missing: bool = False,
@@ -143,6 +144,8 @@ class Schema:
             categorical: Names of columns that are categorical whatever they hold.
             decimals: How many decimals the numbers of some columns have, where not those of the
                 training rows: 0 for whole numbers, None for any number.
+            special: Codes of some columns of numbers that stand for something else, such as
+                `{"months": [-8]}` for "never", see `Numeric`; a code may be replaced by the median.
             encoding: What the model takes for categorical columns, "one-hot", "drop-first" (without
                 an entry for the first category, as `get_dummies(drop_first=True)`) or "label".
             scaling: What it takes for numeric ones, "unit", "standard" or "original".
@@ -155,7 +158,8 @@ class Schema:
         Raises:
             ValueError: If a column name is repeated, entries are missing (the message names all
                 columns), a column has over 500 categories or text that is meant as dates or
-                numbers, or `ordinal`, `categorical` or `decimals` doesn't fit the table.
+                numbers, or `ordinal`, `categorical`, `decimals` or `special` doesn't fit the
+                table.
             TypeError: If the table is of another kind, or a column holds neither numbers nor names.
 
         Examples:
@@ -170,6 +174,7 @@ class Schema:
             ordinal=ordinal or {},
             categorical=categorical,
             decimals=decimals or {},
+            special=special or {},
             encoding=encoding,
             keep_missing=keep_missing,
         )
@@ -277,6 +282,20 @@ class Schema:
         """Which columns have one value only, and so can't change."""
         return np.array([is_constant(column) for column in self.columns])
 
+    def special(self, values: Float[np.ndarray, "n columns"]) -> Bool[np.ndarray, "n columns"]:
+        """Which values are codes that stand for something else than numbers.
+
+        Examples:
+            >>> schema = Schema.infer({"months": [-8, 3, 12]}, special={"months": [-8]})
+            >>> schema.special(np.array([[-8.0], [3.0]])).tolist()
+            [[True], [False]]
+        """
+        coded = np.zeros(np.shape(values), bool)
+        for place, column in enumerate(self.columns):
+            if isinstance(column, Numeric) and column.special:
+                coded[:, place] = np.isin(values[:, place], column.special)
+        return coded
+
     def index(self, name: str) -> int:
         """The place of a column among the values.
 
@@ -289,16 +308,21 @@ class Schema:
             )
         return self._places[name]
 
-    def summary(self, rules: Iterable[str] = ()) -> dict[str, Any]:
+    def summary(self, rules: Iterable[str] = (), table: Table | None = None) -> dict[str, Any]:
         """What each column is taken for, and what is worth a second look.
 
         Args:
             rules: The names of the columns that rules speak about, such as the rules themselves.
+            table: The training rows, to look for numbers that may be codes; None looks for none.
 
         Returns:
             "columns": a few words for each, by name. "notes": sentences, among them which columns
             are named like what no advice can change (age, sex, birth, id, ...) though nothing
             forbids them to.
+
+        Raises:
+            ValueError: As `read` of the table.
+            TypeError: Likewise.
 
         Examples:
             >>> schema = Schema.infer({"age": [20, 60], "pay": [1.5, 2.25]})
@@ -308,7 +332,8 @@ class Schema:
             (("nothing forbids this column to change: 'age'",), ())
         """
         words = {column.name: described(column) for column in self.columns}
-        return {"columns": words, "notes": column_notes(self.columns, frozenset(rules))}
+        values = None if table is None else self.read(table)
+        return {"columns": words, "notes": column_notes(self.columns, frozenset(rules), values)}
 
     def read(self, table: Table) -> Float[np.ndarray, "n columns"]:
         """The values of a table.

@@ -422,9 +422,9 @@ def test_integers_stay_integers_while_they_are_whole():
 def test_a_wide_table_is_written_without_asking_each_column_for_its_type(monkeypatch):
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(3, 40)).round(3)).rename(columns=str)
     schema, asked = Schema.infer(wide), []
-    types = vars(pd.DataFrame)["dtypes"].fget
+    types: Any = pd.DataFrame.dtypes
     monkeypatch.setattr(
-        pd.DataFrame, "dtypes", property(lambda frame: asked.append(1) or types(frame))
+        pd.DataFrame, "dtypes", property(lambda frame: asked.append(1) or types.fget(frame))
     )
     again = schema.write(schema.read(wide), wide)
     assert len(asked) <= 2

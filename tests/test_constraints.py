@@ -122,7 +122,7 @@ def test_rows_of_which_nothing_may_change_say_so():
     frozen = np.zeros(x.shape, bool)
     frozen[2] = True
     # Nor has the last row a multiple between its bounds.
-    step, apart = np.zeros((2, *x.shape), np.float32)
+    step, apart = np.zeros_like(x), np.zeros_like(x)
     step[-1], apart[-1] = 0.5, 0.24
     rules = Constraints(frozen=frozen, step=step, offset=x + apart, lower=x - 0.2, upper=x + 0.2)
     assert ready().explain(x, constraints=rules).status[-1] == Status.NOTHING_MAY_CHANGE

@@ -109,7 +109,7 @@ def logistic_accuracy(
     plain = LogisticRegression(max_iter=1000)
     plain.fit(schema.encode(schema.read_training(table)), classes)
     encoded = schema.encode(schema.read(other_table))
-    readable = np.isfinite(encoded).all(axis=1)
+    readable = np.asarray(np.isfinite(encoded).all(axis=1))
     decided = plain.predict(np.where(readable[:, None], encoded, 0))
     return float(np.mean(readable & (decided == other_classes)))
 

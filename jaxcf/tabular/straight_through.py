@@ -278,8 +278,8 @@ def _join_entries(parts: list[tuple[np.ndarray, ...]]) -> Entries:
         two = np.zeros((2, 0), np.float32)
         return Entries(np.zeros(0, np.int32), one, one, two, two, one, two, one, *_NO_CODES)
     column, *constants = (np.concatenate(one, axis=-1) for one in zip(*parts, strict=True))
-    floats = (one.astype(np.float32) for one in constants)
-    return Entries(column.astype(np.int32), *floats, *_NO_CODES)
+    floats = [one.astype(np.float32) for one in constants]
+    return Entries(column.astype(np.int32), *[*floats, *_NO_CODES])
 
 
 _NO_CODES = np.zeros((3, 0, 0), np.float32), np.zeros((0, 0), np.float32)

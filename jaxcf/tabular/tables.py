@@ -242,7 +242,7 @@ def inexact_columns(
         ['id']
     """
     types = _column_types(table) or {}
-    beyond = (kept & (np.abs(values) >= _EXACT)).any(axis=0)
+    beyond = np.asarray((kept & (np.abs(values) >= _EXACT)).any(axis=0))
     # Objects and lists may hold any number.
     return [
         name

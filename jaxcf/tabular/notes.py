@@ -122,6 +122,7 @@ def column_notes(
         values: `[n, columns]`, of the training rows; None where they aren't known.
 
     Examples:
+        >>> from jaxcf.tabular import Categorical
         >>> columns = Numeric("age", 20, 60), Categorical("zip", ("10115", "80331"))
         >>> column_notes(columns, [])[1:]
         ("nothing forbids this column to change: 'age'",)
@@ -158,6 +159,7 @@ def described(column: Column) -> str:
     Examples:
         >>> described(Numeric("age", 20, 60, 1.0)), described(Numeric("pay", 0, 9.5, 0.01))
         ('whole numbers, 20 to 60', 'numbers with 2 decimals, 0 to 9.5')
+        >>> from jaxcf.tabular import Categorical
         >>> described(Ordinal("size", ("S", "L"))), described(Categorical("job", ("a", "b")))
         ('2 categories in order, S to L', '2 categories: a, b')
     """

@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
 
-# In float32 a bound or a value on the grid is a multiple of the step only to this share of one.
-_GRID_TOLERANCE = 0.05
+# What float32 leaves of a bound, an offset and a count of steps, in units of the largest of them;
+# no more than this share of a step, or steps that float32 can't tell apart would all be one.
+_ROUNDING = 4 * np.float32(np.finfo(np.float32).eps)
+_MOST_OF_A_STEP = np.float32(0.05)
 
 Range = tuple[Any, Any]
 
@@ -65,11 +67,12 @@ def snap(
     if grid is None:
         return clipped
     step = jnp.where(grid.step > 0, grid.step, 1.0)
-    first = jnp.ceil((lower - grid.offset) / step - _GRID_TOLERANCE)
-    last = jnp.floor((upper - grid.offset) / step + _GRID_TOLERANCE)
+    slack = _slack(jnp, lower, upper, grid.offset, step)
+    first = jnp.ceil((lower - grid.offset) / step - slack)
+    last = jnp.floor((upper - grid.offset) / step + slack)
     count = jnp.clip(jnp.round((clipped - grid.offset) / step), first, last)
     multiple = jnp.clip(grid.offset + count * step, lower, upper)
-    own = (first > last) | (jnp.abs(multiple - original) < _GRID_TOLERANCE * step)
+    own = (first > last) | (jnp.abs(multiple - original) < slack * step)
     stepped = jnp.where(own, original, multiple)
 
     nearest = jnp.argmin(jnp.abs(clipped[..., None] - grid.levels), axis=-1, keepdims=True)
@@ -77,6 +80,20 @@ def snap(
     has_levels = jnp.any(jnp.isfinite(grid.levels), axis=-1)
     snapped = jnp.where(grid.step > 0, stepped, clipped)
     return jnp.where(point == original, original, jnp.where(has_levels, level, snapped))
+
+
+def _slack(numpy: Any, lower: Any, upper: Any, offset: Any, step: Any) -> Any:
+    """By what share of a step a multiple may lie beyond a bound, or beside a value, for rounding.
+
+    Args:
+        numpy: the arrays' own functions, numpy or `jax.numpy`.
+        lower: of any shape, as all that follow.
+        upper: likewise.
+        offset: likewise.
+        step: above 0.
+    """
+    largest = numpy.maximum(numpy.maximum(abs(lower), abs(upper)), abs(offset))
+    return numpy.minimum(_ROUNDING * largest / step, _MOST_OF_A_STEP)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +111,8 @@ class Constraints:
         decrease_only: true where a feature may only fall.
         step: features take multiples of it, such as 1 for whole numbers or 1/255 for images in 8
             bits; 0 for any value. A feature that doesn't change keeps its value, on the grid or
-            not. In float32: to a twentieth of a step.
+            not, and so does one that has no multiple between its bounds. To the rounding of
+            float32.
         offset: what multiples of `step` are counted from; None is 0.
         levels: `[*shape, most]` or `[n, *shape, most]`, the values a feature may take, padded with
             infinity; only infinities allow any.
@@ -285,6 +303,7 @@ class FeasibleSets:
             outside |= has_levels & ~own.any(axis=-1)
             levels = np.where(within | own, levels, np.inf).astype(np.float32, copy=False)
             fixed |= has_levels & (own | np.isinf(levels)).all(axis=-1)
+            fixed |= ~has_levels & _only_own(x, lower, upper, self.step[rows], self.offset[rows])
             grid = Grid(cast(Any, self.step[rows]), cast(Any, self.offset[rows]), cast(Any, levels))
         axes = tuple(range(1, x.ndim))
         return Feasible(
@@ -294,6 +313,20 @@ class FeasibleSets:
             np.asarray(outside.any(axis=axes)),
             np.asarray(fixed.all(axis=axes)),
         )
+
+
+def _only_own(
+    x: np.ndarray, lower: np.ndarray, upper: np.ndarray, step: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """Which features have a step, of which no multiple lies between the bounds but their own."""
+    stepped = step > 0
+    step = np.where(stepped, step, np.float32(1))
+    with np.errstate(invalid="ignore"):  # rows may hold NaN
+        slack = _slack(np, lower, upper, offset, step)
+        first = np.ceil((lower - offset) / step - slack)
+        last = np.floor((upper - offset) / step + slack)
+        own = (first == last) & (np.abs(offset + first * step - x) < slack * step)
+    return stepped & ((first > last) | own)
 
 
 def resolve(

@@ -142,7 +142,7 @@ def table(n: int, schema: Schema = SCHEMA, seed: int = 0) -> TableExplanations:
     problems = {
         int(row): "column 'pay' is missing" for row in np.flatnonzero(np.isnan(values[:, 1]))
     }
-    return TableExplanations(core, coding, values, new, {}, problems, ("no", "yes"))
+    return TableExplanations(core, coding, values, new, {}, problems, ("no", "yes"), ruled=())
 
 
 def traces(explanations: Explanations, rows: tuple[int, ...] = (0, 2)) -> Traces:

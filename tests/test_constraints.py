@@ -40,10 +40,6 @@ def random_rules(rng: np.random.Generator, x: np.ndarray) -> tuple[Constraints, 
     levels[:, leveled, 0] = x[:, leveled]
     lower = np.where(rng.random(x.shape) < 0.5, x - rng.uniform(0, 0.4, x.shape), -1)
     upper = np.where(rng.random(x.shape) < 0.5, x + rng.uniform(0, 0.4, x.shape), 1)
-    if stepped.any():
-        # Bounds of stepped features lie on the grid, as those of tables do.
-        lower[:, stepped] = np.minimum(on_grid(lower), x)[:, stepped]
-        upper[:, stepped] = np.maximum(on_grid(upper), x)[:, stepped]
     rules = Constraints(
         lower=lower.astype(np.float32),
         upper=upper.astype(np.float32),
@@ -125,6 +121,11 @@ def test_rows_of_which_nothing_may_change_say_so():
     x = mlp().x
     frozen = np.zeros(x.shape, bool)
     frozen[2] = True
+    # Nor has the last row a multiple between its bounds.
+    step, apart = np.zeros_like(x), np.zeros_like(x)
+    step[-1], apart[-1] = 0.5, 0.24
+    rules = Constraints(frozen=frozen, step=step, offset=x + apart, lower=x - 0.2, upper=x + 0.2)
+    assert ready().explain(x, constraints=rules).status[-1] == Status.NOTHING_MAY_CHANGE
     result = ready().explain(x, constraints=Constraints(frozen=frozen))
     assert result.status[2] == Status.NOTHING_MAY_CHANGE
     assert "anything but its own value" in result.messages[2]

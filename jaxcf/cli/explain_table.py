@@ -64,6 +64,9 @@ _BLACK_BOX_OBJECTIVE = "E"
 # Every step costs calls of the model; what isn't found by then, the line search finds.
 _BLACK_BOX_STEPS = 100
 _SHOWN_COLUMNS = 5
+_ANY = "any"
+# So little ahead, a row is as good as undecided.
+_BARELY = 0.05
 _REFUSED = ("preset", "models", "guide")
 
 
@@ -112,6 +115,8 @@ def _explain(
     # Raises where a column is lacking that the model is going to be trained on.
     schema.read(asked_for.first(1).columns)
     rules = _rules(options.rule, schema, train)
+    for note in schema.summary(rules, train.columns)["notes"]:
+        terminal.say(f"note: {note}")
     models_began = time.perf_counter()
     made = train_model(options, train, test, schema, terminal) if options.model is None else None
     model = made or load_model(options, train, test, schema)
@@ -164,7 +169,8 @@ def _explain(
     run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, name))
     trace = partial(fitted.trace, explanations, training_table, target=options.target, rules=rules)
     run.write_traces(0 if status else options.details, trace, terminal)
-    shown = summary_rows(core) | _table_rows(explanations) | _model_rows(model.record)
+    shown = summary_rows(core) | _table_rows(explanations)
+    shown |= _sureness_rows(explanations, options.confidence) | _model_rows(model.record)
     title = f"{name}, objective {objective}"
     return run_outcome(run, explanations.summary(), title, shown, status)
 
@@ -278,6 +284,8 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
         train.columns,
         ordinal=ordinal,
         categorical=options.categorical,
+        decimals=_decimals(options.decimals),
+        special=_special(options.special),
         keep_missing=keeps_missing(options),
     )
     # ranks up to 15 beside numbers in [0, 1] would train badly
@@ -308,6 +316,34 @@ def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
                 f"--ordinal {text!r} declares no order; expected NAME:lowest|...|highest"
             )
         declared[name] = tuple(one.strip() for one in categories.split("|"))
+    return declared
+
+
+def _decimals(texts: Sequence[str]) -> dict[str, int | None]:
+    declared: dict[str, int | None] = {}
+    for text in texts:
+        name, _, number = text.rpartition(":")
+        if not name or not (number == _ANY or number.isdecimal()):
+            raise ValueError(
+                f"--decimals {text!r} says no number of decimals; expected NAME:2, NAME:0 for "
+                f"whole numbers or NAME:{_ANY} for any number"
+            )
+        declared[name] = None if number == _ANY else int(number)
+    return declared
+
+
+def _special(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    declared: dict[str, tuple[float, ...]] = {}
+    for text in texts:
+        name, _, codes = text.rpartition(":")
+        try:
+            declared[name] = tuple(float(one) for one in codes.split("|"))
+        except ValueError:
+            name = ""
+        if not name:
+            raise ValueError(
+                f"--special {text!r} declares no codes of numbers; expected NAME:-8|-9"
+            )
     return declared
 
 
@@ -345,10 +381,31 @@ def _table_rows(explanations: TableExplanations) -> dict[str, str]:
     return {"most changed columns": shown or "-"}
 
 
+def _sureness_rows(explanations: TableExplanations, confidence: float | None) -> dict[str, str]:
+    """How sure the model is of the new class, and how many rows lie on the edge of its decision."""
+    probabilities = np.sort(explanations.probabilities[explanations.found], axis=1)
+    if not len(probabilities):
+        return {}
+    sure, second = probabilities[:, -1], probabilities[:, -2]
+    barely = float(np.mean(sure - second < _BARELY))
+    said = f"median {np.median(sure):.3f}, least {sure.min():.3f}"
+    if confidence is None and barely > 0:
+        said += (
+            f"; {100 * barely:.0f} % less than {_BARELY} ahead of the next class "
+            "(--confidence P asks for more)"
+        )
+    return {"probability of the new class (found)": said}
+
+
 def _model_rows(record: Mapping[str, Any]) -> dict[str, str]:
     if record["accuracy"] is None:
         return {"accuracy of the model": "unknown: no labels under the names of its classes"}
-    return {
+    rows = {
         "accuracy of the model": f"{record['accuracy']:.3f} on {record['accuracy_rows']} "
         f"{record['accuracy_on']}"
     }
+    plain = record.get("logistic_accuracy")
+    if plain is not None:
+        as_good = ": as good, and simpler" if plain >= record["accuracy"] else ""
+        rows["a plain logistic regression"] = f"{plain:.3f} on the same rows{as_good}"
+    return rows

@@ -22,6 +22,8 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
     "drop_missing": False,
     "ordinal": [],
     "categorical": [],
+    "decimals": [],
+    "special": [],
     "rule": [],
     "categories": None,
     "confidence": None,
@@ -250,6 +252,20 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         action="append",
         metavar="NAME",
         help="a column of numbers that are mere names; repeatable",
+    )
+    group.add_argument(
+        "--decimals",
+        action="append",
+        metavar="NAME:N",
+        help="how many decimals a column of numbers has, 0 for whole numbers, any for any number "
+        "(default: as many as its entries have); repeatable",
+    )
+    group.add_argument(
+        "--special",
+        action="append",
+        metavar="NAME:-8|...",
+        help="codes of a column of numbers that stand for something else; each is kept or replaced "
+        "by the median, and no number becomes one; repeatable",
     )
     group.add_argument(
         "--ordinal",

@@ -107,7 +107,7 @@ def _cell(column: Column, entry: Any) -> Any:
     if is_missing(entry):
         return ""
     # One empty cell makes a column of integers one of floats.
-    whole = isinstance(column, Numeric) and column.step and float(entry).is_integer()
+    whole = isinstance(column, Numeric) and column.decimals == 0 and float(entry).is_integer()
     return int(entry) if whole and not isinstance(entry, int) else entry
 
 

@@ -12,7 +12,7 @@ from jaxcf.cli.terminal import Terminal
 from jaxcf.data import LabelledTable, stratified_split
 from jaxcf.predictors.blackbox import BlackBox
 from jaxcf.tabular import Schema
-from jaxcf.tabular.classifiers import train_table_classifier
+from jaxcf.tabular.classifiers import logistic_accuracy, train_table_classifier
 from jaxcf.tabular.predictors import Takes
 from jaxcf.tabular.tables import Table
 from jaxcf.utils.validation import did_you_mean
@@ -93,6 +93,9 @@ def train_model(
         "accuracy": trained.accuracy(held_out.columns, truth),
         "accuracy_rows": len(held_out),
         "accuracy_on": on,
+        "logistic_accuracy": logistic_accuracy(
+            schema, learnt.columns, learnt.classes(names), held_out.columns, truth
+        ),
     }
     return TableModel(trained.functions(), record)
 

@@ -24,6 +24,10 @@ _DATE = "|".join(
     )
 )
 _IS_PLAIN, _IS_POINT, _IS_COMMA = (re.compile(one) for one in (_PLAIN, _POINT, _COMMA))
+_CURRENCY = r"(?:US|CA|AU)?\$|[€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN"
+_IS_MONEY = re.compile(
+    rf"(?P<sign>[+-]?)\s*(?:(?:{_CURRENCY})\s*(?P<after>.+)|(?P<before>.*\S)\s*(?:{_CURRENCY}))"
+)
 _IS_DATE = re.compile(rf"(?:{_DATE}){_TIME}", re.IGNORECASE)
 
 
@@ -83,6 +87,24 @@ def _plain_numbers(texts: Sequence[str | None]) -> np.ndarray | None:
     return numbers if np.isfinite(numbers).any() else None
 
 
+def is_number_text(text: str) -> bool:
+    """Whether a text is a plain number, which may also be a name, such as a postal code.
+
+    Examples:
+        >>> is_number_text("007"), is_number_text("1,200")
+        (True, False)
+    """
+    return _IS_PLAIN.fullmatch(text.strip()) is not None
+
+
+def _without_sign(text: str) -> str:
+    """The number of a text of money or a percentage; any other text as it is."""
+    money = _IS_MONEY.fullmatch(text)
+    if money is not None:
+        return money["sign"] + (money["after"] or money["before"])
+    return text.removesuffix("%").rstrip()
+
+
 def unread_text(texts: Sequence[str]) -> str | None:
     """What texts are that were meant as numbers or dates and would be taken for categories.
 
@@ -99,6 +121,8 @@ def unread_text(texts: Sequence[str]) -> str | None:
     Examples:
         >>> unread_text(["2020-01-05", "2021-12-31"])
         "dates, such as '2020-01-05': make a number of them, such as days since the first"
+        >>> unread_text(["$1,200.50", "$80"])
+        "money as text, such as '$1,200.50': write the numbers alone, as 1200.5"
         >>> unread_text(["12345", "54321"]), unread_text(["clerk", "?"])
         (None, None)
     """
@@ -108,9 +132,12 @@ def unread_text(texts: Sequence[str]) -> str | None:
         return None
     if all(map(_IS_DATE.fullmatch, given)):
         return f"dates, such as {given[0]!r}: make a number of them, such as days since the first"
-    bare = [one.removesuffix("%").rstrip() for one in given]
+    bare = [_without_sign(one) for one in given]
     if not all(_IS_POINT.fullmatch(one) or _IS_COMMA.fullmatch(one) for one in bare):
         return None
+    money = next((one for one in given if _IS_MONEY.fullmatch(one)), None)
+    if money is not None:
+        return f"money as text, such as {money!r}: write the numbers alone, as 1200.5"
     written = next((one for one in given if not _IS_PLAIN.fullmatch(one)), None)
     if written is not None:
         return f"numbers as text, such as {written!r}: write them plainly, as 1200.5"

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from jaxcf import solvers
 from jaxcf.constraints import Constraints, resolve
 from jaxcf.explainers import tracing
-from jaxcf.explainers.batch import make_batch
+from jaxcf.explainers.batch import Batch, make_batch
 from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.progress import OnProgress
 from jaxcf.explainers.refinement import Refinement
@@ -157,6 +157,37 @@ class FittedExplainer(FittedState):
             ExplanationInterrupted: on Ctrl-C; it holds what was found by then.
         """
         self.check_current()
+        batch = self.batch(
+            x,
+            target=target,
+            constraints=constraints,
+            num_alternatives=num_alternatives,
+            final_form=final_form,
+        )
+        return Run(self, on_progress, len(batch.x), batch.feasible.num_levels).explain(batch)
+
+    def batch(
+        self,
+        x: ArrayLike,
+        *,
+        target: Target | Literal["each"] = None,
+        constraints: Constraints | None = None,
+        num_alternatives: int = 1,
+        final_form: FinalForm | None = None,
+    ) -> Batch:
+        """The searches that one call of `explain` makes, for a `Run` of several.
+
+        Args:
+            x: as for `explain`.
+            target: likewise.
+            constraints: likewise.
+            num_alternatives: likewise.
+            final_form: likewise.
+
+        Raises:
+            TypeError: as `explain`.
+            ValueError: likewise, but for what has changed since `fit`.
+        """
         x = self._rows(x)
         check_whole("num_alternatives", num_alternatives)
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
@@ -165,8 +196,7 @@ class FittedExplainer(FittedState):
                 f"term: its terms are {', '.join(self.objective.terms)}; use C, D, E or F"
             )
         feasible = resolve(constraints, self.feature_range, x)
-        batch = make_batch(x, target, feasible, self.num_classes, num_alternatives, final_form)
-        return Run(self, on_progress, len(batch.x), feasible.num_levels).explain(batch)
+        return make_batch(x, target, feasible, self.num_classes, num_alternatives, final_form)
 
     def _rows(self, x: ArrayLike) -> np.ndarray:
         """Rows to be explained, checked against those of `fit`."""
@@ -217,9 +247,7 @@ class FittedExplainer(FittedState):
             1 Explanations(n=1, found=1)
         """
         self.check_current()
-        rows = (self._rows(batch) for batch in batches)
-        feasible = ((x, resolve(None, self.feature_range, x)) for x in rows)
-        ready = (make_batch(x, target, sets, self.num_classes) for x, sets in feasible)
+        ready = (self.batch(x, target=target) for x in batches)
         return Run(self, on_progress).stream(ready, in_order=in_order)
 
     def trace(

@@ -120,6 +120,15 @@ def own_messages(explanations: Results) -> dict[str, str]:
     }
 
 
+def notes(explanations: Results) -> list[str]:
+    """What is worth a second look in a table's columns, in sentences; none of other rows.
+
+    Args:
+        explanations: of n rows.
+    """
+    return list(explanations.notes) if isinstance(explanations, TableExplanations) else []
+
+
 def labels(explanations: Results) -> list[str] | None:
     """What the caller calls the rows; None where that is nothing, or no more than their number.
 

@@ -7,7 +7,7 @@ the training rows, the rank of an ordinal category scaled likewise, the learnt n
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,24 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from jaxcf.tabular.category_values import CategoryValues
-from jaxcf.tabular.columns import Categorical, Column, Numeric, Ordinal
+from jaxcf.tabular.columns import (
+    Categorical,
+    Column,
+    Numeric,
+    Ordinal,
+    clip_to_points,
+    grid_of,
+    nearest_points,
+)
 from jaxcf.tabular.schema import Schema
-from jaxcf.tabular.straight_through import Tables, code_values, entry_values, sort_levels, tabulate
+from jaxcf.tabular.straight_through import (
+    Tables,
+    code_intervals,
+    code_values,
+    entry_values,
+    sort_levels,
+    tabulate,
+)
 from jaxcf.utils import storage
 
 
@@ -82,9 +97,12 @@ class TableCoding:
     def levels(self) -> Float32[np.ndarray, "columns most"]:
         """The coordinate of each category, in the order of the schema, then infinity.
 
-        Numeric columns have no levels: all infinite.
+        Numeric columns have no levels: all infinite. Where some have special codes there are two at
+        least: a code, and the number that it may be replaced by.
         """
         most = max((len(one) for one in self._column_levels), default=0)
+        if self._codes:
+            most = max(most, 2)
         levels = np.full((len(self.schema.columns), most), np.inf, np.float32)
         for place, one in enumerate(self._column_levels):
             levels[place, : len(one)] = one
@@ -138,6 +156,8 @@ class TableCoding:
             given = values[:, place]
             if isinstance(column, Numeric):
                 coordinates[:, place] = (given - column.lower) / column.scale
+                for code, at in zip(column.special, column.special_coordinates, strict=True):
+                    coordinates[given == code, place] = at
             else:
                 known = np.where(np.isnan(given), 0, given).astype(np.intp)
                 level = self._column_levels[place][known]
@@ -170,8 +190,9 @@ class TableCoding:
         Returns:
             Values `[n, columns]`. A coordinate that is its original's to the bit gives the original
             value to the bit, whatever the limits; so does one that rounds to the original's point
-            of the grid. Other numbers lie on the grid, within the limits; categories are the
-            nearest; NaN stays.
+            of the grid, or whose grid has no point within the limits. Other numbers lie on the
+            grid, within the limits, and are no special codes; categories are the nearest; NaN
+            stays.
 
         Raises:
             ValueError: If the arrays don't fit the schema or each other, or a lower limit is above
@@ -194,20 +215,26 @@ class TableCoding:
                 f"upper={high[row, place]} in row {row}; expected lower <= upper"
             )
         grid = self._limits(steps, 0.0, originals.shape, "steps")
-        limits = zip(ends.T, low.T, high.T, grid.T, strict=True)
-        found = np.stack(
-            [self._column_values(place, *column) for place, column in enumerate(limits)], axis=1
-        ).reshape(originals.shape)
+        numbers = self._numbers
+        found = np.empty(originals.shape)
+        found[:, numbers.places] = self._numbers_at(numbers, ends, low, high, grid)
+        for place, column in self._codes:
+            step = np.fmax(column.step, grid[:, place])
+            _avoid_codes(column, found[:, place], originals[:, place], step)
+        for place in np.flatnonzero(~numbers.mask).tolist():
+            found[:, place] = self._categories_at(
+                place, ends[:, place], low[:, place], high[:, place]
+            )
         same = ends.view(np.int32) == starts.view(np.int32)
+        same |= np.isnan(found) & ~np.isnan(ends)
         return np.where(same | self._on_the_same_point(found, originals, grid), originals, found)
 
     def _on_the_same_point(
         self, found: np.ndarray, originals: np.ndarray, steps: np.ndarray
     ) -> np.ndarray:
-        # a point of a grid of 0.1 may differ in its last bit from the number that was read
-        own = np.array(
-            [one.step if isinstance(one, Numeric) else 0.0 for one in self.schema.columns]
-        )
+        # a number may have been read that isn't the point of the grid to its last bit
+        own = np.zeros(len(self.schema.columns))
+        own[self._numbers.places] = self._numbers.step
         return np.abs(found - originals) <= np.maximum(own, steps) * 1e-6
 
     def _limits(
@@ -221,16 +248,44 @@ class TableCoding:
             )
         return np.broadcast_to(array, shape)
 
-    def _column_values(
-        self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray, steps: np.ndarray
+    def _numbers_at(
+        self,
+        numbers: "_Numbers",
+        ends: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        steps: np.ndarray,
     ) -> np.ndarray:
-        column = self.schema.columns[place]
-        if isinstance(column, Numeric):
-            numbers = column.on_grid(column.lower + ends.astype(np.float64) * column.scale, steps)
-            return column.within(numbers, low, high, steps)
+        places = numbers.places
+        grid = grid_of(numbers.step, numbers.start, steps[:, places])
+        there = numbers.lower + ends[:, places].astype(np.float64) * numbers.scale
+        return clip_to_points(nearest_points(there, *grid), low[:, places], high[:, places], *grid)
+
+    def with_codes(
+        self, values: Float[np.ndarray, "n columns"], coordinates: Float[np.ndarray, "n columns"]
+    ) -> Float[np.ndarray, "n columns"]:
+        """Values as they are where the rows aren't known: special codes where some lie.
+
+        Args:
+            values: `[n, columns]`, of the coordinates, without codes.
+            coordinates: `[n, columns]`.
+
+        Returns:
+            Values `[n, columns]`.
+        """
+        values = values.copy() if self._codes else values
+        for place, column in self._codes:
+            for code, low, high in code_intervals(column):
+                at = coordinates[:, place]
+                values[(at > low) & (at <= high), place] = code
+        return values
+
+    def _categories_at(
+        self, place: int, ends: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> np.ndarray:
         order, middles = sort_levels(self._column_levels[place])
         nearest = order[np.searchsorted(middles, ends, side="left")].astype(np.float64)
-        if not isinstance(column, Categorical):
+        if not isinstance(self.schema.columns[place], Categorical):
             nearest = np.clip(nearest, np.ceil(low), np.floor(high))
         return np.where(np.isnan(ends), np.nan, nearest)
 
@@ -280,8 +335,59 @@ class TableCoding:
         return tuple(levels)
 
     @cached_property
+    def _codes(self) -> tuple[tuple[int, Numeric], ...]:
+        """The columns with special codes, and where they stand."""
+        columns = enumerate(self.schema.columns)
+        return tuple((p, one) for p, one in columns if isinstance(one, Numeric) and one.special)
+
+    @cached_property
+    def _numbers(self) -> "_Numbers":
+        columns = self.schema.columns
+        mask = np.array([isinstance(one, Numeric) for one in columns])
+        given = [one for one in columns if isinstance(one, Numeric)]
+        arrays = (
+            np.array([getattr(one, name) for one in given])
+            for name in ("lower", "scale", "step", "grid_start")
+        )
+        return _Numbers(mask, np.flatnonzero(mask), *arrays)
+
+    @cached_property
     def _tables(self) -> Tables:
         return tabulate(self.schema, self._column_levels)
+
+
+def _avoid_codes(
+    column: Numeric, found: np.ndarray, originals: np.ndarray, step: np.ndarray
+) -> None:
+    """Move numbers that are codes by chance towards their originals, in place."""
+    for _ in column.special:
+        hit = np.isin(found, column.special) & (found != originals)
+        if not hit.any():
+            return
+        nearer = found + np.sign(originals - found) * step
+        # Without a grid, or past it, the original is the nearest that is left.
+        passed = (step == 0) | ((nearer - originals) * (found - originals) <= 0)
+        found[hit] = np.where(passed, originals, nearer)[hit]
+
+
+class _Numbers(NamedTuple):
+    """The columns of numbers, side by side: a table may have a thousand of them.
+
+    Attributes:
+        mask: `[columns]`, which they are.
+        places: `[numbers]`, where.
+        lower: `[numbers]`, where coordinate 0 lies.
+        scale: `[numbers]`, what a coordinate is worth.
+        step: `[numbers]`, of their grids, 0 for none.
+        start: `[numbers]`, a point of each grid.
+    """
+
+    mask: np.ndarray
+    places: np.ndarray
+    lower: np.ndarray
+    scale: np.ndarray
+    step: np.ndarray
+    start: np.ndarray
 
 
 _KINDS: dict[str, type[Numeric] | type[Ordinal] | type[Categorical]] = {
@@ -360,12 +466,21 @@ def _exactly(made: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
+# Left out where a column has none, so that files are what they were before there were codes.
+_WITHOUT_CODES = {"special": (), "typical": None}
+
+
 def _of_column(column: Column) -> dict[str, Any]:
     kind = next(name for name, one in _KINDS.items() if isinstance(column, one))
-    return {"kind": kind} | _fields(column)
+    entries = _fields(column)
+    if isinstance(column, Numeric) and not column.special:
+        entries = {name: one for name, one in entries.items() if name not in _WITHOUT_CODES}
+    return {"kind": kind} | entries
 
 
 def _to_column(given: Mapping[str, Any]) -> Column:
     entries = dict(given)
     made = _KINDS[entries.pop("kind")]
+    if made is Numeric and "special" not in entries:
+        entries |= _WITHOUT_CODES
     return made(**_exactly(made, entries))

@@ -1,6 +1,7 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
 from typing import Any, Literal
@@ -8,11 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxcf.explainers.batch import Batch
 from jaxcf.explainers.costs import costs_of
 from jaxcf.explainers.explainer import Explainer
 from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.progress import OnProgress
 from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.run import Run
 from jaxcf.explainers.targets import Target
 from jaxcf.explainers.tracing import allowed_classes, choose_rows, trace_rows
 from jaxcf.objective import RECONSTRUCTION, Objective, as_objective
@@ -36,7 +39,7 @@ from jaxcf.tabular.predictors import (
     of_coordinates,
     training_probabilities,
 )
-from jaxcf.tabular.rules import Rules, read_rules
+from jaxcf.tabular.rules import Rules, num_levels, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, labels_of
 from jaxcf.utils.batching import batch_size
@@ -151,7 +154,8 @@ class TableExplainer:
         # Of the rows as they are: those on the columns' grids, or filled in, may be others.
         probabilities = training_probabilities(model, values, missing, table)
         typical = typical_values(schema, values)
-        values = np.where(missing, typical, values)
+        # Nor has a code a place among the numbers: its row stands at the typical one.
+        values = np.where(missing | schema.special(values), typical, values)
         numbers = fit_category_values(
             schema,
             values,
@@ -310,6 +314,74 @@ class FittedTableExplainer:
         )
         return self._in_units(explanations, rows)
 
+    def stream(
+        self,
+        batches: Iterable[Table],
+        *,
+        target: Target | Category | Literal["each"] = None,
+        rules: Rules | None = None,
+        num_alternatives: int = 1,
+        in_order: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[TableExplanations]:
+        """Explain more rows than fit into memory.
+
+        Args:
+            batches: tables as `explain` takes them, pulled when lanes fall free.
+            target: as for `explain`, for the rows of each batch.
+            rules: likewise.
+            num_alternatives: likewise.
+            in_order: as for `FittedExplainer.stream`: whether the batches come in the order of
+                `batches`; False gives each as soon as it is finished.
+            on_progress: called now and then with a `Progress`, such as `progress_bar()`.
+
+        Yields:
+            The explanations of each batch; `settings["batch"]` is its number, from 0. Each is what
+            `explain` would have returned of it. The lanes stay full across batches, and memory
+            depends on these, not on how many batches there are.
+
+        Raises:
+            TypeError: if the target is of a wrong kind. Once all batches before it have come: if a
+                table is.
+            ValueError: if the target doesn't fit, or the model has changed since `fit`. Once all
+                batches before it have come: if a column is lacking, or a rule doesn't fit.
+            Exception: what `batches` raises, once all batches before it have come.
+            KeyboardInterrupt: on Ctrl-C, once the batches that had begun have come as they stand.
+
+        Examples:
+            >>> import jax
+            >>> weights = np.array([[9.0, -9.0]])
+            >>> explainer = TableExplainer(lambda x: jax.nn.softmax((x - 0.5) @ weights))
+            >>> fitted = explainer.fit({"age": [20, 30, 50, 60]})
+            >>> for explanations in fitted.stream([{"age": [20, 30]}, {"age": [50]}]):
+            ...     print(explanations.settings["batch"], explanations)
+            0 TableExplanations(n=2, found=2)
+            1 TableExplanations(n=1, found=1)
+        """
+        self.of_coordinates.check_current()
+        opened: dict[int, FinalRows] = {}
+        numbers = numbers_of(target, self.names)
+
+        def ready() -> Iterator[Batch]:
+            for number, table in enumerate(batches):
+                rows = opened[number] = self._final_rows(table, rules)
+                yield self.of_coordinates.batch(
+                    rows.starts,
+                    target=numbers,
+                    constraints=rows.read.constraints,
+                    num_alternatives=num_alternatives,
+                    final_form=rows,
+                )
+
+        def answers() -> Iterator[TableExplanations]:
+            run = Run(self.of_coordinates, on_progress, num_levels=num_levels(self.coding))
+            with closing(run.stream(ready(), in_order=in_order)) as stream:
+                for explanations in stream:
+                    rows = opened.pop(explanations.settings["batch"])
+                    yield self._in_units(explanations, rows)
+
+        return answers()
+
     def trace(
         self,
         explanations: TableExplanations,
@@ -347,7 +419,8 @@ class FittedTableExplainer:
         schema = self.coding.schema
         may_lack = self.coding.missing is not None
         values = schema.read_training(table, keep_missing=may_lack)
-        filled = np.where(schema.missing(table), typical_values(schema, values), values)
+        gaps = schema.missing(table) | schema.special(values)
+        filled = np.where(gaps, typical_values(schema, values), values)
         coordinates = self.coding.coordinates(filled)
         chosen = choose_rows(explanations.core, rows, num_rows)
         part = explanations[chosen]
@@ -398,6 +471,7 @@ class FittedTableExplainer:
             ),
             class_names=self.class_names,
             labels=None if labels is None else labels[chosen],
+            ruled=rows.read.ruled,
         )
 
 

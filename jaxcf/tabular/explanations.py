@@ -76,6 +76,7 @@ class TableExplanations:
         labels: `[n]`, what the caller calls the rows: the index of the DataFrame that was given, or
             what `with_labels` was; None where they have no names. They go along wherever rows are
             chosen, repeated or put in another order.
+        ruled: the names of the columns that rules spoke about; None where that isn't known.
     """
 
     core: Explanations
@@ -86,6 +87,7 @@ class TableExplanations:
     problems: Mapping[int, str] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
     labels: Labels | None = None
+    ruled: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.core)
@@ -204,6 +206,13 @@ class TableExplanations:
             for row, message in zip(rows, self.core.messages, strict=True)
         ]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth a second look, see `Schema.summary`; none where rules aren't known."""
+        if self.ruled is None:
+            return ()
+        return self.coding.schema.summary(self.ruled)["notes"]
+
     @cached_property
     def original(self) -> Table:
         """The rows as they were read, in original units and category names."""
@@ -269,9 +278,10 @@ class TableExplanations:
     def distance(self) -> Float[np.ndarray, "n columns"]:
         """How far each column moved: numbers in original units, categories 1 where they differ.
 
-        0 where an entry can't be read; ordinal columns count ranks.
+        0 where an entry can't be read or was a special code; ordinal columns count ranks.
         """
         moved = np.abs(np.nan_to_num(self.values - self.original_values))
+        moved = np.where(self.coding.schema.special(self.original_values), 0.0, moved)
         numbers = [isinstance(one, Numeric) for one in self.coding.schema.columns]
         ordered = np.isinf(self.coding.levels).all(axis=1) | np.array(numbers)
         return np.where(ordered, moved, moved > 0)
@@ -282,7 +292,7 @@ class TableExplanations:
         Returns:
             What `Explanations.summary` gives, with "changed" counted in columns of the table,
             "changed_share" (how often each column changed) and "moved" (how far it moved where it
-            did), both by name.
+            did), both by name, and the "notes".
         """
         changed, moved = self.changed[self.found], self.distance[self.found]
         names = self.coding.schema.names
@@ -298,6 +308,7 @@ class TableExplanations:
                 name: float(mean) if count else None
                 for name, mean, count in zip(names, means, counts, strict=True)
             },
+            "notes": list(self.notes),
         }
 
     def to_pandas(self, *, probabilities: bool = False) -> "DataFrame":
@@ -350,12 +361,15 @@ class TableExplanations:
         medians = {
             "updates": self.core.steps[self.found],
             f"changed columns, of {len(names)}": changed.sum(axis=1),
+            "probability of the new class": self.probabilities[self.found].max(axis=1),
         }
         counts = sorted(
             zip(names, changed.sum(axis=0).tolist(), strict=True), key=lambda one: -one[1]
         )
         shares = [[name, f"{100 * count / len(changed):.0f} %"] for name, count in counts if count]
         tables = {"changed columns": html.Table(shares)} if shares else {}
+        if self.notes:
+            tables["notes"] = html.Table([[one] for one in self.notes])
         return overview_html(self.core, medians, class_names=self.class_names, tables=tables)
 
     def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
@@ -381,6 +395,7 @@ class TableExplanations:
             "coding": coding_to_json(self.coding),
             "problems": [[int(row), message] for row, message in self.problems.items()],
             "class_names": None if self.class_names is None else list(map(str, self.class_names)),
+            "ruled": None if self.ruled is None else list(self.ruled),
         }
         storage.write_arrays(path, arrays, metadata)
 
@@ -411,6 +426,7 @@ class TableExplanations:
             like={},
             problems=described.problems,
             class_names=described.class_names,
+            ruled=described.ruled,
             labels=arrays.get(_LABELS),
         )
 
@@ -425,6 +441,7 @@ class _Description(NamedTuple):
     coding: TableCoding
     problems: dict[int, str]
     class_names: tuple[str, ...] | None
+    ruled: tuple[str, ...] | None
 
 
 def _split(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -448,6 +465,8 @@ def _checked_description(path: str | os.PathLike[str], file: storage.ArrayFile) 
         coding = coding_from_json(metadata["coding"])
         problems = _problems(metadata["problems"])
         names = _class_names(metadata["class_names"], others["probabilities"].shape[1])
+        # Files of earlier versions don't say.
+        ruled = _ruled(metadata.get("ruled"), coding.schema.names)
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     n, columns = own["values"].shape[0], len(coding.schema.columns)
@@ -457,7 +476,7 @@ def _checked_description(path: str | os.PathLike[str], file: storage.ArrayFile) 
             f"{path} is damaged: its coordinates have shape {others['original'].shape} for "
             f"{columns} columns"
         )
-    return _Description(rules, coding, problems, names)
+    return _Description(rules, coding, problems, names, ruled)
 
 
 def _problems(given: Any) -> dict[int, str]:
@@ -468,6 +487,14 @@ def _problems(given: Any) -> dict[int, str]:
         if not right:
             raise ValueError(f"a problem is {pair!r}; expected a row and a message")
     return dict(pairs)
+
+
+def _ruled(given: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or not all(one in names for one in given):
+        raise ValueError(f"ruled is {given!r}; expected names of columns")
+    return tuple(given)
 
 
 def _class_names(given: Any, count: int) -> tuple[str, ...] | None:

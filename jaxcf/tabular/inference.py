@@ -1,20 +1,26 @@
 """The columns of a table, found from its training rows or from an array that is encoded already."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jaxcf.data.written_numbers import unread_text
 from jaxcf.tabular.columns import (
+    MOST_DECIMALS,
     Categorical,
     CategoricalEncoding,
     Category,
     Column,
     Numeric,
     Ordinal,
+    step_of,
 )
 from jaxcf.tabular.tables import Entries, Table, as_indices, as_numbers, read_columns
+
+# A number beyond so many of which one step is can't have come to lie on the steps by chance.
+_LEAST_SPACINGS = 4
 
 # More than this is free text or an identifier, and putting them on a line would take minutes.
 MOST_CATEGORIES = 500
@@ -25,6 +31,8 @@ def infer_columns(
     *,
     ordinal: Mapping[str, Sequence[Category]],
     categorical: Iterable[str],
+    decimals: Mapping[str, int | None],
+    special: Mapping[str, Collection[float]],
     encoding: CategoricalEncoding,
     keep_missing: bool,
 ) -> tuple[Column, ...]:
@@ -34,6 +42,8 @@ def infer_columns(
         table: The training rows.
         ordinal: Names of ordinal columns, with their categories in order.
         categorical: Names of columns that are categorical whatever they hold.
+        decimals: How many decimals numbers of some columns have, None for any number.
+        special: Codes of some columns of numbers that stand for something else.
         encoding: What the model takes for categorical columns.
         keep_missing: Whether entries may be missing.
 
@@ -49,9 +59,18 @@ def infer_columns(
         raise TypeError(f"categorical is one string, {categorical!r}; expected several names")
     forced = set(categorical)
     columns = read_columns(table)
+    steps = {name: step_of(given) for name, given in decimals.items()}
     _check_names(columns, ordinal, forced)
     if not columns or not len(next(iter(columns.values())).entries):
         raise ValueError("the table holds no rows or no columns; pass the training rows")
+    for argument, names in (("decimals", steps), ("special", special)):
+        unknown = sorted(set(names) - set(columns))
+        texts = sorted(name for name in names if name in columns and not columns[name].is_number)
+        if unknown or texts or set(names) & (set(ordinal) | forced):
+            raise ValueError(
+                f"{argument} names {', '.join(map(repr, sorted(names)))}; expected columns of "
+                "numbers that are taken for such: leave the others out, or convert them"
+            )
     missing = {name: entries.missing() for name, entries in columns.items()}
     empty = [name for name, gaps in missing.items() if gaps.all()]
     if empty:
@@ -61,7 +80,11 @@ def infer_columns(
     if not keep_missing:
         check_present(missing)
     return tuple(
-        _infer_column(name, entries, missing[name], ordinal.get(name), name in forced, encoding)
+        _infer_numbers(name, entries, missing[name], steps.get(name), special.get(name, ()))
+        if name not in ordinal and name not in forced and entries.is_number
+        else _infer_categories(
+            name, entries, missing[name], ordinal.get(name), name in forced, encoding
+        )
         for name, entries in columns.items()
     )
 
@@ -128,6 +151,39 @@ def describe_numbers(name: str, numbers: np.ndarray, step: float) -> Numeric:
     return Numeric(name, lower, upper, step, float(numbers.mean()), deviation)
 
 
+def step_found(entries: np.ndarray, numbers: np.ndarray) -> float:
+    """The step of the fewest decimals that all numbers of a column have.
+
+    Args:
+        entries: `[n]`, of a type of numbers or objects.
+        numbers: `[n]`, the same as float64, finite.
+
+    Returns:
+        1.0 for whole numbers, 0.01 for two decimals and so on; 0.0 where they have more than their
+        type holds exactly, or than 8.
+
+    Examples:
+        >>> pay = np.array([31168.34, 900.5], np.float32)
+        >>> step_found(pay, pay.astype(float)), step_found(pay / 3, pay.astype(float) / 3)
+        (0.01, 0.0)
+    """
+    if entries.dtype.kind in "iu":
+        return 1.0
+    if not np.isfinite(numbers).all():
+        return 0.0
+    kind = entries.dtype if entries.dtype.kind == "f" else np.dtype(np.float64)
+    given = numbers.astype(kind)
+    with np.errstate(over="ignore"):
+        resolved = float(np.spacing(np.abs(given).max())) * _LEAST_SPACINGS
+    for decimals in range(MOST_DECIMALS + 1):
+        step = step_of(decimals)
+        if step < resolved:
+            return 0.0
+        if (np.round(numbers, decimals).astype(kind) == given).all():
+            return step
+    return 0.0
+
+
 def _check_names(
     columns: Mapping[str, Any], ordinal: Mapping[str, Any], forced: Iterable[str]
 ) -> None:
@@ -145,7 +201,7 @@ def _check_names(
         )
 
 
-def _infer_column(
+def _infer_categories(
     name: str,
     entries: Entries,
     missing: np.ndarray,
@@ -154,8 +210,6 @@ def _infer_column(
     encoding: CategoricalEncoding,
 ) -> Column:
     present = Entries(entries.entries[~missing], entries.categories, entries.ordered)
-    if order is None and not forced and entries.is_number:
-        return _infer_numbers(name, present, whole=entries.is_integer, gaps=bool(missing.any()))
     _check_entries(name, present)
     if order is not None:
         column = Ordinal(name, tuple(order))
@@ -175,11 +229,29 @@ def _infer_column(
     return Categorical(name, categories, encoding)
 
 
-def _infer_numbers(name: str, present: Entries, *, whole: bool, gaps: bool) -> Numeric:
-    numbers = as_numbers(present)  # which has NaN for infinite ones
-    # A column of whole numbers becomes one of floats where one of them is missing.
-    whole = whole or (gaps and bool((numbers == np.round(numbers)).all()))
-    return describe_numbers(name, numbers, 1.0 if whole else 0.0)
+def _infer_numbers(
+    name: str,
+    entries: Entries,
+    missing: np.ndarray,
+    step: float | None,
+    special: Collection[float],
+) -> Numeric:
+    present = entries.entries[~missing]
+    numbers = as_numbers(Entries(present))  # which has NaN for infinite ones
+    codes = tuple(float(one) for one in special)
+    coded = np.isin(numbers, codes)
+    if coded.all():
+        raise ValueError(
+            f"column {name!r} holds nothing but the special codes {codes}; leave the column out"
+        )
+    present, numbers = present[~coded], numbers[~coded]
+    if step is None:
+        step = step_found(present, numbers)
+    column = describe_numbers(name, numbers, step)
+    if not codes:
+        return column
+    typical = float(np.percentile(numbers, 50, method="lower"))
+    return replace(column, special=codes, typical=typical)
 
 
 def _check_text(name: str, entries: Entries) -> None:
@@ -228,6 +300,8 @@ def describe_encoded(
     label_encoded: Mapping[str, Categories],
     ordinal: Mapping[str, Categories],
     integer: Iterable[str],
+    dropped: Mapping[str, Category],
+    decimals: Mapping[str, int | None],
 ) -> tuple[tuple[Column, ...], Layout]:
     """Columns and their positions in the array; `Schema.from_encoded` states the arguments.
 
@@ -238,6 +312,8 @@ def describe_encoded(
         label_encoded: Name of each column of labels and its categories.
         ordinal: Name of each column of ranks and its categories in order.
         integer: Names of columns that hold whole numbers.
+        dropped: Of blocks that leave out a category its name.
+        decimals: How many decimals numbers of some columns have, None for any number.
 
     Returns:
         The columns, by their first position, and the positions of each.
@@ -258,8 +334,18 @@ def describe_encoded(
     if len(set(taken)) < len(taken):
         raise ValueError("one_hot gives a position to two blocks; expected each in one at most")
     single = {names[place]: place for place in range(width) if place not in set(taken)}
-    _check_single(single, label_encoded, ordinal, integer)
-    whole = set(integer)
+    steps = {name: step_of(given) for name, given in decimals.items()}
+    _check_single(
+        single,
+        {"label_encoded": label_encoded, "ordinal": ordinal, "integer": integer, "decimals": steps},
+    )
+    steps |= dict.fromkeys(integer, 1.0)
+    unknown = sorted(set(dropped) - set(blocks))
+    if unknown:
+        raise ValueError(
+            f"drop_first names {', '.join(map(repr, unknown))}, which one_hot has no positions of; "
+            "expected the names of blocks that leave out a category"
+        )
     check_present(
         {
             name: np.isnan(array[:, place].astype(np.float64))
@@ -268,7 +354,7 @@ def describe_encoded(
         }
     )
     described: list[tuple[tuple[int, ...], Column]] = [
-        (block, Categorical(name, _block_categories(name, [names[place] for place in block])))
+        (block, _described_block(name, [names[place] for place in block], dropped))
         for name, block in blocks.items()
     ]
     for name, place in single.items():
@@ -278,7 +364,8 @@ def describe_encoded(
             column = Ordinal(name, _category_names(ordinal[name]))
         else:
             numbers = array[:, place].astype(np.float64)
-            column = describe_numbers(name, numbers, 1.0 if name in whole else 0.0)
+            step = steps[name] if name in steps else step_found(array[:, place], numbers)
+            column = describe_numbers(name, numbers, step)
         described.append(((place,), column))
     described.sort(key=lambda one: min(one[0]))
     return tuple(column for _, column in described), tuple(block for block, _ in described)
@@ -308,13 +395,8 @@ def _positions(name: str, given: Positions, width: int) -> tuple[int, ...]:
     return places
 
 
-def _check_single(
-    single: Mapping[str, int],
-    label_encoded: Mapping[str, Categories],
-    ordinal: Mapping[str, Categories],
-    integer: Iterable[str],
-) -> None:
-    kinds = {"label_encoded": label_encoded, "ordinal": ordinal, "integer": tuple(integer)}
+def _check_single(single: Mapping[str, int], arguments: Mapping[str, Iterable[str]]) -> None:
+    kinds = {argument: tuple(names) for argument, names in arguments.items()}
     said: dict[str, str] = {}
     for argument, names in kinds.items():
         for name in names:
@@ -328,6 +410,13 @@ def _check_single(
                     f"{name!r} is named in {said[name]} and in {argument}; expected one of them"
                 )
             said[name] = argument
+
+
+def _described_block(name: str, names: list[str], dropped: Mapping[str, Category]) -> Categorical:
+    categories = _block_categories(name, names)
+    if name not in dropped:
+        return Categorical(name, categories)
+    return Categorical(name, (dropped[name], *categories), encoding="drop-first")
 
 
 def _block_categories(name: str, names: list[str]) -> tuple[str, ...]:

@@ -14,12 +14,14 @@ from jaxcf.tabular.schema import Schema
 
 # In coordinates of a continuous column: no distance, and no coordinate that a number has.
 _BESIDE = 2.0**-12
+# A grid of steps as wide as this in coordinates: float32 tells a quarter of one.
+_FINEST = 2.0**-20
 
 
 def typical_values(
     schema: Schema, values: Float[np.ndarray, "n columns"]
 ) -> Float[np.ndarray, " columns"]:
-    """The median of numbers and ranks, the most frequent category.
+    """The median of numbers and ranks, the most frequent category; special codes count for nothing.
 
     Args:
         schema: Of the table.
@@ -36,6 +38,8 @@ def typical_values(
     found = []
     for place, column in enumerate(schema.columns):
         present = values[~np.isnan(values[:, place]), place]
+        if isinstance(column, Numeric) and column.special:
+            present = present[~np.isin(present, column.special)]
         if not len(present):  # of a schema that was given
             found.append(column.lower if isinstance(column, Numeric) else 0.0)
         elif isinstance(column, Categorical):
@@ -76,6 +80,6 @@ def missing_coordinates(
         if not isinstance(column, Numeric):
             levels = np.sort(coding.levels[place][np.isfinite(coding.levels[place])])
             gap = float(np.diff(levels).min(initial=1.0))
-        beside = np.float32(standing[place] + (gap / 4 if gap else _BESIDE))
+        beside = np.float32(standing[place] + (gap / 4 if gap > _FINEST else _BESIDE))
         found.append(float(beside) if lacking[place] else None)
     return tuple(found)

@@ -72,9 +72,13 @@ class TableKind:
 
 
 def nearest_values(coding: TableCoding, coordinates: np.ndarray) -> np.ndarray:
-    """The values that coordinates stand for, on the grids of their columns; NaN for missing."""
+    """The values that coordinates stand for, on the grids of their columns; NaN for missing.
+
+    Special codes, where the coordinates lie nearer to one than to any number.
+    """
     nothing = np.full(coordinates.shape, np.nan, np.float32)
     values = coding.values(coordinates, np.zeros(coordinates.shape), nothing)
+    values = coding.with_codes(values, coordinates)
     if coding.missing is None:
         return values
     return np.where(coordinates == coding.missing_coordinates, np.nan, values)

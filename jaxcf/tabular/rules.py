@@ -30,7 +30,7 @@ class Rule:
         allowed: the names of the categories it may have, or a mask `[n, categories]`.
         step: what it may become are multiples of it, for numbers, in original units: 100 for
             hundreds. 0 leaves it to the column, whose integers stay integers. A value that isn't
-            changed may lie between.
+            changed may lie between, and none changes where no multiple lies within the limits.
 
     Examples:
         >>> rules = {"age": Rule(increase_only=True), "job": Rule(allowed=("clerk", "pilot"))}
@@ -77,12 +77,14 @@ class ReadRules(NamedTuple):
         lower: `[n, columns]`, least values allowed; the way back keeps to them exactly.
         upper: `[n, columns]`, greatest values allowed.
         steps: `[n, columns]`, whose multiples are allowed; 0 for the column's own step.
+        ruled: the names of the columns that the rules speak about.
     """
 
     constraints: Constraints
     lower: Float[np.ndarray, "n columns"]
     upper: Float[np.ndarray, "n columns"]
     steps: Float[np.ndarray, "n columns"]
+    ruled: tuple[str, ...]
 
     def limits(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower, upper and steps of some rows."""
@@ -130,6 +132,10 @@ def read_rules(
     masks["frozen"] |= coding.constant
     levels = np.broadcast_to(coding.levels, (n, *coding.levels.shape))
     steps = np.zeros(values.shape)
+    coded = coding.schema.special(values)
+    typical = [(one.typical if isinstance(one, Numeric) else None) or 0.0 for one in columns]
+    # Limits are for numbers, one of which a code may be replaced by.
+    numbers = np.where(coded, typical, values)
     for place, column in enumerate(columns):
         rule = rules.get(column.name)
         if rule is None:
@@ -138,7 +144,7 @@ def read_rules(
         for name, mask in masks.items():
             mask[:, place] |= _mask(column, name, getattr(rule, name), n)
         steps[:, place] = _steps(column, rule.step, n)
-        low, high = _limits(column, rule, values[:, place], steps[:, place])
+        low, high = _limits(column, rule, numbers[:, place], steps[:, place])
         least[:, place], most[:, place] = low, high
         lower[:, place] = _coordinate(coding, place, low, lower[:, place])
         upper[:, place] = _coordinate(coding, place, high, upper[:, place])
@@ -148,20 +154,57 @@ def read_rules(
             levels[:, place, : mask.shape[1]][~mask] = np.inf
             # Without any allowed category every row starts outside: a level that none has.
             levels[~mask.any(axis=1), place, 0] = _NOWHERE
+    if coded.any():
+        # A code is kept, where it may not change or has no number to become.
+        instead = np.where(coded, _allowed_numbers(coding, numbers, least, most, steps), numbers)
+        kept = coded & (np.isnan(instead) | np.any(list(masks.values()), axis=0))
+        masks["frozen"] |= kept
+        instead = np.where(np.isnan(instead), numbers, instead)
+        least, most = np.where(coded, instead, least), np.where(coded, instead, most)
+        reached = coding.coordinates(instead)
+        lower = np.where(coded, np.fmin(coordinates, reached), lower)
+        upper = np.where(coded, np.fmax(coordinates, reached), upper)
+        two = np.full((*values.shape, levels.shape[-1]), np.inf, np.float32)
+        two[..., 0], two[..., 1] = coordinates, reached
+        levels = np.where(coded[:, :, None], two, levels)
     if missing is not None and missing.any():
         masks["frozen"] |= missing
         lower, upper = (np.where(missing, coordinates, end) for end in (lower, upper))
         levels = np.where(missing[:, :, None], np.inf, levels)
     rising = masks["frozen"] | masks["increase_only"]
     falling = masks["frozen"] | masks["decrease_only"]
-    inside = (values >= least) & (values <= most)
+    inside = (values >= least) & (values <= most) | coded
     # Rows that start outside are never searched: any limits do.
     least = np.where(inside, np.where(rising, values, least), -np.inf)
     most = np.where(inside, np.where(falling, values, most), np.inf)
     # Always of the same kind, so that a first rule with a step compiles nothing anew either.
     step, offset = _coordinate_steps(coding, steps)
     grid = {"step": step, "offset": offset, "levels": levels if levels.shape[-1] else None}
-    return ReadRules(Constraints(lower, upper, **masks, **grid), least, most, steps)
+    constraints = Constraints(lower, upper, **masks, **grid)
+    return ReadRules(constraints, least, most, steps, tuple(rules))
+
+
+def num_levels(coding: TableCoding) -> int:
+    """How many values a column is held to at most, whatever the rules: always as many."""
+    return max(1, coding.levels.shape[-1])
+
+
+def _allowed_numbers(
+    coding: TableCoding,
+    numbers: np.ndarray,
+    least: np.ndarray,
+    most: np.ndarray,
+    steps: np.ndarray,
+) -> np.ndarray:
+    """The numbers nearest to some that the rules allow; NaN where they allow none."""
+    found = numbers.copy()
+    for place, column in enumerate(coding.schema.columns):
+        if isinstance(column, Numeric) and column.special:
+            on_grid = column.on_grid(numbers[:, place], steps[:, place])
+            limits = least[:, place], most[:, place]
+            found[:, place] = column.within(on_grid, *limits, steps[:, place])
+            found[np.isin(found[:, place], column.special), place] = np.nan
+    return found
 
 
 def _check_kind(rules: Any, coding: TableCoding) -> None:
@@ -215,7 +258,8 @@ def _limits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both limits in the units of the values, on the column's grid or at a row's own value.
 
-    A row whose value lies within the limits but beside the grid may keep it.
+    A row whose value lies within the limits but beside the grid may keep it. Where another step
+    than the column's is asked for, what the training rows span is a limit: multiples lie beyond.
     """
     low, high = (_limit(column, name, getattr(rule, name), len(values)) for name in _ENDS)
     if (low > high).any():
@@ -223,6 +267,8 @@ def _limits(
     if not isinstance(column, Numeric):
         return low, high
     free = np.full(len(values), np.inf)
+    low = np.where((steps > 0) & np.isinf(low), np.fmin(column.lower, values), low)
+    high = np.where((steps > 0) & np.isinf(high), np.fmax(column.upper, values), high)
     with np.errstate(invalid="ignore"):  # NaN lies nowhere
         inside = (values >= low) & (values <= high)
     first = np.where(np.isinf(low), low, column.within(-free, low, free, steps))
@@ -258,9 +304,11 @@ def _steps(column: Column, given: Any, n: int) -> np.ndarray:
     if not (np.isfinite(steps) & (steps >= 0)).all():
         raise ValueError(f"step of column {column.name!r} must be 0 or more and finite")
     own = column.step if isinstance(column, Numeric) else 0.0
-    if own and (np.abs(steps / own - np.round(steps / own)) > 1e-9).any():
+    count = steps / (own or 1.0)
+    if own and (np.abs(count - np.round(count)) > 1e-9 * np.fmax(count, 1)).any():
         raise ValueError(
-            f"column {column.name!r} holds multiples of {own:g}; the step of its rule must be one"
+            f"column {column.name!r} holds multiples of {own:g}; the step of its rule must be one, "
+            "or the schema give the column more decimals"
         )
     return steps
 

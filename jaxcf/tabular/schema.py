@@ -5,10 +5,10 @@ of a numeric column, the index of the category of any other; NaN where an entry 
 unseen. The model input is float32 `[n, width]`, as the explained model takes it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
@@ -30,12 +30,14 @@ from jaxcf.tabular.inference import (
     describe_encoded,
     infer_columns,
 )
+from jaxcf.tabular.notes import column_notes, described
 from jaxcf.tabular.tables import (
     Labels,
     OwnCells,
     Table,
     as_indices,
     as_numbers,
+    inexact_columns,
     read_columns,
     with_own_numbers,
     write_columns,
@@ -120,14 +122,17 @@ class Schema:
         *,
         ordinal: Mapping[str, Sequence[Category]] | None = None,
         categorical: Iterable[str] = (),
+        decimals: Mapping[str, int | None] | None = None,
+        special: Mapping[str, Collection[float]] | None = None,
         encoding: CategoricalEncoding = "one-hot",
         scaling: Scaling = "unit",
         keep_missing: bool = False,
     ) -> "Schema":
         """Find the columns from the training rows.
 
-        The rules: integers are numeric with step 1; floats are numeric and continuous; strings,
-        objects and booleans are categorical, their categories sorted; a pandas categorical column
+        The rules: numbers are numeric, in a column of objects, too, and stay whole, or keep to as
+        many decimals as all training rows have at most; strings, booleans and
+        other objects are categorical, their categories sorted; a pandas categorical column
         is categorical with the categories it declares, and ordinal where it declares an order.
         A constant column stays, with coordinate 0, and can't change (`constant`). Text that is
         meant as dates or numbers ("2020-01-05", "1,200.50", "50%") is refused unless it is named
@@ -137,10 +142,15 @@ class Schema:
             table: A pandas DataFrame or a mapping from names to columns, without the label.
             ordinal: Names of ordinal columns, with their categories in order.
             categorical: Names of columns that are categorical whatever they hold.
-            encoding: What the model takes for categorical columns, "one-hot" or "label".
+            decimals: How many decimals the numbers of some columns have, where not those of the
+                training rows: 0 for whole numbers, None for any number.
+            special: Codes of some columns of numbers that stand for something else, such as
+                `{"months": [-8]}` for "never", see `Numeric`; a code may be replaced by the median.
+            encoding: What the model takes for categorical columns, "one-hot", "drop-first" (without
+                an entry for the first category, as `get_dummies(drop_first=True)`) or "label".
             scaling: What it takes for numeric ones, "unit", "standard" or "original".
             keep_missing: Whether entries may be missing, for a model of the table itself that fills
-                them in. A column of floats that lacks some and holds whole numbers has step 1.
+                them in.
 
         Returns:
             The schema, in the column order of the table.
@@ -148,18 +158,23 @@ class Schema:
         Raises:
             ValueError: If a column name is repeated, entries are missing (the message names all
                 columns), a column has over 500 categories or text that is meant as dates or
-                numbers, or `ordinal` or `categorical` doesn't fit the table.
+                numbers, or `ordinal`, `categorical`, `decimals` or `special` doesn't fit the
+                table.
             TypeError: If the table is of another kind, or a column holds neither numbers nor names.
 
         Examples:
             >>> schema = Schema.infer({"age": [20, 60], "pay": [1.5, 2.0], "job": ["b", "a"]})
             >>> [type(column).__name__ for column in schema.columns]
             ['Numeric', 'Numeric', 'Categorical']
+            >>> [column.decimals for column in schema.columns[:2]]
+            [0, 1]
         """
         columns = infer_columns(
             table,
             ordinal=ordinal or {},
             categorical=categorical,
+            decimals=decimals or {},
+            special=special or {},
             encoding=encoding,
             keep_missing=keep_missing,
         )
@@ -175,11 +190,14 @@ class Schema:
         label_encoded: Mapping[str, Categories] | None = None,
         ordinal: Mapping[str, Categories] | None = None,
         integer: Iterable[str] = (),
+        drop_first: Mapping[str, Category] | None = None,
+        decimals: Mapping[str, int | None] | None = None,
     ) -> "Schema":
         """Describe an array that is encoded already, as the model takes it.
 
         `encode` gives the same layout back, numbers in the units of the array. The categories of a
         block are named after its positions, without the block's name if they all start with it.
+        Numbers stay whole, or keep to as many decimals as all training rows have at most.
 
         Args:
             x: Training rows `[n, width]`.
@@ -188,7 +206,11 @@ class Schema:
             label_encoded: The name of each column of labels 0, 1, 2, ... and how many there are, or
                 the names of the categories.
             ordinal: The same for columns of ranks 0, 1, 2, ..., whose categories have an order.
-            integer: Names of columns that hold whole numbers.
+            integer: Names of columns that are to be whole even where training rows aren't.
+            drop_first: The names of the categories that blocks leave out, by block: that of a row
+                with 0 everywhere, as `get_dummies(drop_first=True)` makes.
+            decimals: How many decimals the numbers of some columns have, where not those of the
+                training rows; None for any number.
 
         Returns:
             The schema; its columns are in the order of their first positions.
@@ -202,25 +224,42 @@ class Schema:
             >>> schema = Schema.from_encoded(x, ["age", "job_a", "job_b"], one_hot={"job": [1, 2]})
             >>> schema.read(x).tolist()
             [[30.0, 0.0], [40.0, 1.0]]
+            >>> dummies = Schema.from_encoded(
+            ...     x[:, :2], ["age", "job_a"], one_hot={"job": [1]}, drop_first={"job": "b"})
+            >>> dummies.columns[1].categories, dummies.read(x[:, :2]).tolist()
+            (('b', 'a'), [[30.0, 1.0], [40.0, 0.0]])
         """
         columns, layout = describe_encoded(
-            x, names, one_hot or {}, label_encoded or {}, ordinal or {}, integer
+            x,
+            names,
+            one_hot or {},
+            label_encoded or {},
+            ordinal or {},
+            integer,
+            drop_first or {},
+            decimals or {},
         )
         schema = cls(columns, "original", layout)
         bad = np.isnan(schema.read(np.asarray(x))).sum(axis=0)
         for column, count in zip(columns, bad, strict=True):
             if count:
-                what = "a block that is exactly one-hot" if is_block(column) else "a known code"
+                what = "a known code"
+                if is_block(column):
+                    what = "a block with one 1 and else 0 (all 0 where drop_first names it)"
                 raise ValueError(
                     f"column {column.name!r} holds something else in {count} of {len(x)} training "
                     f"rows; expected {what}: correct or drop those rows"
                 )
         return schema
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The name of each column."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
 
     @cached_property
     def positions(self) -> tuple[tuple[int, ...], ...]:
@@ -243,17 +282,58 @@ class Schema:
         """Which columns have one value only, and so can't change."""
         return np.array([is_constant(column) for column in self.columns])
 
+    def special(self, values: Float[np.ndarray, "n columns"]) -> Bool[np.ndarray, "n columns"]:
+        """Which values are codes that stand for something else than numbers.
+
+        Examples:
+            >>> schema = Schema.infer({"months": [-8, 3, 12]}, special={"months": [-8]})
+            >>> schema.special(np.array([[-8.0], [3.0]])).tolist()
+            [[True], [False]]
+        """
+        coded = np.zeros(np.shape(values), bool)
+        for place, column in enumerate(self.columns):
+            if isinstance(column, Numeric) and column.special:
+                coded[:, place] = np.isin(values[:, place], column.special)
+        return coded
+
     def index(self, name: str) -> int:
         """The place of a column among the values.
 
         Raises:
             ValueError: If there is no column of that name.
         """
-        if name not in self.names:
+        if name not in self._places:
             raise ValueError(
                 f"there is no column {name!r}; there are {', '.join(map(repr, self.names))}"
             )
-        return self.names.index(name)
+        return self._places[name]
+
+    def summary(self, rules: Iterable[str] = (), table: Table | None = None) -> dict[str, Any]:
+        """What each column is taken for, and what is worth a second look.
+
+        Args:
+            rules: The names of the columns that rules speak about, such as the rules themselves.
+            table: The training rows, to look for numbers that may be codes; None looks for none.
+
+        Returns:
+            "columns": a few words for each, by name. "notes": sentences, among them which columns
+            are named like what no advice can change (age, sex, birth, id, ...) though nothing
+            forbids them to.
+
+        Raises:
+            ValueError: As `read` of the table.
+            TypeError: Likewise.
+
+        Examples:
+            >>> schema = Schema.infer({"age": [20, 60], "pay": [1.5, 2.25]})
+            >>> schema.summary()["columns"]
+            {'age': 'whole numbers, 20 to 60', 'pay': 'numbers with 2 decimals, 1.5 to 2.25'}
+            >>> schema.summary()["notes"], schema.summary({"age": "increases"})["notes"]
+            (("nothing forbids this column to change: 'age'",), ())
+        """
+        words = {column.name: described(column) for column in self.columns}
+        values = None if table is None else self.read(table)
+        return {"columns": words, "notes": column_notes(self.columns, frozenset(rules), values)}
 
     def read(self, table: Table) -> Float[np.ndarray, "n columns"]:
         """The values of a table.
@@ -376,8 +456,10 @@ class Schema:
             for place, column in enumerate(self.columns)
         }
         if own is not None and not isinstance(own.table, np.ndarray):
-            numbers = [one.name for one in self.columns if isinstance(one, Numeric)]
-            for name, given in read_columns(own.table, numbers).items():
+            numbers = {one.name for one in self.columns if isinstance(one, Numeric)}
+            inexact = inexact_columns(own.table, self.names, values, own.kept)
+            some = [name for name in inexact if name in numbers]
+            for name, given in (read_columns(own.table, some) if some else {}).items():
                 kept = own.kept[:, self.index(name)]
                 written[name] = with_own_numbers(written[name], given, own.rows, kept)
         categories = {

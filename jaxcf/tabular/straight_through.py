@@ -5,13 +5,14 @@ the nearest category; numbers are the same entries with other constants. Codes (
 are a sum over the jumps between neighbouring categories.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcf.tabular.columns import Numeric, is_block
+from jaxcf.tabular.columns import Categorical, Numeric, blocks_entries, is_block
 from jaxcf.tabular.schema import Schema
 
 
@@ -27,6 +28,9 @@ class Entries(NamedTuple):
         rise_rate: By how much.
         fall: Where it lowers it.
         fall_rate: By how much.
+        codes: `[3, codes, entries]`, for the special codes of numbers, nowhere for other entries:
+            the interval in which the entry is one, the upper end included, and what it is there.
+        code_slopes: `[codes, entries]`, the slope there: that of the way to the typical number.
     """
 
     column: np.ndarray
@@ -37,6 +41,8 @@ class Entries(NamedTuple):
     rise_rate: np.ndarray
     fall: np.ndarray
     fall_rate: np.ndarray
+    codes: np.ndarray
+    code_slopes: np.ndarray
 
 
 class Codes(NamedTuple):
@@ -104,21 +110,61 @@ def tabulate(schema: Schema, column_levels: tuple[np.ndarray, ...]) -> Tables:
     codes: list[tuple[np.ndarray, ...]] = []
     entry_positions: list[int] = []
     code_positions: list[int] = []
+    special: dict[int, list[tuple[float, ...]]] = {}
     spread = np.zeros((len(schema.columns), schema.width), np.float32)
     for place, (column, positions) in enumerate(zip(schema.columns, schema.positions, strict=True)):
         spread[place, list(positions)] = 1
         if isinstance(column, Numeric):
             shift, scale = column.shift_and_scale(schema.scaling)
+            if column.special:
+                special[len(entry_positions)] = _special(column, shift, scale)
             entries.append(_number(place, (column.lower - shift) / scale, column.scale / scale))
             entry_positions.extend(positions)
-        elif is_block(column):
-            entries.append(_block(place, column_levels[place]))
+        elif isinstance(column, Categorical) and is_block(column):
+            block = _block(place, column_levels[place])
+            entries.append(tuple(one[..., blocks_entries(column)] for one in block))
             entry_positions.extend(positions)
         else:
             codes.append(_jumps(place, column_levels[place], np.array(column.codes)))
             code_positions.extend(positions)
     source = np.argsort(np.array(entry_positions + code_positions))
-    return Tables(_join_entries(entries), _join_codes(codes), source, spread)
+    joined = _join_entries(entries)
+    return Tables(_with_special(joined, special), _join_codes(codes), source, spread)
+
+
+def code_intervals(column: Numeric) -> list[tuple[float, float, float]]:
+    """Each special code of a column, and between which coordinates it is the nearest.
+
+    Args:
+        column: Of numbers.
+
+    Returns:
+        The code, the lower end and the upper end, which belongs to it.
+    """
+    at = [*column.special_coordinates]
+    # Half way to the numbers; then half way from one code to the next.
+    highest = [-0.5, *((one + other) / 2 for one, other in pairwise(at))]
+    return list(zip(column.special, [*highest[1:], -np.inf], highest, strict=True))
+
+
+def _special(column: Numeric, shift: float, scale: float) -> list[tuple[float, ...]]:
+    assert column.typical is not None
+    typical = (column.typical - column.lower) / column.scale
+    found = []
+    for (code, low, high), at in zip(
+        code_intervals(column), column.special_coordinates, strict=True
+    ):
+        slope = (column.typical - code) / scale / (typical - at)
+        found.append((low, high, (code - shift) / scale, slope))
+    return found
+
+
+def _with_special(entries: Entries, special: dict[int, list[tuple[float, ...]]]) -> Entries:
+    most = max(map(len, special.values()), default=0)
+    constants = np.full((4, most, len(entries.column)), np.inf, np.float32)
+    for place, codes in special.items():
+        constants[:, : len(codes), place] = np.array(codes).T
+    return entries._replace(codes=constants[:3], code_slopes=constants[3])
 
 
 def entry_values(constants: Entries, at: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -136,7 +182,12 @@ def entry_values(constants: Entries, at: jax.Array) -> tuple[jax.Array, jax.Arra
     value = _fit(constants.offset, at) + _fit(constants.factor, at) * at + nearest
     rise = _share(at, constants.rise) * _fit(constants.rise_rate, at)
     fall = _share(at, constants.fall) * _fit(constants.fall_rate, at)
-    return value, _fit(constants.factor, at) + rise - fall
+    slope = _fit(constants.factor, at) + rise - fall
+    for low, high, code, towards in zip(*constants.codes, constants.code_slopes, strict=True):
+        there = (_fit(low, at) < at) & (at <= _fit(high, at))
+        value = jnp.where(there, _fit(code, at), value)
+        slope = jnp.where(there, _fit(towards, at), slope)
+    return value, slope
 
 
 def code_values(constants: Codes, at: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -225,9 +276,13 @@ def _join_entries(parts: list[tuple[np.ndarray, ...]]) -> Entries:
     if not parts:
         one = np.zeros(0, np.float32)
         two = np.zeros((2, 0), np.float32)
-        return Entries(np.zeros(0, np.int32), one, one, two, two, one, two, one)
+        return Entries(np.zeros(0, np.int32), one, one, two, two, one, two, one, *_NO_CODES)
     column, *constants = (np.concatenate(one, axis=-1) for one in zip(*parts, strict=True))
-    return Entries(column.astype(np.int32), *(one.astype(np.float32) for one in constants))
+    floats = [one.astype(np.float32) for one in constants]
+    return Entries(column.astype(np.int32), *[*floats, *_NO_CODES])
+
+
+_NO_CODES = np.zeros((3, 0, 0), np.float32), np.zeros((0, 0), np.float32)
 
 
 def _join_codes(parts: list[tuple[np.ndarray, ...]]) -> Codes:

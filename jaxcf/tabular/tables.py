@@ -5,6 +5,7 @@ pandas is never imported here: where it isn't loaded, no table can be a DataFram
 
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -40,13 +41,17 @@ class Entries(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether the column holds numbers by its type."""
-        return self.categories is None and self.entries.dtype.kind in _NUMBERS
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether the column holds integers by its type."""
-        return self.is_number and self.entries.dtype.kind != "f"
+        """Whether the column holds numbers, by its type or one and all as objects."""
+        if self.categories is not None:
+            return False
+        if self.entries.dtype.kind != "O":
+            return self.entries.dtype.kind in _NUMBERS
+        kinds = {type(one) for one in self.entries.tolist() if not is_missing(one)}
+        # True is a number to Python, and none to those who write it.
+        truths = (bool, np.bool_)
+        return bool(kinds) and all(
+            issubclass(one, (Real, Decimal)) and not issubclass(one, truths) for one in kinds
+        )
 
     def as_list(self) -> list[Any]:
         """The entries as Python objects."""
@@ -96,7 +101,7 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
         ValueError: If names are repeated or missing, or columns differ in length.
 
     Examples:
-        >>> read_columns({"age": [30, 40]})["age"].is_integer
+        >>> read_columns({"age": [30, 40]})["age"].is_number
         True
     """
     if is_frame(table):
@@ -166,7 +171,9 @@ def _from_series(pandas: Any, column: Any) -> Entries:
     types = pandas.api.types
     if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
         if column.isna().any() or not types.is_integer_dtype(column.dtype):
-            return Entries(column.to_numpy(np.float64, na_value=np.nan))
+            kind = getattr(column.dtype, "numpy_dtype", None)
+            narrow = isinstance(kind, np.dtype) and kind.kind == "f"
+            return Entries(column.to_numpy(kind if narrow else np.float64, na_value=np.nan))
         return Entries(column.to_numpy(np.int64))
     if types.is_bool_dtype(column.dtype) and not column.isna().any():
         return Entries(column.to_numpy(bool))
@@ -198,17 +205,49 @@ def float_types(table: Table, names: Sequence[str]) -> list[np.dtype | None]:
         >>> float_types({"a": np.zeros(2, np.float32), "b": [0.5, 1]}, ["a", "b"])
         [dtype('float32'), None]
     """
-    if is_frame(table):
-        given = {str(name): kind for name, kind in zip(table.columns, table.dtypes, strict=True)}
-    elif isinstance(table, Mapping):
-        given = {str(name): getattr(column, "dtype", None) for name, column in table.items()}
-    else:
+    given = _column_types(table)
+    if given is None:
         return [None] * len(names)
     # pandas' own types of numbers name numpy's
     types = [getattr(given[name], "numpy_dtype", given[name]) for name in names]
     return [
         one if isinstance(one, np.dtype) and one.kind == "f" and one.itemsize < 8 else None
         for one in types
+    ]
+
+
+def _column_types(table: Table) -> dict[str, Any] | None:
+    """The type of each column of a table, None where it has none; None for an array."""
+    if is_frame(table):
+        return dict(zip(map(str, table.columns.tolist()), table.dtypes.tolist(), strict=True))
+    if isinstance(table, Mapping):
+        return {str(name): getattr(column, "dtype", None) for name, column in table.items()}
+    return None
+
+
+def inexact_columns(
+    table: Table, names: Sequence[str], values: np.ndarray, kept: np.ndarray
+) -> list[str]:
+    """The columns of a table that may hold numbers that float64 doesn't, in cells to be kept.
+
+    Args:
+        table: A DataFrame or a mapping.
+        names: Of its columns.
+        values: `[n, columns]`, what is to be written.
+        kept: `[n, columns]`, which cells are the table's own.
+
+    Examples:
+        >>> given = {"id": np.array([2**53 + 1]), "pay": np.array([9.5])}
+        >>> inexact_columns(given, ["id", "pay"], np.array([[2.0**53, 9.5]]), np.ones((1, 2), bool))
+        ['id']
+    """
+    types = _column_types(table) or {}
+    beyond = np.asarray((kept & (np.abs(values) >= _EXACT)).any(axis=0))
+    # Objects and lists may hold any number.
+    return [
+        name
+        for name, large in zip(names, beyond.tolist(), strict=True)
+        if large or getattr(types.get(name), "kind", "O") == "O"
     ]
 
 
@@ -346,21 +385,21 @@ def write_columns(
         index = like.index if len(like) == rows else pandas.RangeIndex(rows)
         if labels is not None:
             index = labels if isinstance(labels, pandas.Index) else pandas.Index(labels)
-        types = {str(name): like.dtypes.iloc[place] for place, name in enumerate(like.columns)}
-        names = {str(name): name for name in like.columns}
-        return pandas.DataFrame(
-            {
-                names.get(name, name): _to_series(
-                    pandas,
-                    _absent_like(column, like[names[name]] if name in names else None),
-                    types.get(name),
-                    index,
-                    (categories or {}).get(name),
-                )
-                for name, column in columns.items()
-            },
-            index=index,
-        )
+        types = _column_types(like) or {}
+        names = {str(name): name for name in like.columns.tolist()}
+        written = {}
+        for name, column in columns.items():
+            # as anything but objects a column has no word for what is absent
+            if column.dtype.kind == "O" and name in names:
+                column = _absent_like(column, like[names[name]])
+            written[names.get(name, name)] = _to_series(
+                pandas, column, types.get(name), index, (categories or {}).get(name)
+            )
+        arrays = list(written.values())
+        if all(isinstance(one, np.ndarray) and one.dtype == arrays[0].dtype for one in arrays):
+            # at once: a thousand columns, one by one, would take as long as a model
+            return pandas.DataFrame(np.stack(arrays, axis=1), index, list(written))
+        return pandas.DataFrame(written, index=index)
     if like is None:
         return {name: _to_array(column, None) for name, column in columns.items()}
     if not isinstance(like, Mapping):
@@ -397,7 +436,9 @@ def _to_series(
     categories: tuple[Category, ...] | None,
 ) -> Any:
     if wanted is None or isinstance(wanted, np.dtype):
-        return pandas.Series(_to_array(column, wanted), index=index)
+        array = _to_array(column, wanted)
+        # Whose type pandas would guess, from a column of its own no otherwise than from an array.
+        return array if array.dtype.kind in _NUMBERS else pandas.Series(array, index=index)
     if isinstance(wanted, pandas.CategoricalDtype):
         wanted = _widened(pandas, wanted, column, categories)
     # pandas' own types hold missing entries; what doesn't fit one, such as half an integer, is
@@ -444,6 +485,8 @@ def _to_array(column: np.ndarray, wanted: np.dtype | None) -> np.ndarray:
         if natural.dtype.kind == "U" and not all(isinstance(one, str) for one in entries):
             return column
         return natural.astype(wanted) if _holds(natural, wanted) else natural
+    if column.dtype == wanted:
+        return column
     return column.astype(wanted) if _holds(column, wanted) else column
 
 

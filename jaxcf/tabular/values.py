@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from jaxcf.tabular.columns import Column, Numeric, Scaling, input_width, is_block, is_missing
+from jaxcf.tabular.columns import (
+    Categorical,
+    Column,
+    Numeric,
+    Scaling,
+    blocks_entries,
+    input_width,
+    is_block,
+    is_missing,
+)
 
 Columns = tuple[Column, ...]
 Positions = tuple[tuple[int, ...], ...]
@@ -71,9 +80,13 @@ def encode_values(
             continue
         missing = np.isnan(given)
         known = np.where(missing, 0, given).astype(np.intp)
-        if is_block(column):
-            # one entry of each row: a table's wide blocks are mostly zeros
-            flat[begins + np.array(places)[known]] = 1
+        if isinstance(column, Categorical) and is_block(column):
+            # one entry of each row at most: a table's wide blocks are mostly zeros
+            entry = np.full(len(column.categories), -1)
+            entry[blocks_entries(column)] = places
+            one = entry[known]
+            has = one >= 0
+            flat[(begins + one)[has]] = 1
         else:
             encoded[:, places[0]] = np.array(column.codes)[known]
         if missing.any():
@@ -122,7 +135,9 @@ def _decode_column(column: Column, scaling: Scaling, x: np.ndarray) -> np.ndarra
         numbers = np.where(np.isfinite(x[:, 0]), x[:, 0], np.nan) * scale + shift
         # scaling may have been done in float32; original units are left as they are
         return numbers if scaling == "original" else column.on_grid(numbers)
-    if is_block(column):
+    if isinstance(column, Categorical) and is_block(column):
+        if len(column.categories) > x.shape[1]:  # the one left out stands where no other does
+            x = np.concatenate([1 - x.sum(axis=1, keepdims=True), x], axis=1)
         exact = np.isin(x, (0.0, 1.0)).all(axis=1) & (x.sum(axis=1) == 1)
         return np.where(exact, x.argmax(axis=1), np.nan)
     codes = np.array(column.codes)
@@ -143,7 +158,7 @@ def entries_of(column: Column, values: np.ndarray) -> np.ndarray:
         for NaN.
     """
     if isinstance(column, Numeric):
-        whole = bool(column.step) and column.step == round(column.step)
+        whole = column.decimals == 0
         whole = whole and bool(np.isfinite(values).all() and (values == np.round(values)).all())
         return values.astype(np.int64) if whole else values
     entries = np.empty(len(values), object)

@@ -141,6 +141,7 @@ def test_accuracy_is_that_of_rows_held_out(run):
     config = storage.read_json(run / "config.json")
     assert config["model"]["train_rows"] + config["model"]["accuracy_rows"] == 240
     assert config["model"]["accuracy"] > 0.8
+    assert 0.8 < config["model"]["logistic_accuracy"] <= 1
     assert config["data"]["classes"] == ["no", "yes"]
     assert config["data"]["columns"]["job"] == "categorical"
     assert config["rules"] == list(RULES)
@@ -166,6 +167,11 @@ def test_summary_counts_columns(run):
     assert summary["changed"] == pytest.approx(read(run)["changed"][found].mean())
 
 
+def test_columns_that_seldom_change_are_pointed_out_where_no_rule_speaks_of_them(run):
+    assert load(run).ruled == ("age", "pay", "hours", "job")
+    assert storage.read_json(run / "summary.json")["notes"] == []
+
+
 def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     arguments = ["explain", str(folder / "loans.csv"), "--label", "paid"]
     options = ["--test", str(folder / "new.csv"), "--ordinal", "status:small|medium|large"]
@@ -183,9 +189,12 @@ def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     assert after["jaxcf_status"][-1] == "invalid_input"
     assert "'astronaut', which is none of its 3 categories" in after["message"][-1]
     assert after["job"][-1] is None
-    output = capsys.readouterr().out
+    output, said = capsys.readouterr()
     assert "held out of training" in output
+    assert "a plain logistic regression" in output
+    assert "probability of the new class" in output
     assert "most changed columns" in output
+    assert "note: nothing forbids this column to change: 'age'" in said
     assert cli.main(["info", "run"]) == 0
     assert cli.main(["evaluate", "run"]) == 1
     assert "explains a table" in capsys.readouterr().err
@@ -322,6 +331,10 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["FILE", "--label", "paid", "--ordinal", "status"], "expected NAME:lowest|...|highest"),
         (["FILE", "--label", "paid", "--ordinal", "job:clerk|pilot"], "'sailor'"),
         (["FILE", "--label", "paid", "--categorical", "gift"], "categorical names 'gift'"),
+        (["FILE", "--label", "paid", "--decimals", "pay"], "expected NAME:2, NAME:0"),
+        (["FILE", "--label", "paid", "--decimals", "job:any"], "expected columns of numbers"),
+        (["FILE", "--label", "paid", "--special", "pay"], "expected NAME:-8|-9"),
+        (["FILE", "--label", "paid", "--special", "job:-8"], "expected columns of numbers"),
         (["FILE", "--label", "paid", "--target", "yess"], "(did you mean yes?); the classes are"),
         (["FILE", "--label", "paid", "--test", "other.csv"], "'pay'"),
         (["FILE", "--label", "paid", "--test", "labels.csv"], "the label 'perhaps' is none"),

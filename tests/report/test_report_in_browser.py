@@ -544,6 +544,7 @@ def test_a_table_shows_what_changed_in_original_units(opened):
     tab = opened("table.html", "#row=0")
     tab.in_dialog(0)
     tab.leave()
+    assert tab.page.inner_text("#notes") == "\n".join(people.notes)
     for row in np.flatnonzero(people.found)[:4].tolist():
         tab.page.wait_for_selector(f".card[data-row='{row}'] [data-drawn]")
         lines = tab.page.locator(f".card[data-row='{row}'] .changes li")

@@ -29,6 +29,26 @@ def test_it_can_be_explained(trained):
     assert explanations.class_names == ("young", "old")
 
 
+def test_a_small_table_is_not_learnt_by_heart():
+    # Whether somebody pays has nothing to do with the columns.
+    rng = np.random.default_rng(0)
+    table = {name: rng.normal(size=120).round(2) for name in "abcdef"}
+    paid = rng.integers(0, 2, 120)
+    stages: list[str] = []
+
+    def told(stage: str, epoch: int, epochs: int, loss: float) -> None:
+        stages.append(stage)
+
+    short = train_table_classifier(table, paid, ("no", "yes"), batch_size=8, on_progress=told)
+    long = train_table_classifier(table, paid, ("no", "yes"), batch_size=8, epochs=200)
+    assert short.training.epochs <= 16
+    assert short.training.rows == 120
+    assert short.accuracy(table, paid) < 0.7
+    assert long.accuracy(table, paid) > 0.9
+    assert stages[0] == "classifier, 4 epochs on trial"
+    assert stages[-1] == "classifier"
+
+
 def test_the_same_seed_gives_the_same_network(trained):
     again = train_table_classifier(TABLE, CLASSES, ("young", "old"), epochs=60, batch_size=8)
     encoded = trained.schema.encode(trained.schema.read(TABLE))

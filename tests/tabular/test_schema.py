@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,39 @@ def test_columns_are_taken_for_what_they_hold():
     assert (age.lower, age.upper, age.step) == (19.0, 41.0, 1.0)
     assert (age.mean, age.deviation) == pytest.approx((30.0, np.std([30, 41, 19])))
     assert isinstance(pay, Numeric)
-    assert (pay.lower, pay.upper, pay.step) == (-3.0, 2.5, 0.0)
+    assert (pay.lower, pay.upper, pay.step) == (-3.0, 2.5, 0.01)
     assert job == Categorical("job", ("clerk", "sailor"))
     assert smokes == Categorical("smokes", (False, True))
     assert size == Ordinal("size", ("s", "m", "l"))
     assert town == Categorical("town", ("york", "hull", "leeds"))
+
+
+@pytest.mark.parametrize(
+    ("column", "decimals"),
+    [
+        (np.array([0.0, 1.0, 1.0]), 0),
+        (np.array([31168.34, 900.5, 7.0]), 2),
+        (np.array([31168.34, 900.5, 7.0], np.float32), 2),
+        (pd.Series([31168.34, 900.5, None], dtype="Float32"), 2),
+        (np.array([20, None, 31.5], object), 1),
+        (np.array([Decimal("0.125"), Decimal("2"), None], object), 3),
+        (np.random.default_rng(0).normal(size=9), None),
+        (np.random.default_rng(0).normal(size=9).astype(np.float32), None),
+        (np.array([1e17, 3e17]), None),
+    ],
+    ids=str,
+)
+def test_numbers_have_as_many_decimals_as_the_training_rows(column, decimals):
+    (found,) = Schema.infer({"pay": column}, keep_missing=True).columns
+    assert isinstance(found, Numeric)
+    assert found.decimals == decimals
+    # to the last bit: 0.3 is not three times 0.1
+    given = np.asarray(column, np.float64)
+    given = given[np.isfinite(given)] if np.asarray(column).dtype != np.float32 else given[:0]
+    np.testing.assert_array_equal(found.on_grid(given), given)
+    (said,) = Schema.infer({"pay": column}, keep_missing=True, decimals={"pay": 1}).columns
+    assert isinstance(said, Numeric)
+    assert said.step == 0.1
 
 
 def test_what_is_said_about_a_column_wins():
@@ -90,7 +119,7 @@ def test_nullable_and_string_types_of_pandas_are_read():
 
 
 @pytest.mark.parametrize("scaling", ["unit", "standard", "original"])
-@pytest.mark.parametrize("encoding", ["one-hot", "label"])
+@pytest.mark.parametrize("encoding", ["one-hot", "drop-first", "label"])
 @pytest.mark.parametrize("table", [_frame(), _mapping()], ids=["frame", "mapping"])
 def test_a_table_comes_back_as_it_was(table, encoding, scaling):
     schema = Schema.infer(table, encoding=encoding, scaling=scaling)
@@ -270,6 +299,21 @@ def test_blocks_may_be_slices_and_names_are_optional():
     np.testing.assert_array_equal(schema.encode(schema.read(x)), x)
 
 
+def test_dummies_without_the_first_category_are_one_column():
+    table = pd.DataFrame({"age": [20, 30, 40], "job": ["cook", "clerk", "pilot"]})
+    dummies = pd.get_dummies(table, columns=["job"], drop_first=True)
+    x = dummies.to_numpy(float)
+    schema = Schema.from_encoded(
+        x, list(dummies), one_hot={"job": [1, 2]}, drop_first={"job": "clerk"}
+    )
+    assert schema.write(schema.read(x))["job"].tolist() == table["job"].tolist()
+    np.testing.assert_array_equal(schema.encode(schema.read(x)), x)
+    # as the schema of the table itself would have it, and two ones are none of its categories
+    named = Schema.infer(table, encoding="drop-first", scaling="original")
+    np.testing.assert_array_equal(named.encode(named.read(table)), x)
+    assert np.isnan(schema.read(np.array([[20.0, 1, 1]]))).tolist() == [[False, True]]
+
+
 def test_rows_that_are_not_one_hot_or_hold_unknown_codes_are_missing():
     x = ENCODED.copy()
     x[0, 2] = 1  # two ones
@@ -295,6 +339,9 @@ def test_rows_that_are_not_one_hot_or_hold_unknown_codes_are_missing():
         ({"label_encoded": {"size": 2}}, "'size' holds something else in 1 of 3 training rows"),
         ({"one_hot": {"job": [0, 9]}}, r"'job' the positions \(0, 9\)"),
         ({"one_hot": {"job": [0], "town": [0]}}, "a position to two blocks"),
+        ({"drop_first": {"job": "cook"}}, "drop_first names 'job', which one_hot has no positions"),
+        ({"one_hot": {"job": [0, 2]}, "decimals": {"job": 1}}, "decimals names 'job', which is no"),
+        ({"decimals": {"pay": 9}}, "decimals are 9; expected 0 to 8"),
         ({"ordinal": {"what": 2}}, "ordinal names 'what', which is no column of x"),
         ({"ordinal": {"size": 3}, "integer": ("size",)}, "'size' is named in ordinal and in"),
     ],
@@ -370,6 +417,19 @@ def test_integers_stay_integers_while_they_are_whole():
     assert schema.write(np.array([[3.0]]), frame)["age"].dtype == np.int8
     assert schema.write(np.array([[3.5]]), frame)["age"].tolist() == [3.5]
     assert schema.write(np.array([[300.0]]), frame)["age"].tolist() == [300]
+
+
+def test_a_wide_table_is_written_without_asking_each_column_for_its_type(monkeypatch):
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(3, 40)).round(3)).rename(columns=str)
+    schema, asked = Schema.infer(wide), []
+    types: Any = pd.DataFrame.dtypes
+    monkeypatch.setattr(
+        pd.DataFrame, "dtypes", property(lambda frame: asked.append(1) or types.fget(frame))
+    )
+    again = schema.write(schema.read(wide), wide)
+    assert len(asked) <= 2
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(again, wide)
 
 
 def test_changed_columns_are_those_that_differ():

@@ -154,6 +154,10 @@ def test_every_row_gets_a_counterfactual_that_the_model_confirms_when_asked_dire
         granted(schema().read(result.counterfactual)), ~granted(schema().read(frame()))
     )
     assert result.counterfactual.dtypes.equals(frame().dtypes)
+    # with the decimals that its column has
+    income = result.counterfactual["income"]
+    assert (income != frame()["income"]).mean() > 0.2
+    assert (income == income.round(2)).all()
 
 
 def test_ten_thousand_random_sets_of_rules_hold_exactly_in_original_units():
@@ -207,6 +211,29 @@ def test_a_value_beside_the_grid_of_its_rule_may_stay():
     result = fitted().explain(one, rules=rules)
     assert result.core.status[0] != Status.OUT_OF_RANGE
     assert result.counterfactual["income"].iloc[0] == 270.0
+
+
+def test_multiples_of_a_step_stay_within_what_the_training_rows_span():
+    x = {"duration": np.arange(4, 73), "pay": np.linspace(0.98, 1.95, 69)}
+    ready = TableExplainer(lambda x: jax.nn.softmax(jnp.stack([8 * x[:, 0], 3 + x[:, 1]], 1))).fit(
+        x
+    )
+
+    def reached(rules: dict[str, Rule]) -> tuple[set[float], set[float]]:
+        found = ready.explain(x, rules=rules)
+        assert not (found.core.status == Status.NOT_CONFIRMED).any()
+        moved = ((found.counterfactual[name], x[name]) for name in x)
+        one, other = (set(np.asarray(new)[new != old].tolist()) for new, old in moved)
+        return one, other
+
+    # 0 and 100 lie outside, and so do 4 and 72 lie beside the grid.
+    assert reached({"duration": Rule(step=100), "pay": Rule(frozen=True)}) == (set(), set())
+    bounded = {"duration": Rule(step=100, lower=4), "pay": Rule(frozen=True)}
+    assert reached(bounded) == (set(), set())
+    # 0.98 is nearly 1, which lies within.
+    durations, pays = reached({"duration": Rule(step=30), "pay": Rule(step=1)})
+    assert durations == {30.0, 60.0}
+    assert pays <= {1.0}
 
 
 def test_the_first_step_of_a_table_without_any_compiles_nothing_anew():

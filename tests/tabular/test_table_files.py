@@ -90,7 +90,9 @@ def explanations_of(schema: Schema, n: int = 4) -> TableExplanations:
     )
     table = schema.write(np.concatenate([originals[1:], originals])[-n - 3 :], like={})
     problems = {3: "column 'age' is missing"}
-    return TableExplanations(core, coding, originals, values, table, problems, ("no", "yes"))
+    return TableExplanations(
+        core, coding, originals, values, table, problems, ("no", "yes"), ruled=()
+    )
 
 
 @pytest.fixture
@@ -126,6 +128,7 @@ def test_tables_of_all_kinds_come_back(tmp_path, seed):
     assert after.class_names == before.class_names
     assert after.messages == before.messages
     assert after.summary() == before.summary()
+    assert after.ruled == before.ruled
     for row in range(1, len(before)):
         assert after.changes(row) == before.changes(row)
 
@@ -176,6 +179,7 @@ DAMAGES = [
     (with_metadata(coding=None), "is damaged: this is no description of a table"),
     (with_metadata(problems=[1]), "is damaged"),
     (with_metadata(class_names="ab"), "is damaged: class_names are 'ab'"),
+    (with_metadata(ruled=["gift"]), r"is damaged: ruled is \['gift'\]; expected names of columns"),
     (with_metadata(explanations=None), "is damaged: it doesn't describe its explanations"),
     (column(kind="date"), "is damaged: .*'date'"),
     (column(surprise=1), "is damaged: .*Numeric has the entries"),

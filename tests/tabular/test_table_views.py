@@ -55,6 +55,13 @@ def explained() -> TableExplanations:
     return fitted().explain(table, rules={"age": Rule(increase_only=True)})
 
 
+def test_what_rules_speak_about_is_known_of_every_answer():
+    assert explained().ruled == ("age",)
+    assert explained().notes == ()
+    (note,) = fitted().explain(frame().head(1)).notes
+    assert note.endswith(": 'age'")
+
+
 def test_rows_are_chosen_by_masks_of_what_became_of_them():
     result = explained()
     part = result[result.found & (result.target_class == 1)]

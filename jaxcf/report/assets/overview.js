@@ -41,6 +41,8 @@ function showTiles() {
       : "",
   );
   byId("about-guides").hidden = !payload.guided;
+  byId("notes").append(...payload.notes.map((text) => element("li", {}, text)));
+  byId("notes").hidden = !payload.notes.length;
   const tiles = [
     tile(
       "Found",

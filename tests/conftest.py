@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import jax
 import pytest
+import type_checker  # noqa: F401 (before the package is imported, whose functions it checks)
 
 # Compiling takes most of the suite's time. What one test compiles serves the next, in the other
 # workers and in the processes that tests start; every run of the suite begins with nothing.

@@ -1,11 +1,10 @@
-"""Run one recipe, given on standard input, and print what came of it as a line of JSON.
+"""Run one recipe, and print what came of it as a line of JSON.
 
-A process of its own, so that a recipe finds what its reader has: a fresh interpreter, without the
-stricter settings that this suite has for jax, and with a choice of Keras backend still to make.
+In a process of its own, so that a recipe finds what its reader has: nothing of another one, no
+stricter settings for jax, and a choice of Keras backend still to make.
 """
 
 import json
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -35,10 +34,10 @@ def compiled_for_other_weights(explainer: Any, x: np.ndarray) -> list[str]:
     return compiled
 
 
-def main() -> None:
+def run(code: str) -> None:
     """Run the recipe and look at the names it leaves."""
     names: dict[str, Any] = {"__name__": "recipe"}
-    exec(compile(sys.stdin.read(), PAGE, "exec"), names)
+    exec(compile(code, PAGE, "exec"), names)
     explained = names["explanations"]
     # A table's explanations have those of its coordinates inside.
     inner = explained.core
@@ -55,7 +54,3 @@ def main() -> None:
         "seconds": inner.summary()["seconds"],
     }
     print(json.dumps(outcome))
-
-
-if __name__ == "__main__":
-    main()

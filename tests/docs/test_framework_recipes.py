@@ -3,15 +3,13 @@
 import ast
 import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from forked_programs import ForkedPrograms
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "recipes.md"
@@ -81,8 +79,20 @@ def imported_modules(code: str) -> set[str]:
 RECIPES = read_recipes()
 
 
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory):
+    environment = {
+        # Threads of OpenMP that wait for each other on busy cores take minutes instead of seconds.
+        "OMP_NUM_THREADS": "1",
+        # Keras writes its settings there; it is no business of a test to change the user's.
+        "KERAS_HOME": str(tmp_path_factory.mktemp("keras")),
+    }
+    with ForkedPrograms(tmp_path_factory.mktemp("streams"), environment) as forked:
+        yield forked
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.title)
-def test_a_recipe_runs_and_its_model_agrees(recipe, tmp_path):
+def test_a_recipe_runs_and_its_model_agrees(recipe, forked):
     lacking = [
         OPTIONAL[module]
         for module in sorted(recipe.imports & OPTIONAL.keys())
@@ -90,26 +100,11 @@ def test_a_recipe_runs_and_its_model_agrees(recipe, tmp_path):
     ]
     if lacking:
         pytest.skip(f"{', '.join(lacking)} isn't installed; pip install '.[recipes]'")
-    environment = os.environ | {
-        # This process may hold an accelerator's memory already.
-        "JAX_PLATFORMS": "cpu",
-        # Threads of OpenMP that wait for each other on busy cores take minutes instead of seconds.
-        "OMP_NUM_THREADS": "1",
-        # Keras writes its settings there; it is no business of a test to change the user's.
-        "KERAS_HOME": str(tmp_path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(ROOT / "tests" / "recipe_runner.py")],
-        input=recipe.code,
-        text=True,
-        capture_output=True,
-        env=environment,
-        cwd=ROOT,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout.splitlines()[-1])
+    # Its own line numbers are in the code.
+    program = f"import recipe_runner\nrecipe_runner.run({recipe.code!r})"
+    done = forked.run(program, recipe.title, cwd=ROOT)
+    assert done.status == 0, done.errors
+    outcome = json.loads(done.output.splitlines()[-1])
     print(recipe.title, outcome)
     # The recipe itself has asked its model and asserts that it agrees.
     assert outcome["found"] >= 0.95

@@ -1,16 +1,15 @@
 """Every block of code in the documentation runs, every command in it can be given."""
 
 import ast
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from documentation import DOCS, PAGES, PEERS, ROOT, blocks, name_of, programs
+from forked_programs import ForkedPrograms
 
+from jaxcf import data
 from jaxcf.cli import main as cli
 
 RECIPES = DOCS / "recipes.md"
@@ -25,26 +24,21 @@ NEVER_RUN = {"", "text", "json"}
 """Languages of blocks that hold no Python: commands, output, files."""
 
 
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory):
+    with ForkedPrograms(tmp_path_factory.mktemp("streams")) as forked:
+        yield forked
+
+
 @pytest.mark.parametrize("page", WITH_PROGRAMS, ids=name_of)
-def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path):
+def test_the_programs_of_a_page_run_one_after_the_other(page, forked, tmp_path):
     lines: list[str] = []
     for block in programs(page):
         # As many empty lines as the page has, so that a traceback names the right line.
         lines += [""] * (block.line - 1 - len(lines)) + block.code.splitlines()
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-"],
-        input="\n".join(lines),
-        text=True,
-        capture_output=True,
-        # This process may hold an accelerator's memory already.
-        env=os.environ
-        | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-        | ({"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"} if page in WHOLE_TEST_SETS else {}),
-        cwd=tmp_path,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, f"{name_of(page)}: {done.stderr}"
+    better = {"jax_disable_most_optimizations": False} if page in WHOLE_TEST_SETS else {}
+    done = forked.run("\n".join(lines), name_of(page), cwd=tmp_path, settings=better)
+    assert done.status == 0, f"{name_of(page)}: {done.errors}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -111,9 +105,11 @@ def is_accepted(arguments):
     return True
 
 
-@pytest.mark.usefixtures("programs_run_long")
 def test_the_commands_about_digits_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    # With all rows it is the main job, which `.ci/run` does as a user would.
+    few = data.load("digits").first(test=20)
+    monkeypatch.setattr(data, "load", lambda name, **options: {"digits": few}[name])
     told = [tuple(arguments) for page in PAGES for arguments in commands(page)]
     about_digits = [one for one in dict.fromkeys(told) if any("digits" in word for word in one)]
     # In the order of the pages, but a run is looked at only once it is there.

@@ -25,7 +25,9 @@ HEAD = struct.Struct("<qc")
 def packed(description: dict[str, Any], **arrays: np.ndarray) -> bytes:
     """Arrays and a JSON-able description as bytes."""
     file = io.BytesIO()
-    np.savez(file, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
+    said = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    content: dict[str, Any] = {"description": said, **arrays}
+    np.savez(file, **content)
     return file.getvalue()
 
 
@@ -131,7 +133,7 @@ def work(prepare: Prepare) -> None:
     main = Main()
     main.send(b"t", b"")
     description, arrays = unpacked(main.receive())
-    given = {name: arrays.pop(name) for name in ("x", "x_train", "y_train")}
+    given: dict[str, Any] = {name: arrays.pop(name) for name in ("x", "x_train", "y_train")}
     limit = int(time.process_time() + description.pop("limit"))
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     asked = Asked(

@@ -17,6 +17,7 @@ from treecf.datasets import (  # pyright: ignore[reportMissingImports]
     OCCUPATIONS,
     credit_demo,
 )
+from treecf.ir.evaluate import raw_score_batch  # pyright: ignore[reportMissingImports]
 from treecf.ir.flatten import flatten_ir  # pyright: ignore[reportMissingImports]
 from treecf.ir.model import (  # pyright: ignore[reportMissingImports]
     CategoricalFeature,
@@ -31,6 +32,7 @@ from treecf.ir.parsers._float32 import (  # pyright: ignore[reportMissingImports
 )
 
 _DEMO_ROWS = 1000
+_CHECKED_ROWS = 200
 # Sums of leaves in another order differ by as much.
 _CLEARLY = 1e-9
 
@@ -55,6 +57,7 @@ def prepare(asked: Asked) -> tuple[str, Explain]:
             for place in asked.categorical
         },
     )
+    check(model, float(trees["boundary"]), asked)
     limits = {
         "frozen": treecf.Freeze,
         "increase": lambda name: treecf.Monotone(name, "increase"),
@@ -84,6 +87,15 @@ def prepare(asked: Asked) -> tuple[str, Explain]:
         return found.x_cf if isinstance(found, treecf.Counterfactual) else None
 
     return f"treecf {treecf.__version__}", explain
+
+
+def check(model: EnsembleIR, boundary: float, asked: Asked) -> None:
+    """Stop where the trees don't decide as the explained model does."""
+    some = asked.x_train[:_CHECKED_ROWS]
+    decided = raw_score_batch(model, some) > boundary
+    differ = int((decided != asked.predict(some).argmax(axis=1)).sum())
+    if differ:
+        raise ValueError(f"treecf's trees decide otherwise than the model for {differ} rows")
 
 
 def ensemble(trees: dict[str, np.ndarray]) -> list[Tree]:

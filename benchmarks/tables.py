@@ -40,7 +40,6 @@ from jaxcf.cli.terminal import Terminal
 from jaxcf.utils import storage
 
 TOOLS = ("nice", "dice", "cfnow", "alibi", "treecf")
-_ARRAYS = ("values", "reached", "seconds", "model_seconds", "predictions")
 # Predictions of the same model that was trained again may differ by rounding.
 _SAME_MODEL = 1e-3
 
@@ -189,10 +188,10 @@ def _kept(made: Task, method: Method, n: int, options: argparse.Namespace) -> An
             for name, array in about.items()
         )
         if same:
-            return Answers(*(arrays[name] for name in _ARRAYS), said["info"])
+            kept = {name: array for name, array in arrays.items() if name not in about}
+            return Answers.of(kept, said["info"])
     answers = tables_process.ask(method.peer, made, n, options.limit)
-    arrays = {name: getattr(answers, name) for name in _ARRAYS}
-    storage.write_arrays(path, arrays | about, {"asked": asked, "info": answers.info})
+    storage.write_arrays(path, answers.arrays | about, {"asked": asked, "info": answers.info})
     return answers
 
 

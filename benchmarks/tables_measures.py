@@ -17,7 +17,7 @@ from benchmarks.tables_tasks import Task
 MEASURES = ("changed", "l1", "l2", "to_training")
 """Each of them better where it is smaller."""
 
-_SAME = 1e-6
+_ROUNDING = 1e-6
 _FLOOR = 0.05
 _TOGETHER = 4_000_000
 
@@ -81,11 +81,11 @@ def score(task: Task, answers: Answers) -> Scores:
     unit = units(task)
     readable = _readable(task, answers.values)
     values = np.where(readable[:, None], answers.values, original)
-    same = np.abs(values - original) <= _SAME * np.maximum(np.abs(original), unit)
+    same = values.astype(np.float32) == original.astype(np.float32)
     values = np.where(same, original, values)
     # A row that isn't on the grid itself may stay as it is where it wasn't changed.
     rounded = np.where(same, original, task.on_grid(values))
-    off_grid = (np.abs(rounded - values) > _SAME * unit).any(axis=1)
+    off_grid = np.asarray((np.abs(rounded - values) > _ROUNDING * unit).any(axis=1))
     before, after = task.predict(original), task.predict(rounded)
     classes, now = before.argmax(axis=1), after.argmax(axis=1)
     reached_class = now != classes
@@ -108,7 +108,7 @@ def _readable(task: Task, values: np.ndarray) -> np.ndarray:
     counts = np.array([len(getattr(one, "categories", ())) for one in task.schema.columns])
     with np.errstate(invalid="ignore"):
         category = (values % 1 == 0) & (values >= 0) & (values < counts)
-    return np.where(task.numeric, np.isfinite(values), category).all(axis=1)
+    return np.asarray(np.where(task.numeric, np.isfinite(values), category).all(axis=1))
 
 
 def _kept(task: Task, original: np.ndarray, values: np.ndarray) -> np.ndarray:

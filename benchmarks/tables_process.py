@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -52,14 +53,29 @@ class Answers:
 
     def first(self, n: int) -> "Answers":
         """Those to the first rows."""
-        arrays = (self.values, self.reached, self.seconds, self.model_seconds, self.predictions)
-        return Answers(*(array[:n] for array in arrays), self.info)
+        return self.of({name: array[:n] for name, array in self.arrays.items()}, self.info)
 
     @classmethod
     def nothing(cls, n: int, columns: int) -> "Answers":
         """Of rows whose turn hasn't come."""
-        numbers = (np.zeros(n) for _ in range(3))
-        return cls(np.full((n, columns), np.nan), np.zeros(n, bool), *numbers, {"reasons": {}})
+        return cls(
+            np.full((n, columns), np.nan),
+            np.zeros(n, bool),
+            np.zeros(n),
+            np.zeros(n),
+            np.zeros(n),
+            {"reasons": {}},
+        )
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All but `info`, by name."""
+        return {name: value for name, value in vars(self).items() if name != "info"}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], info: dict[str, Any]) -> "Answers":
+        """What `arrays` and `info` were of."""
+        return cls(**arrays, info=info)
 
 
 def ask(peer: Peer, task: Task, n: int, limit: float) -> Answers:

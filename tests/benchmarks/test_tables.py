@@ -118,8 +118,8 @@ def test_what_is_no_row_of_the_table_is_not_valid(small):
 
 
 def test_numbers_are_those_that_the_table_can_hold(small):
-    # 49.4 years are 49 and too few, 49.6 are 50; float32 of 1.0000001 is nothing that changed.
-    scores = score(small, answers([49.4, 1.0, 0], [49.6, 1.0, 0], [50, 1.0000001, 1]))
+    # 49.4 years are 49 and too few, 49.6 are 50; float32 of 1.00000001 is nothing that changed.
+    scores = score(small, answers([49.4, 1.0, 0], [49.6, 1.0, 0], [50, 1.00000001, 1]))
     assert scores.valid.tolist() == [False, True, True]
     assert scores.off_grid.tolist() == [True, True, False]
     np.testing.assert_allclose(scores.l1, [24 / 15, 16 / 15, 20 / 15])

@@ -26,7 +26,6 @@ from jaxcf.tabular import Numeric
 _LAST_LINES = 8
 # Wall seconds for each processor second that a worker may use: the machine may be busy.
 _PATIENCE = 20
-_STOPPED = {-signal.SIGXCPU, -signal.SIGKILL}
 # Other threads only wait for one another: rows go through every library one at a time.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -116,7 +115,7 @@ def ask(peer: Peer, task: Task, n: int, limit: float) -> Answers:
             for pipe in (process.stdin, process.stdout):
                 _close(pipe)
             process.wait()
-        if not answers.reached.all() and process.returncode not in _STOPPED:
+        if not answers.reached.all() and process.returncode != -signal.SIGKILL:
             said.seek(0)
             last = said.read().decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
             raise RuntimeError(f"{peer.label} failed on {task.name}:\n" + "\n".join(last))

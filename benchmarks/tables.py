@@ -12,7 +12,7 @@ the others are explained, and by jaxcf as well `--jaxcf-n`, the same ones again 
 fewer. Every peer runs in an interpreter of its own and asks this process for the model's
 predictions (`tables_process.py`), with `--limit` processor seconds per task; rows that it didn't
 come to count neither for nor against it. `OUT` keeps the peers' answers, so that what was
-interrupted goes on where it was; jaxcf always explains anew.
+interrupted goes on where it was, and gets `table.md`; jaxcf always explains anew.
 
 Everything is measured from the answers' values (`tables_measures.py`): validity (the model asked
 again; no row of the table, or against a rule, is no answer), changed columns, L1 and L2 in median
@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     overall = tables_summary.overall(rows)
     duels = tables_summary.duels(compared)
     tables_summary.show_all(overall, duels, skipped)
+    page = tables_summary.markdown(rows, overall).encode()
+    storage.write_atomically(options.out / "table.md", lambda file: file.write(page))
     if options.json is not None:
         common.write(options.json, rows, overall=overall, duels=duels, skipped=skipped)
 

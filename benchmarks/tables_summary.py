@@ -289,3 +289,45 @@ def _duel(one: Mapping[str, Mapping[str, Any]]) -> str:
     if one["better"]["mean"] is None:
         return "-"
     return f"{one['better']['mean']:.0%} ({one['own']['mean']:.2g} : {one['peer']['mean']:.2g})"
+
+
+def markdown(rows: Sequence[dict[str, Any]], methods: Sequence[dict[str, Any]]) -> str:
+    """Both as tables for a page: what holds over all tasks, then every task.
+
+    Args:
+        rows: all records of `of_task`.
+        methods: those of `overall`.
+
+    Returns:
+        Markdown.
+    """
+    heads = tuple(_HEADS.values())
+    lines = _head("", "tasks", "ranked", "valid", "least", *heads, "rows/s, median")
+    for one in methods:
+        places = [None if one["ranks"] is None else one["ranks"][name] for name in MEASURES]
+        cells = one["label"], one["tasks"], one["ranked_tasks"], f"{one['validity']:.3f}"
+        least, speed = f"{one['least_validity']:.2f}", common.text(one["rows_per_second"])
+        lines.append(_line(*cells, least, *(common.text(place, ".2f") for place in places), speed))
+    lines += ["", *_head("", "rows", "valid", *heads, "own ms", "model ms", "asked")]
+    for row in rows:
+        if row["rows"]:
+            lines.append(
+                _line(
+                    f"{row['table']}, {row['model']}: {row['label']}",
+                    row["rows"],
+                    f"{row['valid']['mean']:.2f}",
+                    *(_text(row[name]) for name in MEASURES),
+                    common.text(1e3 * row["seconds_per_row"]),
+                    common.text(1e3 * row["model_seconds_per_row"]),
+                    f"{row['predictions_per_row']:.0f}",
+                )
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _head(*names: str) -> list[str]:
+    return [_line(*names), _line(*["---"] * len(names))]
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"

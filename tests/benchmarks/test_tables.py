@@ -265,6 +265,8 @@ def test_the_command_measures_jaxcf_and_says_who_is_missing(tmp_path, capsys):
     # Two settings share the places 1 and 2.
     places = [row["ranks"]["l1"]["mean"] for row in rows if not row["many"]]
     assert sum(places) == pytest.approx(3)
+    page = (tmp_path / "table.md").read_text()
+    assert "| iris, logistic: jaxcf, n = 12 | 12 | 1.00 |" in page
     assert set(written["skipped"]) == {one.peer.label for one in peers(tables.parse([]))}
     assert "alibi: left out" in capsys.readouterr().out
 

@@ -14,7 +14,7 @@ from benchmarks.alibi_tables import BETA, RATE, ROUNDS, STEPS, THETA, C
 from benchmarks.peer_process import TOLERANCE, Peer
 from benchmarks.tables_process import Answers
 from benchmarks.tables_tasks import Task
-from jaxcf import BlackBox
+from jaxcf import BlackBox, Refinement
 from jaxcf.tabular import TableExplainer
 
 
@@ -35,6 +35,8 @@ class Own:
 
 OWN = (
     Own("jaxcf"),
+    Own("jaxcf, sparsest", {"refinement": Refinement.for_tables("sparsest")}),
+    Own("jaxcf, plausible", {"refinement": Refinement.for_tables("plausible")}),
     Own("jaxcf, E", {"objective": "E"}, outside_only=True),
 )
 """The settings of jaxcf that are measured."""

@@ -223,7 +223,7 @@ def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
         "objective": as_table_objective(Objective.named(objective, **confidence)),
         "categories": options.categories or "abdm",
         "search": changed_search(options, _search(options)),
-        "refinement": Refinement(line_search=True, sparsify=True),
+        "refinement": Refinement.for_tables(options.cost or "nearest", _costs(options.costs)),
         "engine": EngineOptions(lanes=options.lanes),
     }
     kind = chosen_prototypes(options, "kdtree")
@@ -330,6 +330,19 @@ def _decimals(texts: Sequence[str]) -> dict[str, int | None]:
             )
         declared[name] = None if number == _ANY else int(number)
     return declared
+
+
+def _costs(texts: Sequence[str]) -> dict[str, float] | None:
+    declared: dict[str, float] = {}
+    for text in texts:
+        name, _, cost = text.rpartition(":")
+        try:
+            declared[name] = float(cost)
+        except ValueError:
+            name = ""
+        if not name:
+            raise ValueError(f"--costs {text!r} says no cost of a column; expected NAME:10")
+    return declared or None
 
 
 def _special(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxcf.cli.command import EXIT_STATUS_TEXT, Command
 from jaxcf.cli.completion import add_data, add_path
+from jaxcf.explainers.costs import BY
 from jaxcf.explainers.presets import NAMED_PRESETS
 from jaxcf.objective import NAMED_OBJECTIVES
 from jaxcf.prototypes.kinds import NAMED_KINDS
@@ -27,6 +28,8 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
     "rule": [],
     "categories": None,
     "confidence": None,
+    "cost": None,
+    "costs": [],
     "model": None,
     "trust_model_file": False,
     "model_takes": "table",
@@ -266,6 +269,18 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         metavar="NAME:-8|...",
         help="codes of a column of numbers that stand for something else; each is kept or replaced "
         "by the median, and no number becomes one; repeatable",
+    )
+    group.add_argument(
+        "--cost",
+        choices=BY,
+        help="which of several answers is the best: the least moves (default), the fewest changed "
+        "columns, or the nearest to training rows of its class",
+    )
+    group.add_argument(
+        "--costs",
+        action="append",
+        metavar="NAME:10",
+        help="how much dearer than others it is to change a column (default 1); repeatable",
     )
     group.add_argument(
         "--ordinal",

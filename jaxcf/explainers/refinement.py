@@ -95,6 +95,40 @@ class Refinement:
             object.__setattr__(self, "costs", dict(self.costs))
         check_costs(self.costs)
 
+    @classmethod
+    def for_tables(
+        cls,
+        cost: By = "nearest",
+        costs: Mapping[str, float] | ArrayLike | None = None,
+        *,
+        copies: int = 2,
+        values: int = 9,
+    ) -> "Refinement":
+        """All that looks at features one by one: the default of `TableExplainer`.
+
+        Args:
+            cost: which of several counterfactuals of a row is the best.
+            costs: what a move of one unit costs, by name or as an array; None is 1 for all.
+            copies: how many training rows features are copied from.
+            values: how many values each feature is moved to.
+
+        Returns:
+            The options: a line search, copies, values, what isn't needed put back, numbers shrunk.
+
+        Examples:
+            >>> Refinement.for_tables("sparsest", {"age": 10}).costs
+            {'age': 10}
+        """
+        return cls(
+            line_search=True,
+            copies=copies,
+            values=values,
+            sparsify=True,
+            shrink=True,
+            cost=cost,
+            costs=costs,
+        )
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Refinement):
             return NotImplemented

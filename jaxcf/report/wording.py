@@ -112,6 +112,7 @@ STATUS_LABELS = {
     "unknown_target": "unknown class asked for",
     "nothing_may_change": "nothing may change",
     "guide_not_convinced": "not found: a guide wasn't convinced",
+    "no_other": "no other counterfactual than those before it",
 }
 """Name of a status to a few words; its message says the rest."""
 

@@ -44,9 +44,6 @@ from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, labels_of
 from jaxcf.utils.batching import batch_size
 
-TABLE_REFINEMENT = Refinement(line_search=True, copies=2, values=9, sparsify=True, shrink=True)
-"""What is tried after the search of a table's rows unless something else is asked for."""
-
 
 @dataclass(frozen=True)
 class TableExplainer:
@@ -74,7 +71,7 @@ class TableExplainer:
         category_weight: the share of ABDM in "abdm-mvdm", in [0, 1].
         search: how one row is searched.
         trust_threshold: what the trust score of a counterfactual must exceed; None asks for none.
-        refinement: what is tried after the search; None is both a line search and a sparsity pass.
+        refinement: what is tried after the search; None is `Refinement.for_tables()`.
         engine: how the work is laid out.
 
     Raises:
@@ -174,7 +171,7 @@ class TableExplainer:
             prototypes=self.prototypes,
             search=self.search,
             trust_threshold=self.trust_threshold,
-            refinement=_in_order(self.refinement or TABLE_REFINEMENT, schema),
+            refinement=_in_order(self.refinement or Refinement.for_tables(), schema),
             engine=self.engine,
         )
         unordered = np.array([isinstance(column, Categorical) for column in schema.columns])

@@ -10,8 +10,8 @@ import pytest
 from helpers import search
 
 from jaxcf import BlackBox, Constraints, Explainer, KDTree, Refinement, Status
+from jaxcf.explainers.costs import By
 from jaxcf.tabular import FittedTableExplainer, Rule, TableExplainer
-from jaxcf.tabular.explainer import TABLE_REFINEMENT
 
 NAMES = ("strong", *(f"weak{place}" for place in range(5)))
 
@@ -29,8 +29,8 @@ def decide(x: jax.Array) -> jax.Array:
 
 
 @lru_cache
-def ready(cost: str = "nearest") -> FittedTableExplainer:
-    refinement = replace(TABLE_REFINEMENT, cost=cost)
+def ready(cost: By = "nearest") -> FittedTableExplainer:
+    refinement = Refinement.for_tables(cost)
     return TableExplainer(decide, refinement=refinement).fit(rows(200, 0))
 
 
@@ -83,7 +83,7 @@ def test_each_cost_is_least_where_it_is_asked_for():
 def test_what_costs_more_is_changed_less():
     table = rows(40, 4)
     usual = ready().explain(table)
-    dear = ready().with_options(refinement=replace(TABLE_REFINEMENT, costs={"strong": 1000}))
+    dear = ready().with_options(refinement=Refinement.for_tables(costs={"strong": 1000}))
     result = dear.explain(table)
     assert result.found.all()
     moved, before = (

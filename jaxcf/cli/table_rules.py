@@ -14,10 +14,12 @@ _WORDS = {
     "frozen": {"frozen": True},
     "increase": {"increase_only": True},
     "decrease": {"decrease_only": True},
+    "move-in": {"move_in": True},
 }
 _FORMS = (
     "NAME:frozen, NAME:increase, NAME:decrease, NAME:20..60 (either end may be left out), "
-    "NAME:step=100 (numbers) or NAME:this|that (categories)"
+    "NAME:step=100 (numbers), NAME:this|that (categories) or NAME:move-in (beside another rule: "
+    "what starts outside it is moved in)"
 )
 _STEP = "step="
 
@@ -27,8 +29,8 @@ def parse_rules(texts: Sequence[str], schema: Schema) -> dict[str, Rule]:
 
     Args:
         texts: "NAME:WHAT", with WHAT one of "frozen", "increase", "decrease", a range "20..60",
-            "20.." or "..60" (of categories for an ordinal column), "step=100", or categories
-            "this|that".
+            "20.." or "..60" (of categories for an ordinal column), "step=100", categories
+            "this|that", or "move-in".
         schema: of the table.
 
     Returns:
@@ -78,7 +80,7 @@ def _fields(text: str, column: Column, what: str) -> dict[str, Any]:
     if not what:
         raise ValueError(f"the rule {text!r} says nothing of its column; expected {_FORMS}")
     if what in _WORDS:
-        if isinstance(column, Categorical) and what != "frozen":
+        if isinstance(column, Categorical) and what not in ("frozen", "move-in"):
             raise ValueError(
                 f"the rule {text!r} needs an order, but column {column.name!r} is categorical; "
                 "freeze it, list categories, or declare its order with --ordinal"

@@ -36,7 +36,7 @@ from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_altern
 from jaxcf.prototypes.trust import scores_of
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.engine import Finished, Pending
-from jaxcf.search.status import Status
+from jaxcf.search.status import GIVEN_BACK, Status
 from jaxcf.utils.batching import batch_size
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
@@ -208,8 +208,8 @@ class BatchSearch:
             )
         else:
             sources = self._batch.source_row[rows]
-            exact = final_form.exact(self._x[rows], sources)
-            probabilities = final_form.predict(exact, sources, self._failures)
+            originals = final_form.originals(sources)
+            probabilities = final_form.predict(originals, sources, self._failures)
             encodings = encode_all(state.models, state.params, self._x[rows])
         self.predictions[rows] += self._asked
         if self._guides is not None:
@@ -552,6 +552,7 @@ class BatchSearch:
         # What wasn't moved is what it was.
         same = (distances.flat(self.counterfactual) == distances.flat(self._x)).all(axis=1)
         untouched = ~self._looked_at & same & (self.original_class >= 0)
+        untouched |= np.isin(status, GIVEN_BACK)
         probabilities[untouched] = self.original_probabilities[untouched]
         if self._guides is not None:
             self._guides.counterfactual[untouched] = self._guides.original[untouched]

@@ -15,6 +15,10 @@ class FinalForm(Protocol):
     The model's word about a row, original or counterfactual, is its word about this form.
     """
 
+    def originals(self, source_row: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m *shape"]:
+        """Rows as they came in: a search may start beside them."""
+        ...
+
     def exact(
         self, points: Float[np.ndarray, "m *shape"], source_row: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "m *shape"]:

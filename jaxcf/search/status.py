@@ -29,6 +29,16 @@ class Status(IntEnum):
         return _MESSAGES[self]
 
 
+GIVEN_BACK = (
+    Status.ALREADY_IN_TARGET,
+    Status.INVALID_INPUT,
+    Status.OUT_OF_RANGE,
+    Status.NO_PROTOTYPE,
+    Status.UNKNOWN_TARGET,
+    Status.NOTHING_MAY_CHANGE,
+)
+"""Of rows that aren't searched: they are given back as they are."""
+
 _MESSAGES = {
     Status.FOUND: "found: the model decides for a target class",
     Status.NOT_FOUND: "not found: nothing that its range and rules allow changed the decision "

@@ -25,6 +25,7 @@ from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
 from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.search.status import GIVEN_BACK
 from jaxcf.tabular.category_values import Method, fit_category_values
 from jaxcf.tabular.class_names import ClassNames, check_count, numbers_of, read_class_names
 from jaxcf.tabular.coding import TableCoding
@@ -39,7 +40,7 @@ from jaxcf.tabular.predictors import (
     of_coordinates,
     training_probabilities,
 )
-from jaxcf.tabular.rules import Rules, num_levels, read_rules
+from jaxcf.tabular.rules import Rules, moved_in, num_levels, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, labels_of
 from jaxcf.utils.batching import batch_size
@@ -222,9 +223,10 @@ class FittedTableExplainer:
 
     def _final_rows(self, table: Table, rules: Rules | None) -> FinalRows:
         values, missing = self.coding.schema.read(table), self._missing(table)
-        read = read_rules(rules or {}, self.coding, values, missing)
-        starts = self.coding.coordinates(values, missing)
-        return FinalRows(self.model, self.coding, table, values, read, starts)
+        begun = moved_in(rules or {}, self.coding, values)
+        read = read_rules(rules or {}, self.coding, begun, missing)
+        starts = self.coding.coordinates(begun, missing)
+        return FinalRows(self.model, self.coding, table, values, begun, read, starts)
 
     def with_options(
         self,
@@ -455,11 +457,14 @@ class FittedTableExplainer:
     def _in_units(self, explanations: Explanations, rows: FinalRows) -> TableExplanations:
         chosen = explanations.source_row
         labels = labels_of(rows.table)
+        original_values = rows.values[chosen]
+        given_back = np.isin(explanations.status, GIVEN_BACK)
+        values = rows.exact(explanations.counterfactual, chosen)
         return TableExplanations(
             core=explanations,
             coding=self.coding,
-            original_values=rows.values[chosen],
-            values=rows.exact(explanations.counterfactual, chosen),
+            original_values=original_values,
+            values=np.where(given_back[:, None], original_values, values),
             like=rows.table,
             # What is missing and may be is no problem: any value will do in its place.
             problems=self.coding.schema.problems(

@@ -22,16 +22,23 @@ class FinalRows:
         coding: between the table and the coordinates.
         table: that was given.
         values: `[n, columns]`, of its rows.
+        begun: `[n, columns]`, what the search starts from: the same, but for entries that a rule
+            has moved in.
         read: the rules of its rows.
-        starts: `[n, columns]`, where its rows lie.
+        starts: `[n, columns]`, where that lies.
     """
 
     model: TableModel
     coding: TableCoding
     table: Table
     values: Float[np.ndarray, "n columns"]
+    begun: Float[np.ndarray, "n columns"]
     read: ReadRules
     starts: Float32[np.ndarray, "n columns"]
+
+    def originals(self, source_row: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m columns"]:
+        """The values of rows as they were given."""
+        return self.values[source_row]
 
     def exact(
         self, points: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
@@ -42,16 +49,16 @@ class FinalRows:
             points: `[m, columns]`, in coordinates.
             source_row: `[m]`, the rows of the table they belong to.
         """
-        originals = self.values[source_row]
+        begun = self.begun[source_row]
         lower, upper, steps = self.read.limits(source_row)
-        exact = self.coding.values(points, originals, self.starts[source_row], lower, upper, steps)
+        exact = self.coding.values(points, begun, self.starts[source_row], lower, upper, steps)
         types = float_types(self.table, self.coding.schema.names)
         for place, (column, kind) in enumerate(zip(self.coding.schema.columns, types, strict=True)):
             if kind is None or not isinstance(column, Numeric):
                 continue
             # what a column of float32 can't hold would be another number in the result
             held = _held(exact[:, place], kind, lower[:, place], upper[:, place])
-            moved = exact[:, place] != originals[:, place]
+            moved = exact[:, place] != self.values[source_row, place]
             exact[:, place] = np.where(moved, held, exact[:, place])
         return exact
 
@@ -64,9 +71,9 @@ class FinalRows:
     def points(
         self, exact: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
     ) -> Float32[np.ndarray, "m columns"]:
-        """Where exact values lie; those of a row's own cells where these lie."""
-        originals = self.values[source_row]
-        same = (exact == originals) | np.isnan(originals)
+        """Where exact values lie; those that the search starts from where it does."""
+        begun = self.begun[source_row]
+        same = (exact == begun) | np.isnan(begun)
         return np.where(same, self.starts[source_row], self.coding.coordinates(exact))
 
     def predict(

@@ -31,6 +31,9 @@ class Rule:
         step: what it may become are multiples of it, for numbers, in original units: 100 for
             hundreds. 0 leaves it to the column, whose integers stay integers. A value that isn't
             changed may lie between, and none changes where no multiple lies within the limits.
+        move_in: whether a row that starts outside is moved to the nearest value that the rule
+            allows, which counts as a change; else such a row has a status that says so. A value
+            that must stay, or that would have to move against its direction, isn't moved.
 
     Examples:
         >>> rules = {"age": Rule(increase_only=True), "job": Rule(allowed=("clerk", "pilot"))}
@@ -43,6 +46,7 @@ class Rule:
     decrease_only: ArrayLike = False
     allowed: Collection[Category] | np.ndarray | None = None
     step: ArrayLike = 0.0
+    move_in: ArrayLike = False
 
     def of_rows(self, rows: Int[np.ndarray, " m"]) -> "Rule":
         """The rule of some of the rows that it is for, any of them as often as it is named.
@@ -205,6 +209,76 @@ def _allowed_numbers(
             found[:, place] = column.within(on_grid, *limits, steps[:, place])
             found[np.isin(found[:, place], column.special), place] = np.nan
     return found
+
+
+def moved_in(
+    rules: Rules, coding: TableCoding, values: Float[np.ndarray, "n columns"]
+) -> Float[np.ndarray, "n columns"]:
+    """The values that rows start from, where rules move those in that start outside.
+
+    Args:
+        rules: by column name.
+        coding: of the table.
+        values: `[n, columns]`, of the rows.
+
+    Returns:
+        The same values but for entries that are moved, each to the nearest one allowed: of
+        categories to the one whose learnt number is nearest.
+
+    Raises:
+        TypeError: as `read_rules`.
+        ValueError: likewise.
+
+    Examples:
+        >>> from jaxcf.tabular import Numeric, Schema, fit_category_values
+        >>> schema = Schema((Numeric("hours", 10, 60, step=1.0),))
+        >>> values = np.array([[30.0], [50.0]])
+        >>> coding = TableCoding(schema, fit_category_values(schema, values, method="index"))
+        >>> moved_in({"hours": Rule(lower=45, move_in=True)}, coding, values).tolist()
+        [[45.0], [50.0]]
+    """
+    _check_kind(rules, coding)
+    n, moved = len(values), values.copy()
+    coded = coding.schema.special(values)
+    for place, column in enumerate(coding.schema.columns):
+        rule = rules.get(column.name)
+        if rule is None or not np.any(rule.move_in):
+            continue
+        _check_fits(rule, column)
+        masks = {
+            name: np.broadcast_to(_mask(column, name, getattr(rule, name), n), n)
+            for name in ("move_in", "frozen", "increase_only", "decrease_only")
+        }
+        own = values[:, place]
+        inside = _nearest_inside(coding, place, rule, own)
+        may = masks["move_in"] & ~masks["frozen"] & ~coded[:, place] & np.isfinite(own)
+        may &= ~(masks["increase_only"] & (inside < own))
+        may &= ~(masks["decrease_only"] & (inside > own))
+        moved[:, place] = np.where(may, inside, own)
+    return moved
+
+
+def _nearest_inside(coding: TableCoding, place: int, rule: Rule, own: np.ndarray) -> np.ndarray:
+    """The nearest values that a rule allows, of one column of rows; their own where none is."""
+    column, n = coding.schema.columns[place], len(own)
+    inside = own.copy()
+    if not isinstance(column, Categorical):
+        low, high = (_limit(column, name, getattr(rule, name), n) for name in _ENDS)
+        outside = (own < low) | (own > high)
+        if isinstance(column, Numeric):
+            nearest = column.within(own, low, high, _steps(column, rule.step, n))
+        else:
+            nearest = np.clip(own, np.ceil(low), np.floor(high))
+        inside = np.where(outside, nearest, own)
+    if rule.allowed is None:
+        return inside
+    allowed = _allowed(column, rule.allowed, n)
+    numbers = coding.levels[place, : allowed.shape[1]]
+    known = np.where(np.isnan(inside), 0, inside).astype(np.intp)
+    distance = np.abs(numbers[None] - numbers[known][:, None])
+    nearest = np.where(allowed, distance, np.inf).argmin(axis=1)
+    own_allowed = allowed[np.arange(n), known] | ~allowed.any(axis=1) | np.isnan(inside)
+    return np.where(own_allowed, inside, nearest)
 
 
 def _check_kind(rules: Any, coding: TableCoding) -> None:

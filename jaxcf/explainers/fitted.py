@@ -19,7 +19,7 @@ from jaxcf.explainers.run import Run
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
-from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
+from jaxcf.predictors.guides import Guide, check_are_guides, check_guides, with_agreement
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.html import titled_table
 from jaxcf.results.traces import Traces
@@ -65,7 +65,7 @@ class FittedExplainer(FittedState):
         refinement: Refinement | None = None,
         engine: EngineOptions | None = None,
         guides: Sequence[Guide] | None = None,
-        agreement: float = 1.0,
+        agreement: float | None = None,
     ) -> "FittedExplainer":
         """The same functions and prototypes with other options, checked as `Explainer` checks them.
 
@@ -77,15 +77,16 @@ class FittedExplainer(FittedState):
             refinement: what is tried after the search; None keeps it.
             engine: how the work is laid out; None keeps it.
             guides: other models that have to agree, none for an empty list; None keeps them.
-            agreement: the share of these guides that has to agree, in (0, 1].
+            agreement: the share of the guides that has to agree, in (0, 1]; None keeps that of
+                the guides that are kept, and asks all of those that are given.
 
         Returns:
             Another explainer that can explain. Other numbers compile nothing anew.
 
         Raises:
-            ValueError: if the options don't go with the functions or each other, or the objective
-                asks for another confidence, by which the training rows behind the prototypes were
-                chosen.
+            ValueError: if the options don't go with the functions or each other, a share of guides
+                is asked for that aren't there, or the objective asks for another confidence, by
+                which the training rows behind the prototypes were chosen.
 
         Examples:
             >>> import jax, numpy as np
@@ -107,9 +108,12 @@ class FittedExplainer(FittedState):
                     "with that objective"
                 )
         if guides is not None:
-            check_are_guides(guides, agreement, (engine or self.engine).devices)
+            share = 1.0 if agreement is None else agreement
+            check_are_guides(guides, share, (engine or self.engine).devices)
             known = self.answered_row[None]
-            changes["guides"] = check_guides(guides, agreement, known, self.num_classes)
+            changes["guides"] = check_guides(guides, share, known, self.num_classes)
+        elif agreement is not None:
+            changes["guides"] = with_agreement(self.guides, agreement)
         if trust_threshold is not ...:
             changes["trust_threshold"] = trust_threshold
         return replace(self, **changes)

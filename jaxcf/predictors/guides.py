@@ -185,7 +185,8 @@ def check_are_guides(guides: Any, agreement: Any, devices: Sequence[Any] | None)
 
     Raises:
         TypeError: if they are no guides, or the share of them is no number.
-        ValueError: if the share isn't one, or a black box doesn't go with the other options.
+        ValueError: if the share isn't one, or there is nobody to share it, or a black box doesn't
+            go with the other options.
     """
     if isinstance(guides, str) or not isinstance(guides, Sequence):
         raise TypeError(f"guides must be a list of jaxcf.Guide, got {guides!r}")
@@ -195,10 +196,45 @@ def check_are_guides(guides: Any, agreement: Any, devices: Sequence[Any] | None)
         if isinstance(guide.predict, BlackBox):
             with _errors_name(guide.name or f"guide {number}"):
                 guide.predict.check_options(guide.output, devices)
+    _check_agreement(agreement)
+    if float(agreement) < 1 and not guides:
+        raise _nobody_to_agree(agreement)
+
+
+def _check_agreement(agreement: Any) -> None:
     hint = "; it is the share of the guides that has to agree"
     check_number("agreement", agreement, above=0, least=None, hint=hint)
     if float(agreement) > 1:
         raise ValueError(f"agreement must be > 0 and <= 1, got {agreement}{hint}")
+
+
+def _nobody_to_agree(agreement: Any) -> ValueError:
+    return ValueError(
+        f"agreement={agreement} is the share of the guides that has to agree, but there are no "
+        "guides; pass guides=[...] beside it, or leave it out"
+    )
+
+
+def with_agreement(guides: Guides | None, agreement: Any) -> Guides:
+    """The same guides, of which another share has to agree.
+
+    Args:
+        guides: that are there already, if any are.
+        agreement: the share, in (0, 1].
+
+    Raises:
+        TypeError: if the share is no number.
+        ValueError: if it isn't in (0, 1], or there are no guides.
+    """
+    _check_agreement(agreement)
+    if guides is None:
+        raise _nobody_to_agree(agreement)
+    return replace(guides, needed=_needed(agreement, len(guides.names)))
+
+
+def _needed(agreement: float, num_guides: int) -> Array:
+    # A share such as 2/3 of 3 isn't quite 2 in floating point.
+    return jnp.asarray(max(1, math.ceil(agreement * num_guides - 1e-6)), jnp.int32)
 
 
 def check_guides(
@@ -244,14 +280,12 @@ def check_guides(
                 )
         functions.append(checked.models)
     confidence = np.array([float(guide.confidence) for guide in guides], np.float32)
-    # A share such as 2/3 of 3 isn't quite 2 in floating point.
-    needed = max(1, math.ceil(agreement * len(guides) - 1e-6))
     return Guides(
         names,
         tuple(functions),
         tuple(guide.params for guide in guides),
         jnp.asarray(confidence),
-        jnp.asarray(needed, jnp.int32),
+        _needed(agreement, len(guides)),
     )
 
 

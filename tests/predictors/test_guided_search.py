@@ -126,6 +126,16 @@ def test_a_share_of_the_guides_will_do(agreement, enough):
     assert (result.status == Status.GUIDE_NOT_CONVINCED).all() != enough
 
 
+def test_another_share_of_the_guides_that_are_there_can_be_asked_for():
+    fitted = guided(linear_guide(name="one"), doubtful_guide())
+    half = fitted.with_options(agreement=0.5)
+    assert half.guides.needed == 1
+    assert half.with_options(search=search(max_steps=9)).guides.needed == 1
+    assert half.explain(mlp().x[:2]).found.all()
+    anew = half.with_options(guides=[linear_guide(name="one"), doubtful_guide()])
+    assert anew.guides.needed == 2  # those that are given anew have to agree all
+
+
 def test_guides_choose_neither_training_rows_nor_target_classes():
     alone = mlp().fit(objective=objective("C"))
     led = mlp().fit(objective=objective("C"), guides=[doubtful_guide()])
@@ -272,11 +282,25 @@ def test_the_margin_is_negative_just_where_enough_models_agree(
         ({"guides": linear_guide()}, TypeError, "guides must be a list of jaxcf.Guide"),
         ({"guides": [linear_guide()], "agreement": 0}, ValueError, "agreement must be > 0"),
         ({"guides": [linear_guide()], "agreement": 2}, ValueError, "agreement must be > 0"),
+        ({"agreement": 0.5}, ValueError, r"agreement=0.5 .* no guides; pass guides="),
     ],
 )
 def test_what_is_no_guide_is_refused(options, error, message, without_type_checks):
     with pytest.raises(error, match=message):
         mlp().explainer(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"agreement": 0.5}, r"agreement=0.5 .* no guides; pass guides="),
+        ({"agreement": 0.5, "guides": []}, r"agreement=0.5 .* no guides; pass guides="),
+        ({"agreement": 2}, "agreement must be > 0"),
+    ],
+)
+def test_a_share_of_no_guides_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        mlp().fit().with_options(**options)
 
 
 @pytest.mark.parametrize(

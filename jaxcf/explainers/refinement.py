@@ -26,9 +26,6 @@ from jaxcf.utils.numbers import check_whole
 # Where the rules keep a point from the training row itself, one beyond it may do.
 _FACTORS = (1.0, 1.5, 2.0)
 
-# How often both ways back are taken: dropping changes leaves room to shrink, and the reverse.
-_TURNS = 2
-
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
@@ -61,7 +58,7 @@ class Refinement:
             that are easier or harder to change than others; None is 1 for all.
         neighbours: how many training rows per target class the line search tries, >= 1.
         bisections: halvings of the way to one of them, and of each changed number, >= 1.
-        tightenings: halvings of each way back, >= 1: there are four of them.
+        tightenings: halvings of each of the two ways back, >= 1.
 
     Raises:
         TypeError: if a number is no whole number.
@@ -223,8 +220,9 @@ def tighten(
 ) -> Float[np.ndarray, "n *shape"]:
     """Walk back towards the original while all agree: drop the small changes, then shrink the rest.
 
-    Twice each, by bisection: of how much of the change, by L1, can be put back, the least changed
-    features first; and of how much nearer the point can move on the straight way.
+    Once each, by bisection: of how much of the change, by L1, can be put back, the least changed
+    features first; and of how much nearer the point can move on the straight way. Dropping does
+    nearly all of it, so there is no second turn.
 
     Args:
         accepts: says whether points are counterfactuals.
@@ -239,14 +237,13 @@ def tighten(
     """
     x, point = feasible.x[rows], counterfactual
     bounds = feasible.of(rows)[:3]
-    for _ in range(_TURNS):
-        for way_to in (_largest_changes, _part_of_the_way):
-            way = way_to(x, point)
+    for way_to in (_largest_changes, _part_of_the_way):
+        way = way_to(x, point)
 
-            def to(share: np.ndarray, way: Way = way) -> np.ndarray:
-                return snap_rows(way(share), x, bounds, accepts.size)
+        def to(share: np.ndarray, way: Way = way) -> np.ndarray:
+            return snap_rows(way(share), x, bounds, accepts.size)
 
-            point = _least(accepts, to, point, targets, rows, options.tightenings)
+        point = _least(accepts, to, point, targets, rows, options.tightenings)
     return point
 
 

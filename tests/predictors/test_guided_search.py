@@ -349,8 +349,12 @@ def test_own_terms_see_what_guides_say():
 
 def test_a_way_back_keeps_everyone_convinced():
     chosen = {"objective": objective("A", prediction="log_odds")}
-    first = guided(linear_guide(), **chosen).explain(mlp().x)
-    nearer = guided(linear_guide(), refinement=Refinement(tighten=True), **chosen).explain(mlp().x)
+    fitted = guided(boxed_linear()[1], **chosen)
+    first = fitted.explain(mlp().x)
+    back = Refinement(tighten=True, tightenings=4)
+    nearer = fitted.with_options(refinement=back).explain(mlp().x)
+    asked = nearer.scores["predictions"] - first.scores["predictions"]
+    assert (asked == 2 * 4 * first.found).all()  # four halvings of each of two ways
     np.testing.assert_array_equal(nearer.found, first.found)
     assert (nearer.l1 <= first.l1 + 1e-6).all()
     assert nearer.l1.sum() < first.l1.sum()

@@ -14,6 +14,7 @@ without tensorflow-datasets can do the work (`--prepare` writes the data there a
 `data.npz`, `judges-SEED/`, one line of JSON per configuration in `rows.jsonl`, some of its
 counterfactuals in `shown/`, and of all lines `table.md`, `frontier.png` and `shown.png`. A line
 that is there isn't measured again: remove it when its configuration means something else.
+`--draw ROWS FILE` draws the frontier of such lines anew, and needs nothing but them.
 """
 
 import argparse
@@ -67,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: without the program's name; None takes those of the process.
     """
     options = _options(arguments)
+    if options.draw is not None:
+        lines, picture = options.draw
+        plots.save(judged_drawing.frontier(read_lines(lines)), picture)
+        return
     terminal = Terminal(quiet=False)
     dataset = load_data(options)
     if options.prepare:
@@ -134,6 +139,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--warm", action="store_true", help="search twice, and state the second one's seconds"
     )
     parser.add_argument("--prepare", action="store_true", help="keep the data in DIR, and end")
+    parser.add_argument(
+        "--draw",
+        nargs=2,
+        type=Path,
+        metavar=("ROWS", "FILE"),
+        help="draw the frontier of a file of rows, and end",
+    )
     options = common.quickly(parser.parse_args(arguments), count=60, updates=150)
     options.out = options.out / options.data
     return options

@@ -94,6 +94,8 @@ def test_what_is_done_is_not_done_again_and_the_rest_is(
     table = (folder / "table.md").read_text()
     assert "| A | 7 of 8 | 0.8750 | 1.000 [1.000, 1.000] | 1.000 " in table
     assert {"frontier.png", "shown.png"} <= {path.name for path in folder.iterdir()}
+    judged.main(["--draw", str(folder / "rows.jsonl"), str(tmp_path / "again.png")])
+    assert (tmp_path / "again.png").read_bytes() == (folder / "frontier.png").read_bytes()
 
 
 def test_rows_that_were_not_found_are_failures_and_controls_are_read(measured):

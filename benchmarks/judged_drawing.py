@@ -114,7 +114,7 @@ def _more(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         seconds = row["seconds"]
         costs = [seconds["prototypes"], seconds["search"], seconds["total"], row["search_ratio"]]
         cells = line(row["configuration"], row["subjects"][COUNTERFACTUAL])
-        lines.append([*cells, *(f"{one:.2f}" for one in costs)])
+        lines.append([*cells, *(common.text(one, ".2f") for one in costs)])
     return heads, lines
 
 

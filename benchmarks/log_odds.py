@@ -5,7 +5,7 @@
 Wine and breast cancer of scikit-learn and, with `--data-dir`, Adult; a network of dense layers and
 a logistic regression (the same without hidden layers). Rows that neither has learnt from are
 explained under objective C with prototypes from a k-d tree, as `TableExplainer` does: by the search
-alone, with its passes (the default), and by the search alone for a confidence of 0.9.
+alone, with what is tried after it by default, and by the search alone for a confidence of 0.9.
 
 L1 and L2 are in spans: each column divided by its range, a category its learnt number. Plausible
 is a counterfactual that lies near training rows of its new class (mean distance to 5 of them), and
@@ -37,7 +37,7 @@ MODES: Mapping[str, tuple[float, Refinement | None]] = {
     "default": (0.0, None),
     "0.9 sure": (0.9, Refinement()),
 }
-"""The confidence that is asked for, and what is tried after the search (None: both passes)."""
+"""The confidence that is asked for, and what is tried after the search (None: the default)."""
 
 MODELS = {"network": (64, 32), "logistic regression": ()}
 """The hidden layers of each."""

@@ -213,7 +213,7 @@ def cells(
         >>> fitted = TableExplainer(predict, class_names=("declined", "granted")).fit(table)
         >>> axes = cells(fitted.explain(table, target="granted")[1], ["the second"])
         >>> [text.get_text() for text in axes.texts]
-        ['30 → 46', 'sailor → clerk']
+        ['30 → 31', 'sailor → clerk']
     """
     changed = explanations.changed
     often = np.argsort(-changed.sum(axis=0), kind="stable")

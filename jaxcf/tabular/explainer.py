@@ -90,7 +90,7 @@ class TableExplainer:
         >>> explainer = TableExplainer(predict, class_names=("declined", "granted"))
         >>> explanations = explainer.fit(table).explain(table, target="granted")
         >>> [str(change) for change in explanations.changes(1)]
-        ['age: 30 -> 46', 'job: sailor -> clerk']
+        ['age: 30 -> 31', 'job: sailor -> clerk']
 
     Source:
         Van Looveren & Klaise, arXiv 1907.02584, section 3.3 (categorical variables).

@@ -115,11 +115,12 @@ def costs_of(
         [10.0, 1.0]
     """
     if not isinstance(given, Mapping):
+        costs = np.ones(()) if given is None else np.asarray(given, np.float64)
         try:
-            return np.broadcast_to(np.float64(1 if given is None else given), shape).ravel()
+            return np.broadcast_to(costs, shape).ravel()
         except ValueError as error:
             raise ValueError(
-                f"costs have shape {np.shape(given)}, which doesn't fit rows of shape {shape}"
+                f"costs have shape {costs.shape}, which doesn't fit rows of shape {shape}"
             ) from error
     if names is None:
         raise ValueError("costs by name need features with names; pass an array instead")

@@ -90,7 +90,7 @@ def encode_values(
         else:
             encoded[:, places[0]] = np.array(column.codes)[known]
         if missing.any():
-            encoded[np.ix_(missing, places)] = np.nan
+            encoded[np.ix_(missing, np.array(places))] = np.nan
     return encoded
 
 

@@ -36,7 +36,7 @@ def ready(cost: By = "nearest") -> FittedTableExplainer:
 
 def decided(fitted: FittedTableExplainer, table: dict[str, np.ndarray]) -> np.ndarray:
     schema = fitted.coding.schema
-    return np.asarray(decide(schema.encode(schema.read(table)))).argmax(axis=1)
+    return np.asarray(decide(jnp.asarray(schema.encode(schema.read(table))))).argmax(axis=1)
 
 
 @pytest.mark.parametrize("cost", ["nearest", "sparsest"])

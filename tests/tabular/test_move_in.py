@@ -1,5 +1,6 @@
 """Rows that start outside a rule, and are moved in where it says so."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,10 +24,10 @@ def ready() -> FittedTableExplainer:
 
 
 def test_rows_outside_a_rule_have_a_status_unless_it_moves_them_in():
-    limits = {"lower": 45, "upper": 60}
-    refused = ready().explain(ROWS, target=1, rules={"hours": Rule(**limits)})
+    refused = ready().explain(ROWS, target=1, rules={"hours": Rule(lower=45, upper=60)})
     np.testing.assert_array_equal(refused.status[:2], Status.OUT_OF_RANGE)
-    moved = ready().explain(ROWS, target=1, rules={"hours": Rule(**limits, move_in=True)})
+    inside = Rule(lower=45, upper=60, move_in=True)
+    moved = ready().explain(ROWS, target=1, rules={"hours": inside})
     np.testing.assert_array_equal(moved.status[:2], Status.FOUND)
     assert moved.counterfactual["hours"].tolist() == [45, 45, 50]
     assert [str(one) for one in moved.changes(0)] == ["hours: 30 -> 45"]
@@ -50,7 +51,7 @@ def test_the_search_goes_on_where_moving_in_isn_t_enough():
 
 @pytest.mark.parametrize("against", ["frozen", "decrease_only"])
 def test_nothing_is_moved_in_against_another_rule(against):
-    rule = Rule(lower=45, move_in=True, **{against: True})
+    rule = replace(Rule(lower=45, move_in=True), **{against: True})
     result = ready().explain(ROWS, target=1, rules={"hours": rule})
     np.testing.assert_array_equal(result.status[:2], Status.OUT_OF_RANGE)
 

@@ -22,10 +22,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx, traverse_util
 
 from benchmarks import common, peer_process
-from benchmarks.peer_process import Peer
+from benchmarks.peer_process import Peer, dense_layers
 from jaxcf import Objective, Refinement, SearchOptions, solvers
 from jaxcf.data.labelled_tables import read_adult
 from jaxcf.objective import class_margin
@@ -192,21 +191,11 @@ def _measure_alibi(
         "x": x[: options.n],
         "x_train": x[:ALIBI_TRAIN_ROWS],
         "expected/probabilities": np.asarray(task.classifier.predict(x[: options.n])),
-    } | _weights(task.classifier.network)
+    } | dense_layers(task.classifier.network)
     answer = peer_process.run(peer, arrays)
     scores = score(task, scorer, schema.read(answer.counterfactual))
     label, setup = answer.info["system"], answer.info["setup_seconds"]
     return _record(task, label, options.n, scores, answer.seconds.sum(), setup)
-
-
-def _weights(network: nnx.Module) -> dict[str, np.ndarray]:
-    flat = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(network)), sep="/")
-    layers = sorted({name.rpartition("/")[0] for name in flat})
-    return {
-        f"dense{place}/{kind}": np.asarray(flat[f"{layer}/{kind}"])
-        for place, layer in enumerate(layers)
-        for kind in ("kernel", "bias")
-    }
 
 
 def score(task: Task, scorer: FittedTableExplainer, values: np.ndarray) -> dict[str, np.ndarray]:

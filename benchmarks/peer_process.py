@@ -125,6 +125,17 @@ def _flat_weights(network: nnx.Module) -> dict[str, Any]:
     return traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(network)), sep="/")
 
 
+def dense_layers(network: nnx.Module) -> dict[str, np.ndarray]:
+    """The weights of a network of dense layers, as `dense0/kernel`, `dense0/bias`, `dense1/...`."""
+    flat = _flat_weights(network)
+    layers = sorted({name.rpartition("/")[0] for name in flat})
+    return {
+        f"dense{place}/{kind}": np.asarray(flat[f"{layer}/{kind}"])
+        for place, layer in enumerate(layers)
+        for kind in ("kernel", "bias")
+    }
+
+
 def check_interpreter(peer: Peer) -> None:
     """Find out before anything is measured whether a peer's interpreter can import it.
 

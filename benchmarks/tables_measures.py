@@ -13,12 +13,12 @@ from scipy.stats import rankdata
 
 from benchmarks.tables_process import Answers
 from benchmarks.tables_tasks import Task
+from jaxcf.explainers.costs import units_of
 
 MEASURES = ("changed", "l1", "l2", "to_training")
 """Each of them better where it is smaller."""
 
 _ROUNDING = 1e-6
-_FLOOR = 0.05
 _TOGETHER = 4_000_000
 
 
@@ -52,12 +52,7 @@ class Scores:
 
 def units(task: Task) -> np.ndarray:
     """The unit of each column, `[columns]`; 1 for categories and constant columns."""
-    x = task.x_train
-    deviation = np.median(np.abs(x - np.median(x, axis=0)), axis=0)
-    low, high = np.percentile(x, [1, 99], axis=0)
-    span = np.where(high > low, high - low, np.ptp(x, axis=0))
-    unit = np.maximum(deviation, _FLOOR * span)
-    return np.where(task.numeric & (unit > 0), unit, 1.0)
+    return np.where(task.numeric, units_of(task.x_train), 1.0)
 
 
 def distances(task: Task, ones: np.ndarray, others: np.ndarray, unit: np.ndarray) -> np.ndarray:

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from flax import nnx, traverse_util
 from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
+from benchmarks.peer_process import dense_layers
 from benchmarks.tables_trees import Trees, trees_of
 from jaxcf import BlackBox
 from jaxcf.data.labelled_tables import read_adult
@@ -218,7 +218,7 @@ def task(table: str, parts: Parts, model: str) -> Task:
         trained = train_table_classifier(
             parts.train, parts.y_train, parts.class_names, schema=schema
         )
-        weights = _dense_layers(trained.network)
+        weights = dense_layers(trained.network)
         return Task(*given, _probabilities(trained), trained.functions(), weights=weights)
     made = TREES[model]() if model in TREES else LogisticRegression(max_iter=2000)
     with threadpool_limits(1):  # small tables only make threads wait for one another
@@ -233,16 +233,6 @@ def task(table: str, parts: Parts, model: str) -> Task:
 def _probabilities(trained: TableClassifier) -> Callable[[np.ndarray], np.ndarray]:
     compiled = jax.jit(lambda x: jax.nn.softmax(call(trained.network, x)))
     return lambda encoded: np.asarray(map_batches(compiled, encoded), np.float64)
-
-
-def _dense_layers(network: nnx.Module) -> dict[str, np.ndarray]:
-    flat = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(network)), sep="/")
-    layers = sorted({name.rpartition("/")[0] for name in flat})
-    return {
-        f"dense{place}/{kind}": np.asarray(flat[f"{layer}/{kind}"])
-        for place, layer in enumerate(layers)
-        for kind in ("kernel", "bias")
-    }
 
 
 # ---- credit ----

@@ -2,11 +2,11 @@
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -55,6 +55,8 @@ from jaxcf.tabular.explainer import as_table_objective
 from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.rules import read_rules
 from jaxcf.utils.interrupts import Interrupts
+
+Declared = TypeVar("Declared")
 
 KIND = "table file"
 
@@ -308,55 +310,52 @@ def _rules(texts: Sequence[str], schema: Schema, train: Rows) -> dict[str, Rule]
 
 
 def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    declared: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        name, colon, categories = text.rpartition(":")
-        if not (name and colon and categories):
-            raise ValueError(
-                f"--ordinal {text!r} declares no order; expected NAME:lowest|...|highest"
-            )
-        declared[name] = tuple(one.strip() for one in categories.split("|"))
-    return declared
+    def read(categories: str) -> tuple[str, ...]:
+        if not categories:
+            raise ValueError(categories)
+        return tuple(one.strip() for one in categories.split("|"))
+
+    return _by_name("ordinal", texts, read, "declares no order; expected NAME:lowest|...|highest")
 
 
 def _decimals(texts: Sequence[str]) -> dict[str, int | None]:
-    declared: dict[str, int | None] = {}
-    for text in texts:
-        name, _, number = text.rpartition(":")
-        if not name or not (number == _ANY or number.isdecimal()):
-            raise ValueError(
-                f"--decimals {text!r} says no number of decimals; expected NAME:2, NAME:0 for "
-                f"whole numbers or NAME:{_ANY} for any number"
-            )
-        declared[name] = None if number == _ANY else int(number)
-    return declared
+    def read(number: str) -> int | None:
+        if number != _ANY and not number.isdecimal():
+            raise ValueError(number)
+        return None if number == _ANY else int(number)
+
+    wrong = (
+        "says no number of decimals; expected NAME:2, NAME:0 for whole numbers or "
+        f"NAME:{_ANY} for any number"
+    )
+    return _by_name("decimals", texts, read, wrong)
 
 
 def _costs(texts: Sequence[str]) -> dict[str, float] | None:
-    declared: dict[str, float] = {}
-    for text in texts:
-        name, _, cost = text.rpartition(":")
-        try:
-            declared[name] = float(cost)
-        except ValueError:
-            name = ""
-        if not name:
-            raise ValueError(f"--costs {text!r} says no cost of a column; expected NAME:10")
-    return declared or None
+    wrong = "says no cost of a column; expected NAME:10"
+    return _by_name("costs", texts, float, wrong) or None
 
 
 def _special(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    declared: dict[str, tuple[float, ...]] = {}
+    def read(codes: str) -> tuple[float, ...]:
+        return tuple(float(one) for one in codes.split("|"))
+
+    return _by_name("special", texts, read, "declares no codes of numbers; expected NAME:-8|-9")
+
+
+def _by_name(
+    option: str, texts: Sequence[str], read: Callable[[str], Declared], wrong: str
+) -> dict[str, Declared]:
+    """What "NAME:WHAT" says of each column; names may hold colons themselves."""
+    declared: dict[str, Declared] = {}
     for text in texts:
-        name, _, codes = text.rpartition(":")
+        name, _, what = text.rpartition(":")
         try:
-            declared[name] = tuple(float(one) for one in codes.split("|"))
+            if not name:
+                raise ValueError(text)
+            declared[name] = read(what)
         except ValueError:
-            name = ""
-        if not name:
-            raise ValueError(
-                f"--special {text!r} declares no codes of numbers; expected NAME:-8|-9"
-            )
+            raise ValueError(f"--{option} {text!r} {wrong}") from None
     return declared
 
 

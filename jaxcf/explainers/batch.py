@@ -42,7 +42,6 @@ from jaxcf.utils.batching import batch_size
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
 
-
 # Rows whose features are looked at together, and how many numbers they have at most.
 _REFINED_TOGETHER = 4096
 _NUMBERS_REFINED_TOGETHER = 2**18
@@ -521,6 +520,7 @@ class BatchSearch:
             steps,
             steps.pool(found, self.counterfactual[rows[found]]),
             state.training_rows,
+            state.walked_values,
             state.refinement,
             alternative,
         )

@@ -143,6 +143,12 @@ class FittedState:
         return TrainingRows(members, unordered.ravel())
 
     @cached_property
+    def walked_values(self) -> np.ndarray | None:
+        """The values that the refinement moves features to, if it does: the same in every batch."""
+        training, count = self.training_rows, self.refinement.values
+        return training.values(count) if training is not None and count else None
+
+    @cached_property
     def change_cost(self) -> ChangeCost:
         """Which of several counterfactuals of a row is the best."""
         weight = costs_of(self.refinement.costs, self.feature_names, self.shape)

@@ -159,9 +159,8 @@ class Tightening:
         """What the models say of candidates."""
         if not len(pool):
             return Verdicts(np.zeros(0, bool), np.zeros(0))
-        exact, point = (a.reshape(-1, *self.shape) for a in (pool.exact, pool.point))
         owner = pool.owner
-        said = self.accepts.judge(exact, point, self.targets[owner], self.rows[owner])
+        said = self.accepts.judge(*self._shaped(pool), self.targets[owner], self.rows[owner])
         if self.taken is None:
             return said
         return said._replace(accepted=said.accepted & ~self.repeats(pool))
@@ -179,10 +178,18 @@ class Tightening:
 
     def decided(self, pool: Pool) -> Int[np.ndarray, " c"]:
         """For which class the model decides at each candidate."""
-        exact, point = (a.reshape(-1, *self.shape) for a in (pool.exact, pool.point))
         if not len(pool):
             return np.zeros(0, np.intp)
-        return self.accepts.probabilities(exact, point, self.rows[pool.owner]).argmax(axis=1)
+        rows = self.rows[pool.owner]
+        return self.accepts.probabilities(*self._shaped(pool), rows).argmax(axis=1)
+
+    def _shaped(self, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+        return pool.exact.reshape(-1, *self.shape), pool.point.reshape(-1, *self.shape)
+
+    @cached_property
+    def _lacking(self) -> Float[np.ndarray, " n"]:
+        """What the rows themselves lack."""
+        return self.judge(self.start).lacking
 
     # --- one step ------------------------------------------------------------------------------
 
@@ -200,7 +207,7 @@ class Tightening:
 
     def towards(
         self,
-        begin: Pool,
+        owner: Int[np.ndarray, " c"],
         moves: Moves,
         by_gain: Bool[np.ndarray, " c"],
         *,
@@ -214,7 +221,7 @@ class Tightening:
         first move only those are weighed again that seemed the best.
 
         Args:
-            begin: candidates.
+            owner: `[c]`, the rows at which candidates begin.
             moves: that each may make.
             by_gain: `[c]`, for which of them costs don't count; they never do where nothing helps
                 for what it costs, nor after several moves.
@@ -225,9 +232,9 @@ class Tightening:
         Returns:
             Where candidates have ended, and which of them the models accept.
         """
-        pool = begin.of(np.arange(len(begin)))
+        pool = self.start.of(owner)
         reached = np.zeros(len(pool), bool)
-        lacked = self.judge(pool).lacking
+        lacked = self._lacking[owner]
         gains = np.full(moves.valid.shape, np.inf)
         thorough = np.ones(len(pool), bool)  # all of its moves are weighed this time
         by_gain = by_gain.copy()
@@ -257,9 +264,8 @@ class Tightening:
             )
             score = np.where(weighed, score, -np.inf)
             # Of moves that are as good as the best the one that goes farthest ends soonest.
-            good = score >= score.max(axis=1, keepdims=True) - _AS_GOOD * np.abs(
-                score.max(axis=1, keepdims=True)
-            )
+            best = score.max(axis=1, keepdims=True)
+            good = score >= best - _AS_GOOD * np.abs(best)
             which = _first_largest(np.where(good, gain, -np.inf))
             line = np.arange(len(active))
             helps = (score[line, which] > -np.inf) & (gain[line, which] > _TIE)
@@ -276,7 +282,7 @@ class Tightening:
             arrived = moving & said.accepted[line, which]
             reached[active[arrived]] = True
             given_up = stuck & by_gain[active] & ~forced
-            thorough[active] = ~moving | (stuck & ~forced)
+            thorough[active] = ~moving
             by_gain[active] |= stuck | (made[active] >= _MOST_BY_COST)
             active = active[~arrived & ~given_up]
         return pool, reached
@@ -308,7 +314,7 @@ class Tightening:
         distance = np.abs(goals.point - begin.point) / self.cost.unit
         moves = _chosen(self.changed(goals), goals.exact, goals.point, distance)
         by_gain = np.full(len(begin), self.cost.by == "sparsest")
-        pool, reached = self.towards(begin, moves, by_gain, to_the_end=True)
+        pool, reached = self.towards(goals.owner, moves, by_gain, to_the_end=True)
         return pool.of(np.flatnonzero(reached))
 
     def walked(self, values: Float[np.ndarray, "k features"]) -> Pool:
@@ -341,7 +347,6 @@ class Tightening:
         ways = (True,) if self.cost.by == "sparsest" else (False, True)
         each, turn = np.tile(np.arange(n), len(ways)), np.repeat(ways, n)
         moves, known = moves.of(each), Verdicts(*(array[each] for array in known))
-        begin = self.start.of(each)
         if self.taken is not None:
             # Every way twice: over features that no other has changed, and over all of them.
             free = np.repeat((self._taken_ways == 0).all(axis=0), count, axis=1)[each]
@@ -349,8 +354,8 @@ class Tightening:
             alone = Verdicts(known.accepted & free, np.where(free, known.lacking, np.inf))
             moves = Moves(*map(np.concatenate, zip(only, moves, strict=True)))
             known = Verdicts(*map(np.concatenate, zip(alone, known, strict=True)))
-            begin, turn = joined(begin, begin), np.tile(turn, 2)
-        pool, reached = self.towards(begin, moves, turn, width=count, to_the_end=False, known=known)
+            each, turn = np.tile(each, 2), np.tile(turn, 2)
+        pool, reached = self.towards(each, moves, turn, width=count, to_the_end=False, known=known)
         return pool.of(np.flatnonzero(reached))
 
     # --- ways back -----------------------------------------------------------------------------
@@ -504,6 +509,7 @@ def nearest_answers(
     steps: Tightening,
     answers: Pool,
     training: TrainingRows | None,
+    values: Float[np.ndarray, "k features"] | None,
     options: Refinement,
     alternative: int = 0,
 ) -> Pool:
@@ -517,6 +523,7 @@ def nearest_answers(
         steps: for these rows.
         answers: of the search, accepted; not of every row.
         training: the training rows, where they lie in input space.
+        values: `[k, features]`, that features are moved to; None for none.
         options: which of it is done.
         alternative: 0 for the first counterfactual of a row; others begin at other training rows.
 
@@ -534,8 +541,8 @@ def nearest_answers(
         begun.append(steps.copied(goals))
         if steps.cost.by == "plausible":
             begun.append(goals)
-    if training is not None and options.values:
-        begun.append(steps.walked(training.values(options.values)))
+    if values is not None:
+        begun.append(steps.walked(values))
     pool = joined(*begun)
     if options.sparsify:
         back = steps.put_back(pool)

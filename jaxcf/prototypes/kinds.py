@@ -154,18 +154,11 @@ class KMeans:
         return _Points(clusters.cluster_centers_.astype(rows.dtype))
 
 
-def neighbours(
-    rows: np.ndarray, k: int, algorithm: Any, leaf_size: int = 30, power: int = 2
-) -> Any:
-    """scikit-learn's index of some rows, asked for k neighbours unless told otherwise.
-
-    Distances are those of the Minkowski metric of a power: 2 is Euclidean, 1 the sum of all moves.
-    """
+def neighbours(rows: np.ndarray, k: int, algorithm: Any, leaf_size: int = 30) -> Any:
+    """scikit-learn's index of some rows, asked for k neighbours unless told otherwise."""
     from sklearn.neighbors import NearestNeighbors
 
-    return NearestNeighbors(n_neighbors=k, algorithm=algorithm, leaf_size=leaf_size, p=power).fit(
-        rows
-    )
+    return NearestNeighbors(n_neighbors=k, algorithm=algorithm, leaf_size=leaf_size).fit(rows)
 
 
 @dataclass(frozen=True)

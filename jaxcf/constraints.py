@@ -8,10 +8,13 @@ anew. `snap` is the one place where a point is brought onto them.
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
+
+from jaxcf.relations import Relations, implied, project
 
 # What float32 leaves of a bound, an offset and a count of steps, in units of the largest of them;
 # no more than this share of a step, or steps that float32 can't tell apart would all be one.
@@ -29,11 +32,28 @@ class Grid(NamedTuple):
         offset: `[*shape]`, where the multiples are counted from.
         levels: `[*shape, most]`, the feature takes one of these; padded with infinity, which alone
             means any value.
+        relations: between the features, if there are any.
     """
 
     step: Float[Array, "*shape"]
     offset: Float[Array, "*shape"]
     levels: Float[Array, "*shape most"]
+    relations: Relations | None = None
+
+    @classmethod
+    def shapes(
+        cls, shape: tuple[int, ...], num_levels: int, relations: Relations | None = None
+    ) -> "Grid":
+        """What the grid of one instance consists of, without values: shapes and types.
+
+        Args:
+            shape: `*shape`.
+            num_levels: the most values a feature is held to.
+            relations: between the features, if there are any.
+        """
+        point: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
+        levels: Any = jax.ShapeDtypeStruct((*shape, num_levels), jnp.float32)
+        return cls(point, point, levels, relations and relations.shapes)
 
 
 def snap(
@@ -44,6 +64,9 @@ def snap(
     grid: Grid | None,
 ) -> Float[Array, "*shape"]:
     """The feasible point nearest to a point of ONE instance, feature by feature.
+
+    Where features have relations to each other, first onto these; the grid may then lead half a
+    step off them.
 
     Args:
         point: `[*shape]`.
@@ -66,6 +89,18 @@ def snap(
     clipped = jnp.clip(point, lower, upper)
     if grid is None:
         return clipped
+    if grid.relations is None:
+        return _on_grid(point, clipped, original, lower, upper, grid)
+    together = project(clipped, lower, upper, grid.relations)
+    there = _on_grid(together, together, original, lower, upper, grid)
+    lower, upper, levels = implied(there, lower, upper, grid.levels, grid.relations)
+    narrower = grid._replace(levels=levels)
+    clipped = jnp.clip(together, lower, upper)
+    return _on_grid(together, clipped, original, lower, upper, narrower)
+
+
+def _on_grid(point: Any, clipped: Any, original: Any, lower: Any, upper: Any, grid: Grid) -> Any:
+    """The point of a grid nearest to a point, which is also given clipped to its bounds."""
     step = jnp.where(grid.step > 0, grid.step, 1.0)
     slack = _slack(jnp, lower, upper, grid.offset, step)
     first = jnp.ceil((lower - grid.offset) / step - slack)
@@ -116,6 +151,8 @@ class Constraints:
         offset: what multiples of `step` are counted from; None is 0.
         levels: `[*shape, most]` or `[n, *shape, most]`, the values a feature may take, padded with
             infinity; only infinities allow any.
+        relations: between the features, for all rows; the search keeps to them but for float32's
+            rounding and half a step, and the final form of the rows exactly.
 
     Raises:
         ValueError: if an array holds NaN, a bound exceeds the other, or a step is negative.
@@ -132,6 +169,7 @@ class Constraints:
     step: ArrayLike | None = None
     offset: ArrayLike | None = None
     levels: ArrayLike | None = None
+    relations: Relations | None = None
 
     def __post_init__(self) -> None:
         for name in ("lower", "upper", "step", "offset", "levels"):
@@ -167,7 +205,11 @@ class Constraints:
             >>> rules.of_rows(np.array([2, 0]), (1,)).lower.tolist()
             [[0.2], [0.0]]
         """
-        given = {name: np.asarray(one) for name, one in vars(self).items() if one is not None}
+        given = {
+            name: np.asarray(one)
+            for name, one in vars(self).items()
+            if one is not None and name != "relations"
+        }
         shared = {name: len(shape) + (name == "levels") for name in given}
         return replace(
             self,
@@ -267,11 +309,14 @@ class FeasibleSets:
     step: np.ndarray | None
     offset: np.ndarray | None
     levels: np.ndarray | None
+    relations: Relations | None
 
     @property
-    def num_levels(self) -> int | None:
-        """The most values a feature is held to; None where no feature is held to a grid."""
-        return None if self.levels is None else self.levels.shape[-1]
+    def grid_shapes(self) -> Grid | None:
+        """The grid of one row, as shapes and types; None where no feature is held to one."""
+        if self.levels is None:
+            return None
+        return Grid.shapes(self.x.shape[1:], self.levels.shape[-1], self.relations)
 
     def repeat(self, rows: np.ndarray) -> "FeasibleSets":
         """The rules of the given rows, any of them as often as it is named."""
@@ -304,7 +349,9 @@ class FeasibleSets:
             levels = np.where(within | own, levels, np.inf).astype(np.float32, copy=False)
             fixed |= has_levels & (own | np.isinf(levels)).all(axis=-1)
             fixed |= ~has_levels & _only_own(x, lower, upper, self.step[rows], self.offset[rows])
-            grid = Grid(cast(Any, self.step[rows]), cast(Any, self.offset[rows]), cast(Any, levels))
+            step, offset = self.step[rows], self.offset[rows]
+            relations = self.relations and self.relations.of_rows(len(x))
+            grid = Grid(*cast(Any, (step, offset, levels, relations)))
         axes = tuple(range(1, x.ndim))
         return Feasible(
             lower.astype(np.float32, copy=False),
@@ -363,7 +410,7 @@ def resolve(
         return _fit(name, np.asarray(False if given is None else given), x.shape, shape)
 
     step = offset = levels = None
-    if rules.step is not None or rules.levels is not None:
+    if not (rules.step is None and rules.levels is None and rules.relations is None):
         step, offset = (
             _fit(name, _numbers(name, 0.0 if given is None else given), x.shape, shape)
             for name, given in (("step", rules.step), ("offset", rules.offset))
@@ -382,6 +429,7 @@ def resolve(
         step,
         offset,
         levels,
+        rules.relations,
     )
 
 

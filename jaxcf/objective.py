@@ -129,7 +129,7 @@ class Instance(NamedTuple):
         shape: tuple[int, ...],
         latent_shape: tuple[int, ...],
         num_classes: int,
-        num_levels: int | None = None,
+        grid: Grid | None = None,
     ) -> "Instance":
         """What one instance consists of, without values: shapes and types.
 
@@ -137,16 +137,12 @@ class Instance(NamedTuple):
             shape: `*shape`.
             latent_shape: `*latent`.
             num_classes: of the model.
-            num_levels: the most values a feature is held to; None where none is held to a grid.
+            grid: likewise without values; None where no feature is held to one.
 
         Returns:
             An instance of `jax.ShapeDtypeStruct`.
         """
         point = jax.ShapeDtypeStruct(shape, jnp.float32)
-        grid: Any = None
-        if num_levels is not None:
-            levels: Any = jax.ShapeDtypeStruct((*shape, num_levels), jnp.float32)
-            grid = Grid(*cast(Any, (point, point, levels)))
         original_class = jax.ShapeDtypeStruct((), jnp.int32)
         targets = jax.ShapeDtypeStruct((num_classes,), jnp.bool_)
         prototype = jax.ShapeDtypeStruct(latent_shape, jnp.float32)

@@ -3,6 +3,7 @@
 import zlib
 from functools import lru_cache
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcf import Constraints, EngineOptions, FittedExplainer, Objective, Status, solvers
-from jaxcf.constraints import FeatureRange, Grid, resolve, snap
+from jaxcf.constraints import FeatureRange, resolve, snap
 
 EVERYWHERE = FeatureRange(np.float32(-1), np.float32(1), strict=True)
 STEP = np.float32(0.125)
@@ -156,7 +157,7 @@ def test_what_is_snapped_stays_where_it_is(seed, features):
     feasible = resolve(rules, EVERYWHERE, x).of([0])
     lower, upper = feasible.lower[0], feasible.upper[0]
     assert feasible.grid is not None
-    grid = Grid(*(jnp.asarray(leaf[0]) for leaf in feasible.grid))
+    grid = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), feasible.grid)
     point = jnp.asarray(rng.uniform(-2, 2, features), jnp.float32)
     once = snap(point, jnp.asarray(x[0]), jnp.asarray(lower), jnp.asarray(upper), grid)
     twice = snap(once, jnp.asarray(x[0]), jnp.asarray(lower), jnp.asarray(upper), grid)
@@ -169,7 +170,7 @@ def test_a_feature_that_cannot_reach_its_grid_keeps_its_value():
     rules = Constraints(lower=0.28, upper=0.47, step=0.25)
     feasible = resolve(rules, EVERYWHERE, x).of([0])
     assert feasible.grid is not None
-    grid = Grid(*(jnp.asarray(leaf[0]) for leaf in feasible.grid))
+    grid = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), feasible.grid)
     seen = snap(
         jnp.array([0.45]),
         jnp.asarray(x[0]),

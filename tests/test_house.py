@@ -12,6 +12,7 @@ PACKAGE = ROOT / "jaxcf"
 FLOORS = (
     "utils",
     "version",
+    "relations",
     "constraints",
     "metrics",
     "objective",

@@ -33,7 +33,7 @@ from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.cli.table_missing import keeps_missing, settle_missing, split_rows
 from jaxcf.cli.table_models import as_frame, load_model, train_model
 from jaxcf.cli.table_rows import Rows
-from jaxcf.cli.table_rules import parse_rules
+from jaxcf.cli.table_rules import parse_relations, parse_rules
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data.csv_files import MISSING
 from jaxcf.data.labelled_tables import ADULT_LABEL
@@ -43,7 +43,6 @@ from jaxcf.objective import Objective
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular import (
     Ordinal,
-    Rule,
     Schema,
     TableCoding,
     TableExplainer,
@@ -53,6 +52,7 @@ from jaxcf.tabular import (
 from jaxcf.tabular.columns import is_missing
 from jaxcf.tabular.explainer import as_table_objective
 from jaxcf.tabular.missing import typical_values
+from jaxcf.tabular.relations import read_relations
 from jaxcf.tabular.rules import read_rules
 from jaxcf.utils.interrupts import Interrupts
 
@@ -116,8 +116,8 @@ def _explain(
     schema = _schema(options, train)
     # Raises where a column is lacking that the model is going to be trained on.
     schema.read(asked_for.first(1).columns)
-    rules = _rules(options.rule, schema, train)
-    for note in schema.summary(rules, train.columns)["notes"]:
+    allowed = _rules(options, schema, train)
+    for note in schema.summary(allowed["rules"], train.columns)["notes"]:
         terminal.say(f"note: {note}")
     models_began = time.perf_counter()
     made = train_model(options, train, test, schema, terminal) if options.model is None else None
@@ -135,11 +135,11 @@ def _explain(
     table, status = prepare(asked_for.columns), 0
     try:
         explanations = fitted.explain(
-            table, target=options.target, rules=rules, on_progress=terminal.progress_bar()
+            table, target=options.target, **allowed, on_progress=terminal.progress_bar()
         )
     except ExplanationInterrupted as interrupted:
         with Interrupts():  # a second Ctrl-C loses nothing either
-            explanations = fitted.in_units(interrupted.explanations, table, rules)
+            explanations = fitted.in_units(interrupted.explanations, table, **allowed)
         status = EXIT_INTERRUPTED
     seconds = {"models": models_seconds} | dict(explanations.core.seconds)
     seconds["total"] = time.perf_counter() - began
@@ -162,6 +162,7 @@ def _explain(
         "models": model.record["source"],
         "model": model.record,
         "rules": list(options.rule),
+        "relations": list(options.relation),
         "settings": dict(core.settings),
     }
     with Interrupts() as interrupts:
@@ -169,7 +170,7 @@ def _explain(
         _write_run(run, explanations, config, options)
     interrupts.check()
     run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, name))
-    trace = partial(fitted.trace, explanations, training_table, target=options.target, rules=rules)
+    trace = partial(fitted.trace, explanations, training_table, target=options.target, **allowed)
     run.write_traces(0 if status else options.details, trace, terminal)
     shown = summary_rows(core) | _table_rows(explanations)
     shown |= _sureness_rows(explanations, options.confidence) | _model_rows(model.record)
@@ -299,14 +300,15 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
     )
 
 
-def _rules(texts: Sequence[str], schema: Schema, train: Rows) -> dict[str, Rule]:
-    """The rules, each of which fits its column: the search would say so only after the training."""
-    rules = parse_rules(texts, schema)
+def _rules(options: argparse.Namespace, schema: Schema, train: Rows) -> dict[str, Any]:
+    """Rules and relations that fit their columns: the search would say so only after training."""
+    rules, relations = parse_rules(options.rule, schema), parse_relations(options.relation)
     # Some models are given rows that lack entries: any value does in place of these.
     typical = typical_values(schema, schema.read(train.first(1).columns))[None]
     coding = TableCoding(schema, fit_category_values(schema, typical, method="index"))
     read_rules(rules, coding, typical)
-    return rules
+    read_relations(relations, coding)
+    return {"rules": rules, "relations": relations}
 
 
 def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -26,6 +26,7 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
     "decimals": [],
     "special": [],
     "rule": [],
+    "relation": [],
     "categories": None,
     "confidence": None,
     "cost": None,
@@ -218,6 +219,14 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         metavar="NAME:WHAT",
         help="what a column may become, such as age:increase, sex:frozen, hours:20..60, "
         "pay:step=100 or 'job:clerk|pilot'; repeatable",
+    )
+    group.add_argument(
+        "--relation",
+        action="append",
+        metavar="TEXT",
+        help="what columns must be to each other, such as 'part <= whole', 'total == a + b' or "
+        "'if job = pilot then age >= 21'; with ':move-in' behind it, rows that break it are "
+        "explained too; repeatable",
     )
     group.add_argument(
         "--confidence", type=float, metavar="P", help="probability of the new class to be exceeded"

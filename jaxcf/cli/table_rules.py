@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxcf.tabular.columns import Categorical, Category, Column, Numeric, Ordinal
+from jaxcf.tabular.relations import Relation
 from jaxcf.tabular.rules import Rule
 from jaxcf.tabular.schema import Schema
 
@@ -22,6 +23,7 @@ _FORMS = (
     "what starts outside it is moved in)"
 )
 _STEP = "step="
+_MOVE_IN = ":move-in"
 
 
 def parse_rules(texts: Sequence[str], schema: Schema) -> dict[str, Rule]:
@@ -59,6 +61,25 @@ def parse_rules(texts: Sequence[str], schema: Schema) -> dict[str, Rule]:
                 )
         rules[column.name] = replace(before, **fields)
     return rules
+
+
+def parse_relations(texts: Sequence[str]) -> list[Relation]:
+    """Relations between columns, ":move-in" behind them where rows that break them are explained.
+
+    Args:
+        texts: what columns must be to each other, see `Relation`.
+
+    Returns:
+        One for each.
+
+    Examples:
+        >>> parse_relations(["part <= whole:move-in"])
+        [Relation(text='part <= whole', move_in=True)]
+    """
+    return [
+        Relation(text.removesuffix(_MOVE_IN).strip(), move_in=text.endswith(_MOVE_IN))
+        for text in map(str.strip, texts)
+    ]
 
 
 def _split(text: str, schema: Schema) -> tuple[Column, str]:

@@ -94,6 +94,30 @@ class AcceptanceTest:
             return x
         return self.final_form.exact(x, self.source_row[rows])
 
+    @property
+    def has_relations(self) -> bool:
+        """Whether features must be something to each other."""
+        return self.final_form is not None and self.final_form.has_relations
+
+    def by_feature(
+        self, x: Float[np.ndarray, "m *shape"], rows: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "m *shape"]:
+        """The same before features mind each other."""
+        if self.final_form is None:
+            return x
+        return self.final_form.by_feature(x, self.source_row[rows])
+
+    def mended(
+        self,
+        exact: Float[np.ndarray, "m *shape"],
+        rows: Int[np.ndarray, " m"],
+        held: Bool[np.ndarray, "m *shape"],
+    ) -> Float[np.ndarray, "m *shape"]:
+        """Other features moved until features are to each other what they must be."""
+        if self.final_form is None:
+            return exact
+        return self.final_form.mended(exact, self.source_row[rows], held)
+
     def points(
         self, exact: Float[np.ndarray, "m *shape"], rows: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "m *shape"]:
@@ -168,6 +192,8 @@ class AcceptanceTest:
         margin, lacking = map_batches(measure, probabilities, targets, *guided, size=size)
         # Log-odds ask a little more, so that no answer hangs on the company it was asked in.
         decided = np.asarray((margin < -np.float32(self.objective.margin)) & (lacking < 0))
+        if self.final_form is not None and self.final_form.has_relations:
+            decided &= self.final_form.holds(exact, self.source_row[rows])
         lacking = np.where(np.isnan(lacking), np.inf, lacking)
         if self.trust is None:
             return Verdicts(decided, lacking)

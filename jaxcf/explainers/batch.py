@@ -144,6 +144,7 @@ class BatchSearch:
         self._cut_short = np.zeros(n, bool)
         self._in_final_form = batch.final_form is None
         self._looked_at = np.zeros(n, bool)
+        self._keeps_to = np.ones(n, bool)
         self._prepared = False
         self._searched = 0
         self._mark_invalid_rows()
@@ -328,6 +329,8 @@ class BatchSearch:
         if final_form is not None:
             exact = final_form.exact(points, self._batch.source_row[rows])
             known = final_form.predict(exact, self._batch.source_row[rows], self._failures)
+            if final_form.has_relations:
+                self._keeps_to[rows] = final_form.holds(exact, self._batch.source_row[rows])
         probabilities, terms = predict_and_measure(
             state.models,
             state.params,
@@ -500,7 +503,9 @@ class BatchSearch:
         self, accepts: AcceptanceTest, rows: np.ndarray, alternative: int
     ) -> None:
         state, shape = self._state, self._x.shape[1:]
-        bounds = self._feasible.of(rows)[:3]
+        lower, upper, grid = self._feasible.of(rows)[:3]
+        # One feature may move here, and the others follow in the rows' final form.
+        bounds = lower, upper, grid and grid._replace(relations=None)
 
         def snapped(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
             chosen = jax.tree.map(lambda leaf: leaf[owner], bounds)
@@ -516,9 +521,12 @@ class BatchSearch:
             there = self.status[earlier] == Status.FOUND
             owner, others = np.nonzero(there)[0], earlier[there]
             steps = replace(steps, taken=steps.pool(owner, self.counterfactual[others]))
+        answers = steps.pool(found, self.counterfactual[rows[found]])
+        if accepts.has_relations:  # the search keeps to them nearly
+            answers = answers.of(np.flatnonzero(steps.judge(answers).accepted))
         best = nearest_answers(
             steps,
-            steps.pool(found, self.counterfactual[rows[found]]),
+            answers,
             state.training_rows,
             state.walked_values,
             state.refinement,
@@ -528,7 +536,7 @@ class BatchSearch:
         self.counterfactual[ended] = best.point.reshape(-1, *shape)
         self.status[ended] = Status.FOUND
         lost = np.setdiff1d(rows[found], ended)
-        self.status[lost] = Status.NO_OTHER
+        self.status[lost] = Status.NO_OTHER if alternative else Status.NOT_FOUND
 
     def _diversity(self) -> np.ndarray:
         """Of each row's counterfactuals, the same for all of them; NaN where fewer than two."""
@@ -559,7 +567,7 @@ class BatchSearch:
         found = np.flatnonzero(status == Status.FOUND)
         # A service may have failed meanwhile: no answer confirms nothing.
         convinced, guides_agree = self._convinced, self._guides_agree
-        kept = (convinced & guides_agree)[found]
+        kept = (convinced & guides_agree & self._keeps_to)[found]
         trust = self._state.trust
         if trust is not None:
             self.scores["trust"] = self.trust_scores

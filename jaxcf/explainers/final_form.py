@@ -3,7 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxcf.predictors.blackbox import Failures
 
@@ -19,13 +19,58 @@ class FinalForm(Protocol):
         """Rows as they came in: a search may start beside them."""
         ...
 
+    @property
+    def has_relations(self) -> bool:
+        """Whether features must be something to each other."""
+        ...
+
     def exact(
         self, points: Float[np.ndarray, "m *shape"], source_row: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "m *shape"]:
-        """What some points stand for, feature by feature: no feature of it hangs on another.
+        """What some points stand for.
 
         Args:
             points: `[m, *shape]`, wherever a search ended.
+            source_row: `[m]`, the rows they belong to.
+        """
+        ...
+
+    def by_feature(
+        self, points: Float[np.ndarray, "m *shape"], source_row: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "m *shape"]:
+        """The same before features mind each other: none of it hangs on another.
+
+        Args:
+            points: `[m, *shape]`.
+            source_row: `[m]`, the rows they belong to.
+        """
+        ...
+
+    def mended(
+        self,
+        exact: Float[np.ndarray, "m *shape"],
+        source_row: Int[np.ndarray, " m"],
+        held: Bool[np.ndarray, "m *shape"],
+    ) -> Float[np.ndarray, "m *shape"]:
+        """Other features moved until features are to each other what they must be.
+
+        Args:
+            exact: `[m, *shape]`, what points stand for.
+            source_row: `[m]`, the rows they belong to.
+            held: `[m, *shape]`, which features stay.
+
+        Returns:
+            `[m, *shape]`; the same where nothing need be moved. Not everything can be mended.
+        """
+        ...
+
+    def holds(
+        self, exact: Float[np.ndarray, "m *shape"], source_row: Int[np.ndarray, " m"]
+    ) -> Bool[np.ndarray, " m"]:
+        """Where features are to each other what they must be.
+
+        Args:
+            exact: `[m, *shape]`.
             source_row: `[m]`, the rows they belong to.
         """
         ...

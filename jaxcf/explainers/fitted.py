@@ -168,7 +168,7 @@ class FittedExplainer(FittedState):
             num_alternatives=num_alternatives,
             final_form=final_form,
         )
-        return Run(self, on_progress, len(batch.x), batch.feasible.num_levels).explain(batch)
+        return Run(self, on_progress, len(batch.x), batch.feasible.grid_shapes).explain(batch)
 
     def batch(
         self,
@@ -198,6 +198,11 @@ class FittedExplainer(FittedState):
             raise ValueError(
                 "alternatives are led by different prototypes, but the objective has no prototype "
                 f"term: its terms are {', '.join(self.objective.terms)}; use C, D, E or F"
+            )
+        if constraints is not None and constraints.relations is not None and final_form is None:
+            raise ValueError(
+                "relations between features are kept to the last digit in the units of a table "
+                "only: use TableExplainer, and explain(..., relations=[...])"
             )
         feasible = resolve(constraints, self.feature_range, x)
         return make_batch(x, target, feasible, self.num_classes, num_alternatives, final_form)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcf.constraints import Grid
 from jaxcf.explainers.batch import Batch, BatchSearch
 from jaxcf.explainers.progress import OnProgress, Progress
 from jaxcf.explainers.refinement import Refinement
@@ -49,7 +50,7 @@ class ExplanationInterrupted(KeyboardInterrupt):
 
 def make_engine(
     state: FittedState,
-    num_levels: int | None,
+    grid: Grid | None,
     *,
     num_rows: int | None = None,
     failures: Failures | None = None,
@@ -61,7 +62,7 @@ def make_engine(
 
     Args:
         state: whose models, options and trust the searches have.
-        num_levels: the most values a feature is held to; None where no feature is held to a grid.
+        grid: of one row, as shapes and types; None where no feature is held to one.
         num_rows: how many rows will come, if known.
         failures: told of what goes wrong when a black box is asked.
         layout: how the work is laid out; None takes the state's.
@@ -77,7 +78,7 @@ def make_engine(
         static_options,
         Traced(state.params, state.objective, traced_options, state.trust, state.guides),
         layout or state.engine,
-        Instance.shapes(state.shape, state.latent_shape, state.num_classes, num_levels),
+        Instance.shapes(state.shape, state.latent_shape, state.num_classes, grid),
         num_rows,
         failures,
         interrupts,
@@ -91,7 +92,7 @@ class Run:
         state: what was fitted.
         on_progress: called when rows have ended; a context manager is entered meanwhile.
         num_rows: how many rows will come, if known.
-        num_levels: the most values a feature is held to; None where no feature is held to a grid.
+        grid: of one row, as shapes and types; None where no feature is held to one.
     """
 
     def __init__(
@@ -99,12 +100,12 @@ class Run:
         state: FittedState,
         on_progress: OnProgress | None,
         num_rows: int | None = None,
-        num_levels: int | None = None,
+        grid: Grid | None = None,
     ) -> None:
         self._state = state
         self._on_progress = on_progress
         self._num_rows = num_rows
-        self._num_levels = num_levels
+        self._grid = grid
         self._engine: Engine | None = None
         self._open: dict[int, BatchSearch] = {}
         self._open_rows = 0
@@ -196,7 +197,7 @@ class Run:
         with self._interrupts.allowed():
             engine = self._engine = make_engine(
                 self._state,
-                self._num_levels,
+                self._grid,
                 num_rows=self._num_rows,
                 failures=self._failures,
                 interrupts=self._interrupts,

@@ -5,7 +5,7 @@ is no gradient.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -142,18 +142,15 @@ class Tightening:
     ) -> "Tightening":
         """The steps for some rows, which are those of a batch or points that stand for them."""
         n, shape = len(x), x.shape[1:]
-        exact = accepts.exact(x, rows).reshape(n, -1)
+        exact = accepts.by_feature(x, rows).reshape(n, -1)
         start = Pool(np.arange(n), exact, x.reshape(n, -1))
         return cls(accepts, start, targets, rows, shape, cost, snapped)
 
     def pool(self, owner: Int[np.ndarray, " c"], x: Float[np.ndarray, "c *shape"]) -> Pool:
         """Candidates at points that lie on the rules."""
-        n = len(owner)
-        if not n:
+        if not len(owner):
             return self.start.of(owner)
-        exact = self.accepts.exact(x, self.rows[owner])
-        point = self.accepts.points(exact, self.rows[owner])
-        return Pool(owner, exact.reshape(n, -1).copy(), point.reshape(n, -1).copy())
+        return self._at(owner, self.accepts.exact(x, self.rows[owner]))
 
     def judge(self, pool: Pool) -> Verdicts:
         """What the models say of candidates."""
@@ -166,10 +163,33 @@ class Tightening:
         return said._replace(accepted=said.accepted & ~self.repeats(pool))
 
     def stand_for(self, owner: np.ndarray, point: np.ndarray) -> Pool:
-        """Candidates at points, wherever they may lie: brought onto the rules and grids."""
+        """Features of points, wherever they may lie, each brought onto its rule and grid."""
         if not len(owner):
             return self.start.of(owner)
-        return self.pool(owner, self.snapped(point.reshape(-1, *self.shape), owner))
+        x, rows = self.snapped(point.reshape(-1, *self.shape), owner), self.rows[owner]
+        return self._at(owner, self.accepts.by_feature(x, rows))
+
+    def together(self, pool: Pool, held: Bool[np.ndarray, "c features"]) -> Pool:
+        """The same candidates, where other features follow those that are held."""
+        if not self.accepts.has_relations or not len(pool):
+            return pool
+        rows, shape = self.rows[pool.owner], (-1, *self.shape)
+        exact = self.accepts.mended(pool.exact.reshape(shape), rows, held.reshape(shape))
+        ended = self._at(pool.owner, exact)
+        # What hasn't moved stays where it is, to the last bit.
+        same = (ended.exact == pool.exact) | np.isnan(pool.exact)
+        return replace(ended, point=np.where(same, pool.point, ended.point))
+
+    def made(self, pool: Pool, line: np.ndarray, moves: Moves, which: np.ndarray) -> Pool:
+        """Some candidates, each with one of its moves made, and what follows."""
+        return self.together(pool.moved(line, moves, which), self._one(moves.feature[line, which]))
+
+    def _one(self, feature: Int[np.ndarray, " c"]) -> Bool[np.ndarray, "c features"]:
+        return np.arange(self.start.exact.shape[1]) == feature[:, None]
+
+    def _at(self, owner: np.ndarray, exact: np.ndarray) -> Pool:
+        n, point = len(owner), self.accepts.points(exact, self.rows[owner])
+        return Pool(owner, exact.reshape(n, -1).copy(), point.reshape(n, -1).copy())
 
     def changed(self, pool: Pool) -> Bool[np.ndarray, "c features"]:
         """Which features differ from the row's own."""
@@ -193,16 +213,26 @@ class Tightening:
 
     # --- one step ------------------------------------------------------------------------------
 
-    def weigh(self, pool: Pool, moves: Moves) -> Verdicts:
-        """What the models say of every move, `[c, k]`."""
+    def weigh(self, pool: Pool, moves: Moves, *, fewer: bool = False) -> Verdicts:
+        """What the models say of every move, `[c, k]`.
+
+        Args:
+            pool: candidates.
+            moves: of each.
+            fewer: whether a move must leave fewer features changed.
+        """
         accepted = np.zeros(moves.valid.shape, bool)
         lacking = np.full(moves.valid.shape, np.inf)
         places = np.argwhere(moves.valid)
         together = max(1, _NUMBERS_TOGETHER // pool.exact.shape[1])
         for begin in range(0, len(places), together):
             line, which = places[begin : begin + together].T
-            said = self.judge(pool.moved(line, moves, which))
+            ends = self.made(pool, line, moves, which)
+            said = self.judge(ends)
             accepted[line, which], lacking[line, which] = said
+            if fewer:
+                now = self.changed(pool.of(line)).sum(axis=1)
+                accepted[line, which] &= self.changed(ends).sum(axis=1) < now
         return Verdicts(accepted, lacking)
 
     def towards(
@@ -272,7 +302,7 @@ class Tightening:
             stuck = ~helps & thorough[active]
             forced = stuck & by_gain[active] & to_the_end & weighed.any(axis=1)
             moving = helps | forced
-            ended = now.moved(np.flatnonzero(moving), may, which[moving])
+            ended = self.made(now, np.flatnonzero(moving), may, which[moving])
             pool.exact[active[moving]], pool.point[active[moving]] = ended.exact, ended.point
             won = np.where(moving, gain[line, which], 0)
             lacked[active] -= won
@@ -284,7 +314,9 @@ class Tightening:
             given_up = stuck & by_gain[active] & ~forced
             thorough[active] = ~moving
             by_gain[active] |= stuck | (made[active] >= _MOST_BY_COST)
-            active = active[~arrived & ~given_up]
+            # Where features follow each other, moves may undo each other.
+            endless = made[active] > 2 * moves.feature.shape[1]
+            active = active[~arrived & ~given_up & ~endless]
         return pool, reached
 
     def _differ(self, pool: Pool, moves: Moves) -> Bool[np.ndarray, "c k"]:
@@ -376,10 +408,10 @@ class Tightening:
                 break
             own = self.start.of(now.owner)
             moves = _chosen(changed, own.exact, own.point, -self._moves(now))
-            said = self.weigh(now, moves)
+            said = self.weigh(now, moves, fewer=self.accepts.has_relations)
             line = np.flatnonzero(said.accepted.any(axis=1))
             which = _first_largest(np.where(said.accepted, -said.lacking, -np.inf))
-            ended = now.moved(line, moves, which[line])
+            ended = self.made(now, line, moves, which[line])
             active = active[line]
             pool.exact[active], pool.point[active] = ended.exact, ended.point
         return pool
@@ -398,8 +430,10 @@ class Tightening:
             tried, line = now.of(left), np.arange(len(left))
             tried.exact[line, feature] = own.exact[left, feature]
             tried.point[line, feature] = own.point[left, feature]
+            tried = self.together(tried, self._one(feature))
             # The row itself is no counterfactual, not even where more confidence was asked for.
-            kept = self.judge(tried).accepted & self.changed(tried).any(axis=1)
+            fewer = self.changed(tried).sum(axis=1) < self.changed(now.of(left)).sum(axis=1)
+            kept = self.judge(tried).accepted & self.changed(tried).any(axis=1) & fewer
             now.exact[left[kept]], now.point[left[kept]] = tried.exact[kept], tried.point[kept]
         pool.exact[many], pool.point[many] = now.exact, now.point
         return pool
@@ -435,6 +469,11 @@ class Tightening:
                 tried.point[line, feature] = there.point[line, feature]
                 held = tried.exact[line, feature] == before
                 asked = np.flatnonzero(~held)
+                if self.accepts.has_relations:
+                    tried = self.together(tried, self._one(feature))
+                    now = self._moves(pool.of(active)).sum(axis=1)
+                    farther = self._moves(tried).sum(axis=1) > now
+                    asked = asked[~farther[asked]]
                 held[asked] = self.judge(tried.of(asked)).accepted
                 held &= self.changed(tried).any(axis=1)
                 kept = active[held]
@@ -537,6 +576,7 @@ def nearest_answers(
             begin.point, steps.targets, options.copies, alternative * options.copies
         )
         goals = steps.stand_for(begin.owner[owner], row)
+        goals = steps.together(goals, np.zeros(goals.exact.shape, bool))
         goals = goals.of(np.flatnonzero(steps.judge(goals).accepted))
         begun.append(steps.copied(goals))
         if steps.cost.by == "plausible":

@@ -212,7 +212,7 @@ def _search_again(
     layout = EngineOptions(lanes=lanes, lanes_per_group=lanes, devices=state.engine.devices)
     # Not a `Run`: what that predicts, refines and confirms is known of these rows, and would
     # compile programs for batches of their number.
-    engine = make_engine(state, feasible_sets.num_levels, layout=layout, recorded=recorded)
+    engine = make_engine(state, feasible_sets.grid_shapes, layout=layout, recorded=recorded)
     trajectories = {}
     for finished in engine.search([Pending(rows, instances)]):
         for place, row in enumerate(finished.rows.tolist()):

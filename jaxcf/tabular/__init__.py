@@ -10,6 +10,7 @@ from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Numeric, Ordinal
 from jaxcf.tabular.explainer import FittedTableExplainer, TableExplainer
 from jaxcf.tabular.explanations import Change, TableExplanations
+from jaxcf.tabular.relations import Relation
 from jaxcf.tabular.rules import Rule
 from jaxcf.tabular.schema import Schema
 
@@ -20,6 +21,7 @@ __all__ = [
     "FittedTableExplainer",
     "Numeric",
     "Ordinal",
+    "Relation",
     "Rule",
     "Schema",
     "TableCoding",

@@ -329,6 +329,24 @@ def nearest_points(values: np.ndarray, step: np.ndarray, start: np.ndarray) -> n
     return np.where(stepped, points, values)
 
 
+def point_beside(
+    values: np.ndarray, above: np.ndarray, step: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+    """The nearest points of grids on one side; the values themselves where the step is 0.
+
+    Args:
+        values: Of any shape that the others broadcast to.
+        above: Whether the point lies above its value, or on it, rather than below.
+        step: Of each grid.
+        start: A point of it.
+    """
+    stepped = step > 0
+    step = np.where(stepped, step, 1.0)
+    count = (values - start) / step
+    point = start + _multiple(np.where(above, _ceil(count), _floor(count)), step)
+    return np.where(stepped, point, values)
+
+
 def clip_to_points(
     values: np.ndarray, lower: np.ndarray, upper: np.ndarray, step: np.ndarray, start: np.ndarray
 ) -> np.ndarray:

@@ -40,10 +40,13 @@ from jaxcf.tabular.predictors import (
     of_coordinates,
     training_probabilities,
 )
-from jaxcf.tabular.rules import Rules, moved_in, num_levels, read_rules
+from jaxcf.tabular.relations import Relation, read_relations
+from jaxcf.tabular.rules import Rules, grid_shapes, moved_in, read_rules
 from jaxcf.tabular.schema import Schema
-from jaxcf.tabular.tables import Table, labels_of
+from jaxcf.tabular.tables import Table, float_types, labels_of
 from jaxcf.utils.batching import batch_size
+
+Relations = Sequence[str | Relation]
 
 
 @dataclass(frozen=True)
@@ -221,12 +224,16 @@ class FittedTableExplainer:
             return None
         return self.coding.schema.missing(table) & np.isfinite(self.coding.missing_coordinates)
 
-    def _final_rows(self, table: Table, rules: Rules | None) -> FinalRows:
+    def _final_rows(
+        self, table: Table, rules: Rules | None, relations: Relations | None
+    ) -> FinalRows:
         values, missing = self.coding.schema.read(table), self._missing(table)
         begun = moved_in(rules or {}, self.coding, values)
-        read = read_rules(rules or {}, self.coding, begun, missing)
+        types = float_types(table, self.coding.schema.names)
+        related = read_relations(relations, self.coding, types)
+        read = read_rules(rules or {}, self.coding, begun, missing, related)
         starts = self.coding.coordinates(begun, missing)
-        return FinalRows(self.model, self.coding, table, values, begun, read, starts)
+        return FinalRows(self.model, self.coding, table, values, begun, read, related, starts)
 
     def with_options(
         self,
@@ -277,6 +284,7 @@ class FittedTableExplainer:
         *,
         target: Target | Category | Literal["each"] = None,
         rules: Rules | None = None,
+        relations: Relations | None = None,
         num_alternatives: int = 1,
         on_progress: OnProgress | None = None,
     ) -> TableExplanations:
@@ -288,13 +296,15 @@ class FittedTableExplainer:
                 value) and no numbers. A row that names an unknown class has a status that says so.
             rules: what columns may become, by name, in original units. Other rules compile
                 nothing anew.
+            relations: what columns must be to each other, such as "part <= whole", "total == a + b"
+                or "if job = pilot then age >= 21" (see `Relation`).
             num_alternatives: counterfactuals per row and target.
             on_progress: called now and then with a `Progress`, such as `progress_bar()`.
 
         Returns:
             One row per row of the table (and per class or alternative), in its order; every
-            counterfactual obeys every rule. Rows that can't be read or start outside the rules
-            have a status that says so.
+            counterfactual obeys every rule and relation. Rows that can't be read or start outside
+            these have a status that says so.
 
         Raises:
             TypeError: if the table or target is of a wrong kind.
@@ -302,7 +312,7 @@ class FittedTableExplainer:
                 changed since `fit`.
             ExplanationInterrupted: on Ctrl-C.
         """
-        rows = self._final_rows(table, rules)
+        rows = self._final_rows(table, rules, relations)
         explanations = self.of_coordinates.explain(
             rows.starts,
             target=numbers_of(target, self.names),
@@ -319,6 +329,7 @@ class FittedTableExplainer:
         *,
         target: Target | Category | Literal["each"] = None,
         rules: Rules | None = None,
+        relations: Relations | None = None,
         num_alternatives: int = 1,
         in_order: bool = True,
         on_progress: OnProgress | None = None,
@@ -329,6 +340,7 @@ class FittedTableExplainer:
             batches: tables as `explain` takes them, pulled when lanes fall free.
             target: as for `explain`, for the rows of each batch.
             rules: likewise.
+            relations: likewise.
             num_alternatives: likewise.
             in_order: as for `FittedExplainer.stream`: whether the batches come in the order of
                 `batches`; False gives each as soon as it is finished.
@@ -363,7 +375,7 @@ class FittedTableExplainer:
 
         def ready() -> Iterator[Batch]:
             for number, table in enumerate(batches):
-                rows = opened[number] = self._final_rows(table, rules)
+                rows = opened[number] = self._final_rows(table, rules, relations)
                 yield self.of_coordinates.batch(
                     rows.starts,
                     target=numbers,
@@ -373,7 +385,8 @@ class FittedTableExplainer:
                 )
 
         def answers() -> Iterator[TableExplanations]:
-            run = Run(self.of_coordinates, on_progress, num_levels=num_levels(self.coding))
+            grid = grid_shapes(self.coding, read_relations(relations, self.coding))
+            run = Run(self.of_coordinates, on_progress, grid=grid)
             with closing(run.stream(ready(), in_order=in_order)) as stream:
                 for explanations in stream:
                     rows = opened.pop(explanations.settings["batch"])
@@ -392,6 +405,7 @@ class FittedTableExplainer:
         num_neighbours: int = 3,
         target: Target | Category | Literal["each"] = None,
         rules: Rules | None = None,
+        relations: Relations | None = None,
     ) -> Traces:
         """Search some rows once more and look closely: the way, the prototype, its neighbours.
 
@@ -404,6 +418,7 @@ class FittedTableExplainer:
             num_neighbours: likewise.
             target: what `explain` was given for these explanations, for all of its rows.
             rules: likewise.
+            relations: likewise.
 
         Returns:
             The traces, in coordinates: `explanations[traces.rows].values_at(traces.path)` gives
@@ -426,7 +441,8 @@ class FittedTableExplainer:
         own = {name: rule.of_rows(part.source_row) for name, rule in (rules or {}).items()}
         # A row that can't be read has no coordinates; what is missing has some.
         missing = np.isnan(part.original_values) & np.isfinite(part.core.original)
-        read = read_rules(own, self.coding, part.original_values, missing)
+        related = read_relations(relations, self.coding)
+        read = read_rules(own, self.coding, part.original_values, missing, related)
         traces = trace_rows(
             self.of_coordinates,
             part.core,
@@ -440,7 +456,11 @@ class FittedTableExplainer:
         return replace(traces, rows=chosen)
 
     def in_units(
-        self, explanations: Explanations, table: Table, rules: Rules | None = None
+        self,
+        explanations: Explanations,
+        table: Table,
+        rules: Rules | None = None,
+        relations: Relations | None = None,
     ) -> TableExplanations:
         """Explanations of a table's coordinates, such as an interrupted call holds, in its units.
 
@@ -448,11 +468,12 @@ class FittedTableExplainer:
             explanations: by `of_coordinates`, of this table.
             table: as it was given to `explain`.
             rules: likewise.
+            relations: likewise.
 
         Returns:
             What `explain` would have returned of them.
         """
-        return self._in_units(explanations, self._final_rows(table, rules))
+        return self._in_units(explanations, self._final_rows(table, rules, relations))
 
     def _in_units(self, explanations: Explanations, rows: FinalRows) -> TableExplanations:
         chosen = explanations.source_row

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.predictors import TableModel
+from jaxcf.tabular.relations import ReadRelations, Room
 from jaxcf.tabular.rules import ReadRules
 from jaxcf.tabular.tables import OwnCells, Table, float_types
+
+_ANY = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,7 @@ class FinalRows:
         begun: `[n, columns]`, what the search starts from: the same, but for entries that a rule
             has moved in.
         read: the rules of its rows.
+        relations: between its columns.
         starts: `[n, columns]`, where that lies.
     """
 
@@ -34,13 +38,67 @@ class FinalRows:
     values: Float[np.ndarray, "n columns"]
     begun: Float[np.ndarray, "n columns"]
     read: ReadRules
+    relations: ReadRelations
     starts: Float32[np.ndarray, "n columns"]
 
     def originals(self, source_row: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m columns"]:
         """The values of rows as they were given."""
         return self.values[source_row]
 
+    @property
+    def has_relations(self) -> bool:
+        """Whether some columns must be something to each other."""
+        return bool(self.relations)
+
     def exact(
+        self, points: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "m columns"]:
+        """The values that some points stand for, under the relations too where that can be.
+
+        Args:
+            points: `[m, columns]`, in coordinates.
+            source_row: `[m]`, the rows of the table they belong to.
+        """
+        exact = self.by_feature(points, source_row)
+        return self.mended(exact, source_row, np.zeros(exact.shape, bool))
+
+    def mended(
+        self,
+        exact: Float[np.ndarray, "m columns"],
+        source_row: Int[np.ndarray, " m"],
+        held: Bool[np.ndarray, "m columns"],
+    ) -> Float[np.ndarray, "m columns"]:
+        """The same values where the relations hold; else with others changed, if that helps.
+
+        Args:
+            exact: `[m, columns]`, on their grids and under the rules.
+            source_row: `[m]`, the rows of the table they belong to.
+            held: `[m, columns]`, which must stay.
+        """
+        if not self.relations:
+            return exact
+        lower, upper, steps = self.read.limits(source_row)
+        begun = self.begun[source_row]
+        columns = self.coding.schema.columns
+        ends = [(one.lower, one.upper) if isinstance(one, Numeric) else _ANY for one in columns]
+        least, most = np.array(ends).T
+        levels = self.read.constraints.levels
+        room = Room(
+            begun,
+            np.fmax(lower, np.fmin(least, begun)),
+            np.fmin(upper, np.fmax(most, begun)),
+            steps,
+            None if levels is None else np.asarray(levels)[source_row],
+        )
+        return self._as_held(self.relations.mended(exact, held, room), source_row)
+
+    def holds(
+        self, exact: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
+    ) -> Bool[np.ndarray, " m"]:
+        """Which values keep to all relations."""
+        return self.relations.hold(exact)
+
+    def by_feature(
         self, points: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "m columns"]:
         """The values that some points stand for: on their grids, under the rules, as they are kept.
@@ -52,12 +110,17 @@ class FinalRows:
         begun = self.begun[source_row]
         lower, upper, steps = self.read.limits(source_row)
         exact = self.coding.values(points, begun, self.starts[source_row], lower, upper, steps)
+        return self._as_held(exact, source_row)
+
+    def _as_held(self, exact: np.ndarray, source_row: np.ndarray) -> np.ndarray:
+        """Values as the caller's table holds them, in place."""
         types = float_types(self.table, self.coding.schema.names)
         for place, (column, kind) in enumerate(zip(self.coding.schema.columns, types, strict=True)):
             if kind is None or not isinstance(column, Numeric):
                 continue
             # what a column of float32 can't hold would be another number in the result
-            held = _held(exact[:, place], kind, lower[:, place], upper[:, place])
+            lower, upper = self.read.lower[source_row, place], self.read.upper[source_row, place]
+            held = _held(exact[:, place], kind, lower, upper)
             moved = exact[:, place] != self.values[source_row, place]
             exact[:, place] = np.where(moved, held, exact[:, place])
         return exact

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from jaxcf.constraints import Constraints, rows_of
+from jaxcf.constraints import Constraints, Grid, rows_of
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Category, Column, Numeric, Ordinal
+from jaxcf.tabular.relations import ReadRelations
 
 _NOWHERE = -1.0
 _ENDS = ("lower", "upper")
@@ -100,6 +101,7 @@ def read_rules(
     coding: TableCoding,
     values: Float[np.ndarray, "n columns"],
     missing: Bool[np.ndarray, "n columns"] | None = None,
+    relations: ReadRelations | None = None,
 ) -> ReadRules:
     """Turn the rules of a table into those of its coordinates.
 
@@ -109,6 +111,7 @@ def read_rules(
         values: `[n, columns]`, the rows they hold for.
         missing: `[n, columns]`, which of their entries are missing and may be: these stay missing,
             whatever the rules; None for none.
+        relations: between the columns; None for none. Rows that break them start outside.
 
     Returns:
         Constraints and limits of every row.
@@ -184,13 +187,20 @@ def read_rules(
     # Always of the same kind, so that a first rule with a step compiles nothing anew either.
     step, offset = _coordinate_steps(coding, steps)
     grid = {"step": step, "offset": offset, "levels": levels if levels.shape[-1] else None}
+    if relations:
+        refused = relations.refuse(values)
+        lower = np.where(refused[:, None], coordinates + 1, lower)
+        upper = np.where(refused[:, None], coordinates + 1, upper)
     constraints = Constraints(lower, upper, **masks, **grid)
+    if relations:
+        constraints = replace(constraints, relations=relations.in_coordinates)
     return ReadRules(constraints, least, most, steps, tuple(rules))
 
 
-def num_levels(coding: TableCoding) -> int:
-    """How many values a column is held to at most, whatever the rules: always as many."""
-    return max(1, coding.levels.shape[-1])
+def grid_shapes(coding: TableCoding, relations: ReadRelations) -> Grid:
+    """The grid of one row, as shapes and types: the same whatever the rules."""
+    num_levels = max(1, coding.levels.shape[-1])
+    return Grid.shapes((len(coding.schema.columns),), num_levels, relations.in_coordinates)
 
 
 def _allowed_numbers(

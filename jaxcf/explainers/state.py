@@ -1,5 +1,6 @@
 """What a fitted explainer consists of, and the one place that says which options go together."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,9 @@ from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged
 from jaxcf.utils import storage
 from jaxcf.utils.forks import check_not_forked
 from jaxcf.utils.numbers import check_number
+
+# So many moves of a row are weighed at most: features of wide rows are moved to fewer values.
+_MOST_MOVES = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +150,10 @@ class FittedState:
     def walked_values(self) -> np.ndarray | None:
         """The values that the refinement moves features to, if it does: the same in every batch."""
         training, count = self.training_rows, self.refinement.values
-        return training.values(count) if training is not None and count else None
+        if training is None or not count:
+            return None
+        most = max(1, _MOST_MOVES // math.prod(self.shape))
+        return training.values(min(count, most))
 
     @cached_property
     def change_cost(self) -> ChangeCost:

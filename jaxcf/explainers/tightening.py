@@ -38,9 +38,6 @@ _LEAST_PRICE = 0.05
 # Of each row's candidates so many are shrunk.
 _MOST_SHRUNK = 4
 
-# So many moves of a row are weighed at most, of wide rows fewer values of each feature.
-_MOST_MOVES = 512
-
 # Margins nearer to each other than this are the same: programs of other batches round otherwise.
 _TIE = 1e-4
 
@@ -358,7 +355,6 @@ class Tightening:
             values: `[k, features]`, of each feature.
         """
         n, d = self.start.exact.shape
-        values = values[: max(1, _MOST_MOVES // d)]
         count = len(values)
         owner = np.tile(np.arange(n), count)
         options = self.stand_for(owner, np.repeat(values, n, axis=0))

@@ -37,7 +37,7 @@ OWN = (
     Own("jaxcf"),
     Own("jaxcf, sparsest", {"refinement": Refinement.for_tables("sparsest")}),
     Own("jaxcf, plausible", {"refinement": Refinement.for_tables("plausible")}),
-    Own("jaxcf, E", {"objective": "E"}, outside_only=True),
+    Own("jaxcf, C", {"objective": "C"}, outside_only=True),
 )
 """The settings of jaxcf that are measured."""
 

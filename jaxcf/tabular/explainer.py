@@ -68,7 +68,8 @@ class TableExplainer:
             missing entries itself, rows may lack those that training rows lack too: the model gets
             them as they are, and what is missing stays missing.
         class_names: one per class, such as a model's `classes_`; targets are then given by name.
-        objective: "A", "C" or "E" or an `Objective` without a reconstruction term; None is "C".
+        objective: "A", "C" or "E" or an `Objective` without a reconstruction term; None is "C", and
+            "E" for a `BlackBox`, which is then asked half as often for answers as near.
         prototypes: None takes "kdtree", the nearest training row of the class.
         categories: how the numbers of categories are learnt: "abdm" (from the other columns),
             "mvdm" (from the model's predictions), "abdm-mvdm" (both) or "index" (not at all).
@@ -123,8 +124,12 @@ class TableExplainer:
                 "takes='table' is for models outside JAX; wrap the model in a BlackBox, or let it "
                 "take the encoded table"
             )
-        as_table_objective(self.objective or "C")
+        as_table_objective(self._objective)
         read_class_names(self.class_names)
+
+    @property
+    def _objective(self) -> str | Objective:
+        return self.objective or ("E" if isinstance(self.predict, BlackBox) else "C")
 
     def fit(self, table: Table) -> "FittedTableExplainer":
         """Learn the numbers of the categories and build the class prototypes.
@@ -171,7 +176,7 @@ class TableExplainer:
             of_coordinates(self.predict, coding, like),
             params=self.params,
             output=self.output,
-            objective=as_table_objective(self.objective or "C"),
+            objective=as_table_objective(self._objective),
             prototypes=self.prototypes,
             search=self.search,
             trust_threshold=self.trust_threshold,

@@ -15,6 +15,7 @@ from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.predictors.guides import Guides, ask_guides
 from jaxcf.predictors.inference import encode_all, predict, predict_and_encode
+from jaxcf.predictors.trees import Thresholds
 from jaxcf.prototypes.trust import Trust, scores_of
 from jaxcf.utils.batching import batch_size, map_batches
 
@@ -49,6 +50,7 @@ class AcceptanceTest:
         trust: what trust scores are measured against, if they count.
         final_form: what points stand for, if that is more than the points; then it is asked about.
         source_row: `[n]`, the caller's row that each row of the batch belongs to.
+        thresholds: of the model's trees, of each feature as it goes out; None of others.
     """
 
     models: ModelFunctions
@@ -61,6 +63,7 @@ class AcceptanceTest:
     trust: Trust | None
     final_form: FinalForm | None
     source_row: Int[np.ndarray, " n"]
+    thresholds: Thresholds | None = None
 
     @property
     def size(self) -> int:

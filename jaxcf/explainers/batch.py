@@ -32,6 +32,7 @@ from jaxcf.predictors.inference import (
     predict_and_encode,
     predict_and_measure,
 )
+from jaxcf.predictors.trees import Thresholds
 from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_alternatives
 from jaxcf.prototypes.trust import scores_of
 from jaxcf.results.explanations import Explanations
@@ -437,6 +438,7 @@ class BatchSearch:
             state.trust,
             self._batch.final_form,
             self._batch.source_row,
+            self._thresholds,
         )
         if state.refinement.line_search:
             rows = np.flatnonzero(self._missed)
@@ -463,6 +465,11 @@ class BatchSearch:
                     self._bring_nearer(accepts, alternative)
             self._measure_reset(before)
         self._refined = True
+
+    @property
+    def _thresholds(self) -> Thresholds | None:
+        final_form = self._batch.final_form
+        return self._state.thresholds if final_form is None else final_form.thresholds
 
     @property
     def _missed(self) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.trees import Thresholds
 
 
 @runtime_checkable
@@ -17,6 +18,11 @@ class FinalForm(Protocol):
 
     def originals(self, source_row: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m *shape"]:
         """Rows as they came in: a search may start beside them."""
+        ...
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """The thresholds of the model's trees, of each feature of this form; None of others."""
         ...
 
     @property

@@ -14,6 +14,7 @@ from jaxcf.explainers.training_rows import TrainingRows
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Instance, Objective
 from jaxcf.predictors.functions import ModelFunctions, check_params, check_unchanged
 from jaxcf.predictors.guides import Guides
+from jaxcf.predictors.trees import Thresholds, thresholds_of
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
@@ -145,6 +146,13 @@ class FittedState:
             return None
         unordered = np.zeros(self.shape, bool) if self.unordered is None else self.unordered
         return TrainingRows(members, unordered.ravel())
+
+    @cached_property
+    def thresholds(self) -> Thresholds | None:
+        """The thresholds of the model's trees, if it is made of some and takes rows as they are."""
+        box = self.models.black_box
+        found = None if box is None else thresholds_of(box.predict)
+        return found if found is not None and len(found) == math.prod(self.shape) else None
 
     @cached_property
     def walked_values(self) -> np.ndarray | None:

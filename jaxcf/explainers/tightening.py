@@ -16,6 +16,7 @@ from jaxcf.explainers.acceptance import AcceptanceTest, Verdicts
 from jaxcf.explainers.costs import ChangeCost
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.training_rows import TrainingRows
+from jaxcf.predictors.trees import Thresholds
 
 # Numbers held at once for questions of a step.
 _NUMBERS_TOGETHER = 2**23
@@ -37,6 +38,9 @@ _LEAST_PRICE = 0.05
 
 # Of each row's candidates so many are shrunk.
 _MOST_SHRUNK = 4
+
+# As a share of a threshold: what float32 tells from it, after a scaling or two.
+_BESIDE_EDGE = 4e-7
 
 # Margins nearer to each other than this are the same: programs of other batches round otherwise.
 _TIE = 1e-4
@@ -475,7 +479,53 @@ class Tightening:
                 kept = active[held]
                 pool.exact[kept], pool.point[kept] = tried.exact[held], tried.point[held]
                 high, low = np.where(held, middle, high), np.where(held, low, middle)
+            while self.accepts.thresholds is not None and len(active):
+                back = self._to_the_edge(pool, active, feature, self.accepts.thresholds)
+                active, feature = active[back], feature[back]
         return pool
+
+    def _to_the_edge(
+        self, pool: Pool, active: np.ndarray, feature: np.ndarray, thresholds: Thresholds
+    ) -> Bool[np.ndarray, " a"]:
+        """Move one feature of some candidates back to where its cell of the trees begins, in place.
+
+        Which side of a threshold has the threshold itself differs from library to library.
+
+        Returns:
+            Which have been moved back.
+        """
+        moved = np.zeros(len(active), bool)
+        own, now = self.start.exact[pool.owner[active], feature], pool.exact[active, feature]
+        away = np.sign(now - own)
+        edge = np.full(len(active), np.nan)
+        for one in np.unique(feature):
+            lines, known = np.flatnonzero(feature == one), thresholds[one]
+            upward = np.searchsorted(known, now[lines], "left") - 1
+            downward = np.searchsorted(known, now[lines], "right")
+            place = np.where(away[lines] > 0, upward, downward)
+            inside = (place >= 0) & (place < len(known))
+            edge[lines[inside]] = known[place[inside]]
+        beside = away * _BESIDE_EDGE * np.fmax(np.abs(edge), np.abs(own))
+        for value in (edge + beside, edge):
+            nearer = (value - own) * away >= 0
+            nearer &= np.abs(value - own) < np.abs(pool.exact[active, feature] - own)
+            line = np.flatnonzero(nearer)
+            if not len(line):
+                continue
+            tried = pool.of(active[line])
+            one = np.arange(len(line)), feature[line]
+            tried.exact[one] = value[line]
+            there = self.stand_for(tried.owner, self._at(tried.owner, tried.exact).point)
+            tried = pool.of(active[line])
+            tried.exact[one], tried.point[one] = there.exact[one], there.point[one]
+            tried = self.together(tried, self._one(feature[line]))
+            before = self._moves(pool.of(active[line])).sum(axis=1)
+            kept = self.judge(tried).accepted & self.changed(tried).any(axis=1)
+            kept &= self._moves(tried).sum(axis=1) < before
+            pool.exact[active[line[kept]]] = tried.exact[kept]
+            pool.point[active[line[kept]]] = tried.point[kept]
+            moved[line[kept]] = True
+        return moved
 
     # --- the choice ----------------------------------------------------------------------------
 

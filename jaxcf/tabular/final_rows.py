@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.trees import Thresholds
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.predictors import TableModel
@@ -44,6 +45,11 @@ class FinalRows:
     def originals(self, source_row: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m columns"]:
         """The values of rows as they were given."""
         return self.values[source_row]
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """The thresholds of the model's trees, of each column in its units; None of others."""
+        return self.model.thresholds
 
     @property
     def has_relations(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Literal
 
 import jax
@@ -14,6 +14,7 @@ from jaxcf.predictors.checks import check_answer, few_rows
 from jaxcf.predictors.functions import ModelFunctions, check_models, is_pure
 from jaxcf.predictors.inference import check_training_answers, predict_and_encode
 from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
+from jaxcf.predictors.trees import Thresholds, thresholds_of
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
@@ -119,6 +120,25 @@ class TableModel:
         if models.black_box is None:
             models = check_models(models, params, (schema.width,)).models
         return cls(models, params, schema, like)
+
+    @cached_property
+    def thresholds(self) -> Thresholds | None:
+        """Of trees of the encoded table the thresholds of each column, in its units; else None.
+
+        Where the model takes the table itself, what it makes of its columns isn't known.
+        """
+        box = self.models.black_box
+        found = thresholds_of(box.predict) if box is not None and self.like is None else None
+        if found is None or len(found) != self.schema.width:
+            return None
+        columns: list[np.ndarray] = []
+        for column, places in zip(self.schema.columns, self.schema.positions, strict=True):
+            if not isinstance(column, Numeric):
+                columns.append(np.empty(0))
+                continue
+            shift, scale = column.shift_and_scale(self.schema.scaling)
+            columns.append(found[places[0]] * scale + shift)
+        return tuple(columns)
 
     def probabilities(
         self, values: np.ndarray, own: OwnCells, failures: Failures, size: int | None = None

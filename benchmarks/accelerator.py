@@ -23,6 +23,7 @@ JAX's compilation cache; `first` is the first call of a process, compilation inc
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -194,7 +195,12 @@ def measure(
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
     """Write one more row at the end of a file, in one piece and onto the disk."""
-    line = json.dumps(storage.plain(row)) + "\n"
+    # JSON has no infinity, and a row that is off by one is worth reading.
+    finite = {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in storage.plain(row).items()
+    }
+    line = json.dumps(finite, allow_nan=False) + "\n"
     with open(path, "ab", buffering=0) as file:
         file.write(line.encode())
         os.fsync(file.fileno())

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -72,7 +72,7 @@ class Job:
     work: Path
     deadline: float
 
-    @property
+    @cached_property
     def images(self) -> Dataset:
         """MNIST, or the embedded digits where it isn't at hand."""
         if self.small or self.data_dir is None:
@@ -117,7 +117,7 @@ class Timed(NamedTuple):
 
     Attributes:
         first_seconds: of the first call, which compiles.
-        seconds: of each after it.
+        seconds: of each after it; none where there was no time.
         result: of the last.
     """
 
@@ -126,17 +126,22 @@ class Timed(NamedTuple):
     result: Any
 
     @property
+    def median(self) -> float | None:
+        """The seconds of a call once compiled."""
+        return statistics.median(self.seconds) if self.seconds else None
+
+    @property
     def figures(self) -> Row:
         """What a row says of it."""
         return {
-            "seconds": statistics.median(self.seconds),
+            "seconds": self.median,
             "repeats": len(self.seconds),
             "first_seconds": self.first_seconds,
         }
 
 
 def timed(job: Job, call: Callable[[], Any], repeats: int = _REPEATS) -> Timed:
-    """Call once to compile, then `repeatedly`.
+    """Call once to compile, then as often as there is time for.
 
     Args:
         job: whose deadline counts.
@@ -144,22 +149,16 @@ def timed(job: Job, call: Callable[[], Any], repeats: int = _REPEATS) -> Timed:
         repeats: how often after the first at most.
     """
     began = time.perf_counter()
-    call()
-    return repeatedly(job, call, repeats, time.perf_counter() - began)
-
-
-def repeatedly(job: Job, call: Callable[[], Any], repeats: int, first_seconds: float) -> Timed:
-    """Call what has been called before: once at least, and as often as there is time for."""
-    repeats = 1 if job.small else repeats
-    seconds: list[float] = []
-    result = None
-    while not seconds or (
-        len(seconds) < repeats and time.monotonic() + max(seconds) < job.deadline
+    result = call()
+    first, seconds = time.perf_counter() - began, []
+    # How long the first repeat takes isn't known: much less than the first call.
+    while len(seconds) < (1 if job.small else repeats) and (
+        time.monotonic() + max(seconds, default=0.0) < job.deadline
     ):
         began = time.perf_counter()
         result = call()
         seconds.append(time.perf_counter() - began)
-    return Timed(first_seconds, seconds, result)
+    return Timed(first, seconds, result)
 
 
 def machine() -> Row:
@@ -182,7 +181,7 @@ def _explained(explanations: Explanations, timing: Timed) -> Row:
         "stop": explanations.settings["search"]["stop"],
         "found": float(explanations.found.mean()),
         **timing.figures,
-        "rows_per_second": len(explanations) / statistics.median(timing.seconds),
+        "rows_per_second": len(explanations) / timing.median if timing.median else None,
         "search_seconds": parts["search"],
         "rest_seconds": parts["total"] - inside,
         "steps": float(explanations.steps.mean()),
@@ -431,12 +430,13 @@ def images(job: Job, preset: str | None) -> Iterator[Row]:
     x = dataset.x_test[: job.few(16, len(dataset.x_test))]
     timing = timed(job, lambda: fitted.explain(x))
     explanations = timing.result
-    fit_seconds = statistics.median(fitting.seconds)
+    # The last fit is the one that has explained.
+    fit_seconds = fitted.seconds
     preparing = explanations.seconds["prototypes"] - fitted.seconds
     row = {"what": f"{dataset.name}, D, {preset or 'default settings'}"}
     row |= _explained(explanations, timing)
     yield row | {
-        "with_prototypes_seconds": fit_seconds + row["seconds"],
+        "with_prototypes_seconds": timing.median and fit_seconds + timing.median,
         **_aim(_IMAGES_SECONDS, dataset.name != _EMBEDDED and preset is None),
         "prototypes_seconds": fit_seconds,
         "choosing_prototypes_seconds": preparing,
@@ -492,12 +492,10 @@ def lane_counts(job: Job) -> Iterator[Row]:
     for size in (16, 8) if job.small else LANES:
         layout = EngineOptions(lanes=2 * size, lanes_per_group=size)
         other = fitted.with_options(engine=layout)
-        # Counted in the first call alone: it waits for the device after each piece.
+        timing = timed(job, partial(other.explain, x), repeats=2)
+        # Apart, since it waits for the device after each piece.
         with counted_lane_steps() as counted:
-            began = time.perf_counter()
             other.explain(x)
-            first = time.perf_counter() - began
-        timing = repeatedly(job, partial(other.explain, x), 2, first)
         yield {
             "what": f"{dataset.name}, D, 2 x {size} lanes",
             "lanes_per_group": size,
@@ -586,7 +584,7 @@ def table(job: Job) -> Iterator[Row]:
             | {
                 **_aim(_TABLE_SECONDS, name == tables_tasks.ADULT and refinement is None),
                 "columns_changed": common.mean_over(explanations.found, changed),
-                "prototypes_seconds": statistics.median(fitting.seconds),
+                "prototypes_seconds": fitting.median,
                 "first_prototypes_seconds": fitting.first_seconds,
                 "training_seconds": training,
             }
@@ -597,25 +595,16 @@ def table(job: Job) -> Iterator[Row]:
 
 
 def guide(job: Job) -> Iterator[Row]:
-    """Train a guide in its short form: once with compilation, once more if there is time."""
+    """Train a guide in its short form."""
     dataset = job.images
     if job.small:
         dataset = dataset.first(train=120, test=40)
-    began = time.perf_counter()
-    trained = models.train_guide(dataset, quick=True)
-    first = time.perf_counter() - began
-    seconds = trained.metadata["seconds"]
-    repeats = 0
-    if time.monotonic() + first < job.deadline:
-        began = time.perf_counter()
-        trained = models.train_guide(dataset, quick=True, seed=1)
-        seconds, repeats = time.perf_counter() - began, 1
+    timing = timed(job, lambda: models.train_guide(dataset, quick=True), repeats=2)
+    trained = timing.result
     yield {
         "what": f"train_guide(quick=True), {dataset.name}",
         "n": len(dataset.x_train),
-        "seconds": seconds,
-        "repeats": repeats,
-        "first_seconds": first,
+        **timing.figures,
         "accuracy": trained.accuracy,
         "robust_accuracy": trained.robust_accuracy,
         "confidence": trained.confidence,
@@ -761,11 +750,11 @@ class Part(NamedTuple):
 PARTS: Mapping[str, Part] = {
     "answers": Part(answers, 30, 120),
     "compared": Part(compared, 20, 90, on_cpu=True, after="answers"),
-    "images": Part(partial(images, preset=None), 20, 90),
-    "near": Part(partial(images, preset="near"), 25, 90),
+    "images": Part(partial(images, preset=None), 20, 100),
+    "near": Part(partial(images, preset="near"), 25, 120),
     "lanes": Part(lane_counts, 25, 90),
     "roofline": Part(roofline, 20, 60),
-    "table": Part(table, 25, 90),
+    "table": Part(table, 25, 120),
     "guide": Part(guide, 20, 60),
     "photographs": Part(photographs, 20, 60),
     "memory 2048": Part(partial(memory, lanes_per_group=2048), 15, 40),

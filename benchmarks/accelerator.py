@@ -6,9 +6,9 @@
 
 Answers beside those of a CPU; MNIST's test set under D and under `near`; lanes per group; one
 lane-step beside the device's own rates; Adult; the training of a guide; images of CIFAR-10's shape;
-memory; precision (`accelerator_parts.py`). Without `--data-dir`, or with `--small`, which is for a
-CPU, the data are those that come with scikit-learn. MNIST's four original files are read as they
-are, without tensorflow-datasets.
+memory; precision (`accelerator_answers.py`, `accelerator_parts.py`). Without `--data-dir`, or with
+`--small`, which is for a CPU, the data are those that come with scikit-learn. MNIST's four original
+files are read as they are, without tensorflow-datasets.
 
 Each part is a process of its own: so it starts with nothing in the device's memory, and one that
 fails, or takes longer than is left of the budget, is ended and written down as such while the
@@ -147,7 +147,7 @@ def _apart(
         except subprocess.TimeoutExpired:
             return f"ended after {seconds + _GRACE:.0f} s"
     if ended.returncode == _FAILED:
-        return _last_line(options.out / _LOG)
+        return (work / _FAULT).read_text()
     return None if not ended.returncode else f"ended with exit code {ended.returncode}"
 
 
@@ -163,7 +163,8 @@ def _environment(work: Path, on_cpu: bool, small: bool) -> dict[str, str]:
     return compiled | dict(os.environ) | ({"JAX_PLATFORMS": "cpu"} if on_cpu else {})
 
 
-_FAILED = 3
+# How a part's process ends that has left in that file what went wrong.
+_FAILED, _FAULT = 3, "fault.txt"
 
 
 def measure(
@@ -180,7 +181,8 @@ def measure(
     """
     name, seconds = asked
     deadline = time.monotonic() + float(seconds)
-    from benchmarks.accelerator_parts import PARTS, SMALL_PARTS, Job, machine
+    from benchmarks.accelerator_job import Job, machine
+    from benchmarks.accelerator_parts import PARTS, SMALL_PARTS
 
     part = (SMALL_PARTS if small else PARTS)[name]
     try:
@@ -188,8 +190,9 @@ def measure(
         job = Job(small, data_dir, work, deadline - 0.2 * float(seconds))
         for row in part.measure(job):
             append(out / _ROWS, {"part": name, **row, **machine()})
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
+        (work / _FAULT).write_text(f"{type(error).__name__}: {str(error)[:300]}")
         sys.exit(_FAILED)
 
 
@@ -224,11 +227,6 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _done(path: Path, name: str) -> bool:
     mine = [row for row in read_rows(path) if row["part"] == name]
     return bool(mine) and not any(key in mine[-1] for key in ("error", "skipped"))
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else ""
 
 
 if __name__ == "__main__":

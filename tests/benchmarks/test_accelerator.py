@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import accelerator, accelerator_parts
-from benchmarks.accelerator_parts import Job, Part, counted_lane_steps, read_mnist, timed
+from benchmarks.accelerator_job import Job, read_mnist, timed
+from benchmarks.accelerator_parts import Part, counted_lane_steps
 from benchmarks.accelerator_table import markdown
 from jaxcf import EngineOptions, Explainer, data, models
 
@@ -61,7 +62,7 @@ def test_a_part_that_fails_keeps_its_rows_and_the_others_go_on(tmp_path, monkeyp
         try:
             accelerator.measure((name, str(seconds)), False, None, options.out, work)
         except SystemExit as ended:
-            return f"exit code {ended.code}"
+            return f"{ended.code}: {(work / 'fault.txt').read_text()}"
 
     monkeypatch.setattr(accelerator, "_apart", apart)
     accelerator.main(["--out", str(tmp_path), "--budget", "100"])
@@ -72,11 +73,13 @@ def test_a_part_that_fails_keeps_its_rows_and_the_others_go_on(tmp_path, monkeyp
         ("goes on", "whole"),
         ("long", None),
     ]
-    assert rows[1]["error"] == "exit code 3"
+    assert rows[1]["error"] == "3: ArithmeticError: no way on"
     assert "1000 needed" in rows[3]["skipped"]
     captured = capsys.readouterr()
     assert "no way on" in captured.err
-    assert "| fails | - | - | - | - | - | - | error: exit code 3 |" in captured.out
+    assert (
+        "| fails | - | - | - | - | - | - | error: 3: ArithmeticError: no way on |" in captured.out
+    )
 
 
 @pytest.mark.usefixtures("made_up")

@@ -110,10 +110,11 @@ def run(options: argparse.Namespace, work: Path) -> None:
     pending |= {parts[name].after for name in pending} - {None}
     for name in (name for name in parts if name in pending):
         part, left = parts[name], ends - time.monotonic()
-        least = 0 if options.small else part.least
-        if left < max(least, 1):
-            append(rows_file, {"part": name, "skipped": f"{left:.0f} s left, {least:.0f} needed"})
-            terminal.print(f"{name}: skipped, {left:.0f} s left")
+        least = 1 if options.small else part.least
+        if left < least:
+            reason = f"{max(left, 0):.0f} s left, {least:.0f} needed"
+            append(rows_file, {"part": name, "skipped": reason})
+            terminal.print(f"{name}: skipped, {reason}")
             continue
         began = time.monotonic()
         fault = _apart(options, name, work, min(left, part.most), part.on_cpu)

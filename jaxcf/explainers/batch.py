@@ -32,7 +32,6 @@ from jaxcf.predictors.inference import (
     predict_and_encode,
     predict_and_measure,
 )
-from jaxcf.predictors.trees import Thresholds
 from jaxcf.prototypes.alternatives import Candidates, candidates_of, with_alternatives
 from jaxcf.prototypes.trust import scores_of
 from jaxcf.results.explanations import Explanations
@@ -42,6 +41,9 @@ from jaxcf.utils.batching import batch_size
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
+
+# What rounding has taken back is moved on so far, times its change.
+_FARTHER = (1.01, 1.02, 1.05)
 
 # Rows whose features are looked at together, and how many numbers they have at most.
 _REFINED_TOGETHER = 4096
@@ -310,8 +312,34 @@ class BatchSearch:
             most = max(1, len(rows))
         for start in range(0, len(rows), most):
             self._look_at(objective, rows[start : start + most], size)
+        if not in_pieces and box is None:
+            moved = self._move_on(rows)
+            if len(moved):
+                self._look_at(objective, moved, size)
         if len(rows):
             self._last_look(rows)
+
+    def _move_on(self, rows: np.ndarray) -> np.ndarray:
+        """Move what rounding has taken back a little farther the same way; which rows that helps.
+
+        Programs of other batches round otherwise, on a GPU by a thousandth of a probability: a
+        search that ends on the boundary may end on either side of it.
+        """
+        lost = rows[(self.status[rows] == Status.FOUND) & ~self._confirmed[rows]]
+        moved = []
+        for factor in _FARTHER:
+            if not len(lost):
+                break
+            x, targets = self._x[lost], self.targets[lost]
+            bounds = self._feasible.of(lost)[:3]
+            ahead = x + np.float32(factor) * (self.counterfactual[lost] - x)
+            ahead = snap_rows(ahead, x, bounds, self._accepts.size)
+            held = self._accepts(ahead, targets, lost)
+            point = self._accepts.points(self._accepts.exact(ahead, lost), lost)
+            self.counterfactual[lost[held]] = point[held]
+            moved.append(lost[held])
+            lost = lost[~held]
+        return np.sort(np.concatenate(moved)) if moved else lost
 
     @property
     def _unended(self) -> np.ndarray:
@@ -426,20 +454,7 @@ class BatchSearch:
 
     def refine(self) -> None:
         """Look for what the search has missed, and reset what the decision doesn't need."""
-        state = self._state
-        accepts = AcceptanceTest(
-            state.models,
-            state.params,
-            state.guides,
-            state.objective,
-            self._failures,
-            self.predictions,
-            self.original_class,
-            state.trust,
-            self._batch.final_form,
-            self._batch.source_row,
-            self._thresholds,
-        )
+        state, accepts = self._state, self._accepts
         if state.refinement.line_search:
             rows = np.flatnonzero(self._missed)
             if len(rows):
@@ -467,9 +482,21 @@ class BatchSearch:
         self._refined = True
 
     @property
-    def _thresholds(self) -> Thresholds | None:
-        final_form = self._batch.final_form
-        return self._state.thresholds if final_form is None else final_form.thresholds
+    def _accepts(self) -> AcceptanceTest:
+        state, final_form = self._state, self._batch.final_form
+        return AcceptanceTest(
+            state.models,
+            state.params,
+            state.guides,
+            state.objective,
+            self._failures,
+            self.predictions,
+            self.original_class,
+            state.trust,
+            final_form,
+            self._batch.source_row,
+            state.thresholds if final_form is None else final_form.thresholds,
+        )
 
     @property
     def _missed(self) -> np.ndarray:
@@ -573,15 +600,19 @@ class BatchSearch:
             self._guides.counterfactual[untouched] = self._guides.original[untouched]
         found = np.flatnonzero(status == Status.FOUND)
         # A service may have failed meanwhile: no answer confirms nothing.
-        convinced, guides_agree = self._convinced, self._guides_agree
-        kept = (convinced & guides_agree & self._keeps_to)[found]
-        trust = self._state.trust
-        if trust is not None:
+        status[found[~self._confirmed[found]]] = Status.NOT_CONFIRMED
+        if self._state.trust is not None:
             self.scores["trust"] = self.trust_scores
-            kept &= self.trust_scores[found] > np.float32(trust.threshold)
-        status[found[~kept]] = Status.NOT_CONFIRMED
-        held_up = self._missed & self._looked_at & convinced & ~guides_agree
+        held_up = self._missed & self._looked_at & self._convinced & ~self._guides_agree
         status[held_up] = Status.GUIDE_NOT_CONVINCED
+
+    @property
+    def _confirmed(self) -> np.ndarray:
+        """Which rows are counterfactuals by all that the last look says of them."""
+        confirmed, trust = self._convinced & self._guides_agree & self._keeps_to, self._state.trust
+        if trust is not None:
+            confirmed &= self.trust_scores > np.float32(trust.threshold)
+        return confirmed
 
     @property
     def _convinced(self) -> np.ndarray:

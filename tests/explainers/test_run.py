@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from helpers import assert_same_answers, mlp, objective, search
 
-from jaxcf import BlackBox, EngineOptions, ExplanationInterrupted, Refinement, Status
+from jaxcf import (
+    BlackBox,
+    EngineOptions,
+    Explainer,
+    ExplanationInterrupted,
+    Refinement,
+    SearchOptions,
+    Status,
+    solvers,
+)
 from jaxcf.explainers.batch import BatchSearch
 from jaxcf.search.engine import Engine, _Group
 
@@ -253,6 +262,23 @@ def test_losses_are_those_of_the_counterfactual_and_add_up():
     assert tuple(result.losses) == tuple(expected)
     for name, values in expected.items():
         np.testing.assert_allclose(result.losses[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_what_rounding_takes_back_is_moved_on():
+    """A model that rounds batches of the search's size otherwise than all others."""
+
+    def predict(x):
+        score = 4 * (x.sum(axis=1) - 1) + (0.02 if len(x) == 3 else 0)
+        return jax.nn.softmax(jnp.stack([-score, score], axis=1))
+
+    x = np.random.default_rng(0).uniform(0, 0.4, (40, 2)).astype(np.float32)
+    explainer = Explainer(
+        predict, feature_range=(0, 1), engine=EngineOptions(lanes=3, lanes_per_group=3),
+        search=SearchOptions(max_steps=2000, solver=solvers.normalized(0.004, 0.0)),
+    )  # fmt: skip
+    result = explainer.fit(np.concatenate([x, x + 0.5])).explain(x)
+    assert result.found.all()
+    assert (predict(result.counterfactual).argmax(axis=1) == 1).all()
 
 
 def test_a_decision_that_does_not_hold_when_asked_again_is_not_called_found():

@@ -277,7 +277,8 @@ def model_files(folder):
 def test_a_pipeline_of_the_table_is_explained(model_files, capsys):
     arguments = ["explain", str(model_files / "loans.csv"), "--label", "paid", "--limit", "40"]
     model = ["--model", str(model_files / "pipeline.joblib"), "--trust-model-file"]
-    assert cli.main([*arguments, *model, "--rule", "age:frozen", "--out", "run"]) == 0
+    related = ["--relation", "hours + 2 * age <= 170:move-in"]
+    assert cli.main([*arguments, *model, "--rule", "age:frozen", *related, "--out", "run"]) == 0
     explanations = load("run")
     assert explanations.found.mean() >= 0.85  # age may not change
     assert len(read_run("run").traces or ()) == 24
@@ -288,6 +289,8 @@ def test_a_pipeline_of_the_table_is_explained(model_files, capsys):
     after = read_table("run/counterfactuals.csv")
     before = read_table(model_files / "loans.csv")
     np.testing.assert_array_equal(after["age"], before["age"][:40])
+    assert (after["hours"] + 2 * after["age"])[explanations.found].max() <= 170
+    assert config["relations"] == ["hours + 2 * age <= 170:move-in"]
     pipeline = joblib.load(model_files / "pipeline.joblib")
     import pandas
 
@@ -348,6 +351,7 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["FILE", "--label", "paid", "--rule", "job:increase"], "needs an order"),
         (["FILE", "--label", "paid", "--rule", "pay:9..", "--rule", "pay:..8"], "above upper"),
         (["FILE", "--label", "paid", "--rule", "age:step=1.5"], "multiples of 1"),
+        (["FILE", "--label", "paid", "--relation", "age < pay"], "expected one <="),
         (["FILE", "--label", "paid", "--trust-model-file"], "goes with --model FILE"),
         (["FILE", "--model", "pipeline.joblib"], "runs code"),
         (["FILE", "--trust-model-file", "--model", "nowhere.joblib"], "nowhere.joblib"),
@@ -364,6 +368,7 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["adult", "--data-dir", ".", "--label", "paid"], "leave --label out"),
         (["digits", "--label", "paid"], "--label is for tables"),
         (["digits", "--rule", "age:frozen"], "--rule is for tables"),
+        (["digits", "--relation", "a <= b"], "--relation is for tables"),
     ],
 )
 def test_failures_say_why_in_one_line(model_files, arguments, message, capsys, monkeypatch):

@@ -78,10 +78,11 @@ def ctrl_c():
 @pytest.fixture(scope="module")
 def programs_run_long():
     """For tests whose programs are worth more of the compiler's time."""
-    jax.config.update("jax_disable_most_optimizations", False)
+    from trained_once import long_programs  # not before the type checks are installed
+
     jax.clear_caches()
-    yield
-    jax.config.update("jax_disable_most_optimizations", _QUICKLY)
+    with long_programs():
+        yield
 
 
 # Of 65,530, with room for those of the next module.

@@ -2,7 +2,8 @@
 
 What a reader's short program takes is mostly the importing of jax, jaxcf and scikit-learn. One
 process does that once and then forks for each program, so that none finds anything of another, nor
-the stricter settings that this suite has for jax.
+the stricter settings that this suite has for jax. Judges alone may be there already, see
+`trained_once`.
 """
 
 import importlib
@@ -15,7 +16,7 @@ import traceback
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,14 +67,13 @@ class ForkedPrograms:
     def __exit__(self, *_: object) -> None:
         self._server.communicate()
 
-    def run(self, code: str, name: str, *, cwd: Path, settings: Mapping[str, Any] = {}) -> Done:
-        """Run some code as `python` would, in that folder, with those settings of jax."""
+    def run(self, code: str, name: str, *, cwd: Path) -> Done:
+        """Run some code as `python` would, in that folder."""
         streams = [self._folder / "output", self._folder / "errors"]
         order = {
             "code": code,
             "name": name,
             "cwd": str(cwd),
-            "settings": dict(settings),
             "streams": [str(stream) for stream in streams],
         }
         assert self._server.stdin is not None
@@ -88,6 +88,8 @@ class ForkedPrograms:
 def _serve() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
+    models = importlib.import_module("jaxcf.models")
+    models.train_judges = importlib.import_module("trained_once").train_judges
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -95,7 +97,7 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
-def _run(code: str, name: str, cwd: str, settings: dict[str, Any], streams: list[str]) -> int:
+def _run(code: str, name: str, cwd: str, streams: list[str]) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
@@ -105,9 +107,6 @@ def _run(code: str, name: str, cwd: str, settings: dict[str, Any], streams: list
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     status = 1
     try:
-        jax = importlib.import_module("jax")
-        for setting, value in settings.items():
-            jax.config.update(setting, value)
         exec(compile(code, name, "exec"), vars(main))
         status = 0
     except BaseException:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trained_once
 from helpers import assert_close, assert_same_answers
 from PIL import Image
 
@@ -132,7 +133,7 @@ def test_what_can_be_known_is_said_before_any_work(arguments, message, monkeypat
 
 def test_judges_say_what_they_read(digits_run, capsys):
     run = Path(shutil.copytree(digits_run, "run"))
-    judges = models.train_judges(data.load("digits").first(test=100), updates=60)
+    judges = trained_once.train_judges(data.load("digits"))
     models.save_judges("models/digits-judges.npz", judges)
     assert cli.main(["evaluate", "run", "--judges"]) == 0
     assert "judges read the new class" in capsys.readouterr().out

@@ -17,9 +17,6 @@ RECIPES = DOCS / "recipes.md"
 
 WITH_PROGRAMS = [page for page in PAGES if programs(page) and page != RECIPES]
 
-WHOLE_TEST_SETS = [DOCS / "index.md", DOCS / "quickstart.md"]
-"""What these explain and train is of the size that users have: compiling better pays."""
-
 NEVER_RUN = {"", "text", "json"}
 """Languages of blocks that hold no Python: commands, output, files."""
 
@@ -36,8 +33,7 @@ def test_the_programs_of_a_page_run_one_after_the_other(page, forked, tmp_path):
     for block in programs(page):
         # As many empty lines as the page has, so that a traceback names the right line.
         lines += [""] * (block.line - 1 - len(lines)) + block.code.splitlines()
-    better = {"jax_disable_most_optimizations": False} if page in WHOLE_TEST_SETS else {}
-    done = forked.run("\n".join(lines), name_of(page), cwd=tmp_path, settings=better)
+    done = forked.run("\n".join(lines), name_of(page), cwd=tmp_path)
     assert done.status == 0, f"{name_of(page)}: {done.errors}"
 
 

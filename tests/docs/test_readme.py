@@ -5,15 +5,16 @@ import json
 import re
 
 import pytest
+import trained_once
 from documentation import PAGES, ROOT, name_of
 
-from jaxcf import Status
+from jaxcf import Status, models
 from jaxcf.cli import main as cli
 
 
-@pytest.mark.usefixtures("programs_run_long")  # whole test sets are explained
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_examples_run(page):
+def test_examples_run(page, monkeypatch):
+    monkeypatch.setattr(models, "train_judges", trained_once.train_judges)
     result = doctest.testfile(str(page), module_relative=False)
     assert result.failed == 0
     if page == ROOT / "README.md":

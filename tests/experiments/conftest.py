@@ -4,8 +4,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True, scope="module")
-def as_a_user_runs_them(programs_run_long):
-    """Training takes longer than compiling it; types are checked elsewhere."""
+def as_a_user_runs_them():
+    """Types are checked elsewhere."""
     from helpers import type_checks  # not before the type checks are installed
 
     with type_checks(False):

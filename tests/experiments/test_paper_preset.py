@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from experiments import paper_preset
+
+pytestmark = pytest.mark.usefixtures("programs_run_long")  # thousands of updates a row
 
 
 def test_the_paper_finds_all(tmp_path, models_dir):

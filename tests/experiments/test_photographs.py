@@ -6,6 +6,8 @@ import pytest
 
 from experiments import figure6, figure7
 
+pytestmark = pytest.mark.usefixtures("programs_run_long")  # thousands of updates a row
+
 
 @pytest.mark.parametrize("figure", [figure6, figure7])
 def test_both_settings_are_measured_with_judges_and_controls(figure, tmp_path, models_dir):

@@ -4,7 +4,11 @@ import csv
 import gzip
 import json
 
+import pytest
+
 from experiments import prototypes
+
+pytestmark = pytest.mark.usefixtures("programs_run_long")  # thousands of updates a row
 
 
 def test_every_kind_and_number_explains_the_same_images(tmp_path, models_dir):

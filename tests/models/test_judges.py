@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import trained_once
 from helpers import damage_file
 
 from jaxcf.data import from_arrays, load
@@ -12,8 +13,8 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def judges(programs_run_long, digits):
-    return train_judges(digits)
+def judges(digits):
+    return trained_once.train_judges(digits)
 
 
 @pytest.fixture

@@ -5,10 +5,22 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="module")
 def as_a_user_runs_them():
-    """Types are checked elsewhere."""
+    """Types are checked elsewhere, and training takes longer than compiling it."""
     from helpers import type_checks  # not before the type checks are installed
+    from trained_once import long_programs
 
-    with type_checks(False):
+    from experiments import common
+
+    def trained_well(load):
+        def loaded(*arguments):
+            with long_programs():
+                return load(*arguments)
+
+        return loaded
+
+    with type_checks(False), pytest.MonkeyPatch.context() as patch:
+        for name in ("load_model_set", "load_wide_class_autoencoders", "load_judges"):
+            patch.setattr(common, name, trained_well(getattr(common, name)))
         yield
 
 

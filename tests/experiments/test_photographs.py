@@ -11,7 +11,8 @@ pytestmark = pytest.mark.usefixtures("programs_run_long")  # thousands of update
 
 @pytest.mark.parametrize("figure", [figure6, figure7])
 def test_both_settings_are_measured_with_judges_and_controls(figure, tmp_path, models_dir):
-    figure.main(["--quick", "--out", str(tmp_path), "--models-dir", str(models_dir)])
+    folders = ["--out", str(tmp_path), "--models-dir", str(models_dir)]
+    figure.main(["--quick", "--limit", "30", *folders])
     name = figure.__name__.rpartition(".")[2]
     result = json.loads((tmp_path / "digits" / f"{name}.json").read_text())
     mine = [row for row in result["rows"] if row["subject"] == "counterfactual"]

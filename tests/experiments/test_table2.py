@@ -9,13 +9,15 @@ import pytest
 from experiments import claims, table2
 
 OBJECTIVES = "AD"
+IMAGES = 30
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, models_dir):
     out = tmp_path_factory.mktemp("table2")
     folders = ["--out", str(out), "--models-dir", str(models_dir)]
-    table2.main(["--quick", "--parts", "report", "all", "--model-sets", "2", *folders])
+    few = ["--limit", str(IMAGES)]
+    table2.main(["--quick", "--parts", "report", "all", "--model-sets", "2", *folders, *few])
     return out / "digits"
 
 
@@ -41,8 +43,8 @@ def test_the_reports_protocol_runs_over_independent_models_and_all_rows_over_one
     assert report["models"][0] != report["models"][1]
     assert len(every["models"]) == 1
     assert report["search"]["search"]["solver"] != every["search"]["search"]["solver"]
-    assert every["rows"][0]["n"] == 60
-    assert report["rows"][0]["n"] == 2 * 60  # at most ten of each class among the first 60
+    assert every["rows"][0]["n"] == IMAGES
+    assert report["rows"][0]["n"] == 2 * IMAGES  # less than ten of each class
 
 
 @pytest.mark.parametrize("part", ["report", "all"])

@@ -63,9 +63,10 @@ def test_an_exact_jacobian_is_the_search_in_jax(stop):
         "search": search(rule, stop=stop, weight_rounds=rounds, max_steps=10, record_history=True)
     }
 
+    @jax.jit
     def function(x):
         jacobian = jax.vmap(jax.jacrev(lambda row: mlp().predict(row[None])[0]))
-        return mlp().predict(jnp.asarray(x)), jacobian(jnp.asarray(x))
+        return mlp().predict(x), jacobian(x)
 
     fitted, model = boxed(mlp(), ExactJacobian(function), **options)
     actual = fitted.explain(mlp().x)

@@ -81,8 +81,8 @@ def test_a_long_stream_holds_no_more_tables_than_a_short_one():
         assert len(alive) == count
         return held
 
-    # 32 rows per lane, and those that lanes are being filled from.
-    assert most(60) <= 32 * 4 // ROWS + 2
+    # 32 rows per lane, and those that lanes are being filled from: less than half of all.
+    assert most(24) <= 32 * 4 // ROWS + 2
 
 
 def test_what_is_wrong_with_a_batch_is_said_after_those_before_it():

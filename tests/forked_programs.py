@@ -16,7 +16,7 @@ import traceback
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,7 +88,7 @@ class ForkedPrograms:
 def _serve() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
-    models = importlib.import_module("jaxcf.models")
+    models: Any = importlib.import_module("jaxcf.models")
     models.train_judges = importlib.import_module("trained_once").train_judges
     for line in sys.stdin:
         child = os.fork()

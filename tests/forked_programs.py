@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 
 IMPORTED = (
+    "jaxcf.jobs",
     "jaxcf.models",
     "jaxcf.tabular",
     "sklearn.ensemble",

@@ -26,6 +26,7 @@ FLOORS = (
     "results",
     "explainers",
     "tabular",
+    "jobs",
     "plots",
     "report",
     "cli",

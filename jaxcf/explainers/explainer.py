@@ -22,6 +22,7 @@ from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
 from jaxcf.predictors.inference import predict_and_encode_training
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.utils.fingerprints import described_array
 from jaxcf.utils.validation import as_rows, check_finite, check_labels, column_names
 
 
@@ -216,6 +217,7 @@ class Explainer:
             latent_shape=latent_shape,
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
+            trained_on=described_array(x_train),
             feature_names=feature_names,
             unordered=unordered,
         )

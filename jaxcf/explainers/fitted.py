@@ -1,9 +1,11 @@
 """An explainer that is ready: `explain`, `stream`, `trace`, and the same with other options."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from types import EllipsisType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +29,24 @@ from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.batching import batch_size
 from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.validation import as_rows_of_shape, check_scale
+
+
+class Asked(NamedTuple):
+    """A batch of rows, and what is asked of it.
+
+    Attributes:
+        rows: `[n, *shape]`, or a table.
+        target: as `explain` takes it.
+        rules: what the counterfactuals may be: `Constraints`, or the rules of a table by name.
+        num_alternatives: counterfactuals per row and target.
+        relations: what columns of a table must be to each other.
+    """
+
+    rows: Any
+    target: Any = None
+    rules: Any = None
+    num_alternatives: int = 1
+    relations: Any = None
 
 
 class FittedExplainer(FittedState):
@@ -255,9 +275,74 @@ class FittedExplainer(FittedState):
             0 Explanations(n=3, found=3)
             1 Explanations(n=1, found=1)
         """
+        asked = (Asked(x, target) for x in batches)
+        return self.stream_asked(asked, in_order=in_order, on_progress=on_progress)
+
+    def stream_asked(
+        self,
+        asked: Iterable[Asked],
+        *,
+        num_rows: int | None = None,
+        in_order: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Generator[Explanations, None, None]:
+        """As `stream`, of batches of which each says what is asked of it.
+
+        Args:
+            asked: the batches, pulled when lanes fall free; all with as many levels in their
+                constraints, or none.
+            num_rows: how many searches these may be, for how many lanes there are; None for any
+                number.
+            in_order: as for `stream`.
+            on_progress: likewise.
+
+        Yields:
+            The explanations of each batch.
+
+        Raises:
+            ValueError: as `stream`.
+            RuntimeError: likewise.
+        """
         self.check_current()
-        ready = (self.batch(x, target=target) for x in batches)
-        return Run(self, on_progress).stream(ready, in_order=in_order)
+        return self.stream_batches(map(self._batch_of, asked), num_rows, in_order, on_progress)
+
+    def stream_batches(
+        self,
+        batches: Iterator[Batch],
+        num_rows: int | None = None,
+        in_order: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Generator[Explanations, None, None]:
+        """As `stream`, of batches that `batch` has made, all with the same kind of grid.
+
+        Args:
+            batches: pulled when lanes fall free.
+            num_rows: as for `stream_asked`.
+            in_order: as for `stream`.
+            on_progress: likewise.
+
+        Yields:
+            The explanations of each batch.
+        """
+        # What is compiled depends on what features are held to: the first batch says so.
+        first = next(batches, None)
+        if first is None:
+            return
+        run = Run(self, on_progress, num_rows, first.feasible.grid_shapes)
+        with closing(run.stream(chain([first], batches), in_order=in_order)) as stream:
+            yield from stream
+
+    def _batch_of(self, asked: Asked) -> Batch:
+        return self.batch(
+            asked.rows,
+            target=asked.target,
+            constraints=asked.rules,
+            num_alternatives=asked.num_alternatives,
+        )
+
+    def untouched(self, asked: Asked) -> Explanations:
+        """What `explain` gives of a batch when it is interrupted before it has begun."""
+        return Run(self, None).untouched(self._batch_of(asked))
 
     def trace(
         self,

@@ -137,10 +137,15 @@ class Run:
         except KeyboardInterrupt:
             self._interruptions += 1
         if explanations is None:  # the interrupt came before the batch was begun
-            explanations = self._finish(BatchSearch(self._state, batch, 0, self._failures))
+            explanations = self.untouched(batch)
         if self._interruptions or self._interrupts.noticed:
             raise ExplanationInterrupted(explanations) from None
         return explanations
+
+    def untouched(self, batch: Batch) -> Explanations:
+        """A batch as it stands before its search: rows that weren't looked at are INTERRUPTED."""
+        self._interruptions = max(1, self._interruptions)
+        return self._finish(BatchSearch(self._state, batch, 0, self._failures))
 
     def stream(
         self, batches: Iterable[Batch], *, in_order: bool = True

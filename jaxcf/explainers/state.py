@@ -53,6 +53,7 @@ class FittedState:
         feature_range: lower and upper, arrays that broadcast to `*shape`, and whether they were
             asked for.
         seconds: that `fit` took.
+        trained_on: which training rows these were, see `described_array`.
         feature_names: of the columns of the DataFrame that was given to `fit`; None of arrays.
         unordered: `[*shape]`, features whose values are codes without an order; None for none.
 
@@ -78,6 +79,7 @@ class FittedState:
     latent_shape: tuple[int, ...]
     feature_range: FeatureRange
     seconds: float
+    trained_on: str
     feature_names: tuple[str, ...] | None = None
     unordered: np.ndarray | None = None
 

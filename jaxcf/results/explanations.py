@@ -18,6 +18,7 @@ from jaxcf.results.convinced import (
     who_was_convinced,
 )
 from jaxcf.results.counts import Counts
+from jaxcf.results.parts import JoinedParts, open_explanations
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
 from jaxcf.utils.images import is_image, with_channels_last
@@ -382,15 +383,34 @@ class Explanations:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Explanations":
-        """Read what `save` wrote.
+        """Read what `save` wrote, or all parts of a job's folder.
+
+        Args:
+            path: of a file, or of the folder of a job that is complete.
 
         Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if it isn't such a file, is damaged, or of another schema version.
+            FileNotFoundError: if there is no such file or job.
+            ValueError: if it isn't such a file, is damaged, or of another schema version, or the
+                job isn't complete.
         """
-        with storage.open_arrays(path) as file:
-            rules = check_declared(path, file.headers, file.metadata)
-            return unpack(path, file.read(rules), file.metadata)
+        with open_explanations(path) as file:
+            return cls.read(path, file)
+
+    @classmethod
+    def read(
+        cls, path: str | os.PathLike[str], file: storage.ArrayFile | JoinedParts
+    ) -> "Explanations":
+        """Read a file that is open, or some parts of a job.
+
+        Args:
+            path: of it, for messages.
+            file: what `open_explanations` or `JobFolder.read` gives.
+
+        Raises:
+            ValueError: if it is damaged, or of another schema version.
+        """
+        rules = check_declared(path, file.headers, file.metadata)
+        return unpack(path, file.read(rules), file.metadata)
 
 
 # --- at a glance -------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Counterfactuals for the rows of a table: in original units, under rules, by name."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from jaxcf.explainers.batch import Batch
 from jaxcf.explainers.costs import costs_of
 from jaxcf.explainers.explainer import Explainer
-from jaxcf.explainers.fitted import FittedExplainer
+from jaxcf.explainers.fitted import Asked, FittedExplainer
 from jaxcf.explainers.progress import OnProgress
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.run import Run
@@ -41,10 +41,11 @@ from jaxcf.tabular.predictors import (
     training_probabilities,
 )
 from jaxcf.tabular.relations import Relation, read_relations
-from jaxcf.tabular.rules import Rules, grid_shapes, moved_in, read_rules
+from jaxcf.tabular.rules import Rules, moved_in, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, float_types, labels_of
 from jaxcf.utils.batching import batch_size
+from jaxcf.utils.fingerprints import described_array
 
 Relations = Sequence[str | Relation]
 
@@ -157,6 +158,7 @@ class TableExplainer:
         check_takes(model, values)
         missing = schema.missing(table)
         lacking = np.asarray(missing.any(axis=0))
+        trained_on = described_array(values)
         # Of the rows as they are: those on the columns' grids, or filled in, may be others.
         probabilities = training_probabilities(model, values, missing, table)
         typical = typical_values(schema, values)
@@ -188,7 +190,7 @@ class TableExplainer:
             coding.coordinates(values), probabilities=probabilities, unordered=unordered
         )
         check_count(names, fitted.num_classes)
-        return FittedTableExplainer(coding, fitted, model, names)
+        return FittedTableExplainer(coding, fitted, model, names, trained_on)
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,14 @@ class FittedTableExplainer:
         of_coordinates: the explainer of the coordinates, with all options.
         model: the caller's, asked about rows as they are.
         names: of the classes, if they have any, as targets name them.
+        trained_on: which training rows these were, as they were read; see `described_array`.
     """
 
     coding: TableCoding
     of_coordinates: FittedExplainer
     model: TableModel
-    names: ClassNames | None = None
+    names: ClassNames | None
+    trained_on: str
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -374,30 +378,66 @@ class FittedTableExplainer:
             0 TableExplanations(n=2, found=2)
             1 TableExplanations(n=1, found=1)
         """
+        asked = (Asked(table, target, rules, num_alternatives, relations) for table in batches)
+        numbers_of(target, self.names)  # raises if it doesn't fit
+        return self.stream_asked(asked, in_order=in_order, on_progress=on_progress)
+
+    def stream_asked(
+        self,
+        asked: Iterable[Asked],
+        *,
+        num_rows: int | None = None,
+        in_order: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Generator[TableExplanations, None, None]:
+        """As `stream`, of batches of which each says what is asked of it.
+
+        Args:
+            asked: the batches, pulled when lanes fall free.
+            num_rows: how many searches these may be, for how many lanes there are; None for any
+                number.
+            in_order: as for `stream`.
+            on_progress: likewise.
+
+        Yields:
+            The explanations of each batch.
+
+        Raises:
+            ValueError: as `stream`.
+        """
         self.of_coordinates.check_current()
         opened: dict[int, FinalRows] = {}
-        numbers = numbers_of(target, self.names)
 
         def ready() -> Iterator[Batch]:
-            for number, table in enumerate(batches):
-                rows = opened[number] = self._final_rows(table, rules, relations)
-                yield self.of_coordinates.batch(
-                    rows.starts,
-                    target=numbers,
-                    constraints=rows.read.constraints,
-                    num_alternatives=num_alternatives,
-                    final_form=rows,
-                )
+            for number, one in enumerate(asked):
+                opened[number], batch = self._batch_of(one)
+                yield batch
 
-        def answers() -> Iterator[TableExplanations]:
-            grid = grid_shapes(self.coding, read_relations(relations, self.coding))
-            run = Run(self.of_coordinates, on_progress, grid=grid)
-            with closing(run.stream(ready(), in_order=in_order)) as stream:
+        def answers() -> Generator[TableExplanations, None, None]:
+            with closing(
+                self.of_coordinates.stream_batches(ready(), num_rows, in_order, on_progress)
+            ) as stream:
                 for explanations in stream:
                     rows = opened.pop(explanations.settings["batch"])
                     yield self._in_units(explanations, rows)
 
         return answers()
+
+    def _batch_of(self, asked: Asked) -> tuple[FinalRows, Batch]:
+        rows = self._final_rows(asked.rows, asked.rules, asked.relations)
+        batch = self.of_coordinates.batch(
+            rows.starts,
+            target=numbers_of(asked.target, self.names),
+            constraints=rows.read.constraints,
+            num_alternatives=asked.num_alternatives,
+            final_form=rows,
+        )
+        return rows, batch
+
+    def untouched(self, asked: Asked) -> TableExplanations:
+        """What `explain` gives of a batch when it is interrupted before it has begun."""
+        rows, batch = self._batch_of(asked)
+        return self._in_units(Run(self.of_coordinates, None).untouched(batch), rows)
 
     def trace(
         self,

@@ -1,7 +1,7 @@
 """The counterfactuals of a table, in original units and names."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +23,7 @@ from jaxcf.results.explanations import (
     pack,
     unpack,
 )
+from jaxcf.results.parts import JoinedParts, open_explanations
 from jaxcf.tabular.coding import TableCoding, coding_from_json, coding_to_json
 from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.tables import Labels, OwnCells, Table, plain_labels, read_columns, read_labels
@@ -382,56 +383,91 @@ class TableExplanations:
             path: of the file.
             run: of which run it is a part, where several files are.
         """
-        arrays = pack(self.core)
-        arrays |= {name: getattr(self, name) for name in _ARRAYS}
-        labels = plain_labels(self.labels)
-        if labels is not None:
-            arrays[_LABELS] = labels
         metadata = {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
+            **described(self.coding, self.class_names, self.ruled),
             "run": run,
             "explanations": describe(self.core),
-            "coding": coding_to_json(self.coding),
             "problems": [[int(row), message] for row, message in self.problems.items()],
-            "class_names": None if self.class_names is None else list(map(str, self.class_names)),
-            "ruled": None if self.ruled is None else list(self.ruled),
         }
-        storage.write_arrays(path, arrays, metadata)
+        storage.write_arrays(path, self.packed(), metadata)
+
+    def packed(self) -> dict[str, np.ndarray]:
+        """Every array by its name in a file."""
+        arrays = pack(self.core) | {name: getattr(self, name) for name in _ARRAYS}
+        labels = plain_labels(self.labels)
+        return arrays if labels is None else arrays | {_LABELS: labels}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "TableExplanations":
-        """Read what `save` wrote.
+        """Read what `save` wrote, or all parts of a job's folder.
+
+        Args:
+            path: of a file, or of the folder of a job that is complete.
 
         Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if it isn't such a file, is damaged, or of another schema version.
+            FileNotFoundError: if there is no such file or job.
+            ValueError: if it isn't such a file, is damaged, or of another schema version, or the
+                job isn't complete.
         """
-        with storage.open_arrays(path) as file:
-            described = _checked_description(path, file)
-            arrays = file.read(described.rules)
+        with open_explanations(path) as file:
+            return cls.read(path, file)
+
+    @classmethod
+    def read(
+        cls, path: str | os.PathLike[str], file: storage.ArrayFile | JoinedParts
+    ) -> "TableExplanations":
+        """Read a file that is open, or some parts of a job.
+
+        Args:
+            path: of it, for messages.
+            file: what `open_explanations` or `JobFolder.read` gives.
+
+        Raises:
+            ValueError: if it is damaged, or of another schema version.
+        """
+        known = _checked_description(path, file)
+        arrays = file.read(known.rules)
         core = unpack(path, _split(arrays)[1], file.metadata["explanations"])
         try:
-            values = {name: described.coding.schema.checked(arrays[name]) for name in _ARRAYS}
+            values = {name: known.coding.schema.checked(arrays[name]) for name in _ARRAYS}
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
-        may_lack = np.isfinite(described.coding.missing_coordinates)
+        may_lack = np.isfinite(known.coding.missing_coordinates)
         for name, array in values.items():
             if np.isinf(array).any() or np.isnan(array[core.found][:, ~may_lack]).any():
                 raise ValueError(f"{path} is damaged: {name} hold infinity, or lack a row found")
         return cls(
             core=core,
-            coding=described.coding,
+            coding=known.coding,
             **values,
             like={},
-            problems=described.problems,
-            class_names=described.class_names,
-            ruled=described.ruled,
+            problems=known.problems,
+            class_names=known.class_names,
+            ruled=known.ruled,
             labels=arrays.get(_LABELS),
         )
 
 
 # --- the file ----------------------------------------------------------------------------
+
+
+def described(
+    coding: TableCoding, class_names: Sequence[str] | None, ruled: Sequence[str] | None
+) -> dict[str, Any]:
+    """What a file says of a table, whatever rows it holds, as plain values.
+
+    Args:
+        coding: between the table and the coordinates.
+        class_names: one per class, if known.
+        ruled: the columns that rules speak about, if known.
+    """
+    return {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "coding": coding_to_json(coding),
+        "class_names": None if class_names is None else list(map(str, class_names)),
+        "ruled": None if ruled is None else list(ruled),
+    }
 
 
 class _Description(NamedTuple):
@@ -451,7 +487,9 @@ def _split(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return own, {name: array for name, array in arrays.items() if name not in names}
 
 
-def _checked_description(path: str | os.PathLike[str], file: storage.ArrayFile) -> _Description:
+def _checked_description(
+    path: str | os.PathLike[str], file: storage.ArrayFile | JoinedParts
+) -> _Description:
     metadata = file.metadata
     storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
     own, others = _split(file.headers)

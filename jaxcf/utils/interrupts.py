@@ -1,9 +1,10 @@
-"""Ctrl-C: taken where nothing is lost by it, and not lost itself."""
+"""Ctrl-C, and what ends a program likewise: taken where nothing is lost, and not lost itself."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 
 
@@ -86,3 +87,61 @@ class Interrupts:
             self.check()
         finally:
             self._allowed = before
+
+
+@dataclass
+class Ended:
+    """By what a program was told to end.
+
+    Attributes:
+        by: the number of the signal; None where it was Ctrl-C, or nothing yet.
+    """
+
+    by: int | None = None
+
+
+@contextmanager
+def told_to_end() -> Iterator[Ended]:
+    """Whatever tells a program to end does inside what Ctrl-C does: SIGTERM, SIGHUP.
+
+    A scheduler sends the one before it kills, a terminal that is closed the other. Where a program
+    has a handler of its own, or ignores a signal (as `nohup` has it ignore SIGHUP), it stays so;
+    threads other than the main one get no signals.
+
+    Yields:
+        Which of them it was, once it was one.
+
+    Examples:
+        >>> with told_to_end() as ended:
+        ...     try:
+        ...         signal.raise_signal(signal.SIGTERM)
+        ...     except KeyboardInterrupt:
+        ...         print(ended.by == signal.SIGTERM)
+        True
+    """
+    ended = Ended()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        ended.by = number
+        signal.raise_signal(signal.SIGINT)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    signals = [getattr(signal, name) for name in _ENDINGS if hasattr(signal, name)]
+    mine = [one for one in signals if in_main_thread and signal.getsignal(one) is signal.SIG_DFL]
+    # What a script starts in the background ignores Ctrl-C, which all others become.
+    deaf = bool(mine) and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if deaf:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for one in mine:
+        signal.signal(one, told)
+    try:
+        yield ended
+    finally:
+        for one in mine:
+            if signal.getsignal(one) is told:
+                signal.signal(one, signal.SIG_DFL)
+        if deaf and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_ENDINGS = ("SIGTERM", "SIGHUP")

@@ -3,7 +3,10 @@
 import json
 import math
 import os
+import re
 import secrets
+import socket
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +24,7 @@ _FORMATS = {
     "jaxcf.explanations": ("explanations", "jaxcf.Explanations"),
     "jaxcf.table_explanations": ("explanations of a table", "jaxcf.tabular.TableExplanations"),
     "jaxcf.details": ("traces", "jaxcf.Traces"),
+    "jaxcf.job": ("job", "jaxcf.Explanations"),
 }
 
 # Deflate makes of one byte at most so many: who declares more lies.
@@ -54,19 +58,111 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], Any]) 
         write: given a binary file open for writing.
     """
     path = Path(path)
+    with _written_beside(path, write) as temporary:
+        os.replace(temporary, path)
+
+
+def write_once(path: str | os.PathLike[str], write: Callable[[Any], Any]) -> bool:
+    """As `write_atomically`, unless there is such a file: of many that write one at once, one does.
+
+    Args:
+        path: where the file shall be.
+        write: given a binary file open for writing.
+
+    Returns:
+        Whether it was this call that wrote it.
+    """
+    path = Path(path)
+    with _written_beside(path, write) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links: the moment between is all that is lost
+            if path.exists():
+                return False
+            os.replace(temporary, path)
+    return True
+
+
+@contextmanager
+def _written_beside(path: Path, write: Callable[[Any], Any]) -> Iterator[Path]:
+    """A file that is on the disk under a name for the moment; who gets it gives it its own."""
     _make_folder(path.parent)
-    temporary = path.parent / f".jaxcf-{secrets.token_hex(8)}"
+    temporary = path.parent / f"{_MOMENTARY}{_machine()}-{_process()}-{secrets.token_hex(8)}"
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield temporary
+    finally:
+        with suppress(OSError):  # the folder may take no changes any more
+            temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+_MOMENTARY = ".jaxcf-"
+
+# What another machine's process has left behind, nobody here can know but by its age.
+_ABANDONED_SECONDS = 24 * 3600.0
+
+
+# Numbers of processes come again, in containers always the same.
+_STARTED = secrets.token_hex(4)
+
+
+def _machine() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", ".", socket.gethostname())[:64]
+
+
+def _process() -> str:
+    return f"{os.getpid()}.{_STARTED}"
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Take away what processes that were killed while they wrote have left in a folder.
+
+    Files of processes that live are left alone; those of other machines for a day.
+
+    Args:
+        folder: whose files were written by `write_atomically` or `write_once`; it may be missing.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     left = Path(place) / f".jaxcf-{_machine()}-{os.getpid()}.0-00"
+        ...     left.touch()
+        ...     remove_leftovers(place)
+        ...     left.exists()
+        False
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_MOMENTARY) and _is_abandoned(entry):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _is_abandoned(entry: os.DirEntry[str]) -> bool:
+    found = re.fullmatch(
+        rf"{re.escape(_MOMENTARY + _machine())}-((\d+)\.[0-9a-f]+)-[0-9a-f]+", entry.name
+    )
+    if found is None:
+        return time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS
+    own, number = found[1] == _process(), int(found[2])
+    return not own and (number == os.getpid() or not _lives(number))
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _make_folder(folder: Path) -> None:
@@ -254,7 +350,7 @@ class ArrayFile:
                 arrays[name] = _unpacked(self._archive, name)
             rule = (rules or {}).get(name)
             if rule is not None:
-                _check_values(self.path, name, arrays[name], rule)
+                check_values(self.path, name, arrays[name], rule)
         return {name: arrays[name] for name in self.headers}
 
 
@@ -537,9 +633,14 @@ def check_lengths(path: str | os.PathLike[str], arrays: Mapping[str, Described])
         raise ValueError(f"{path} is damaged: its arrays differ in length: {lengths}")
 
 
-def _check_values(
+def check_values(
     path: str | os.PathLike[str], name: str, array: np.ndarray, rule: ArrayRule
 ) -> None:
+    """Check that the values of an array of a file are as ruled.
+
+    Raises:
+        ValueError: if some aren't.
+    """
     if not array.size:
         return
     if rule.lowest is not None and array.min() < rule.lowest:

@@ -1,0 +1,7 @@
+"""Jobs that survive: rows written as they finish, resumed, in shards, and checked afterwards."""
+
+from jaxcf.jobs.job import Job
+from jaxcf.jobs.running import JobInterrupted, JobOptions, run
+from jaxcf.jobs.sources import RowSource
+
+__all__ = ["Job", "JobInterrupted", "JobOptions", "RowSource", "run"]

@@ -1,0 +1,522 @@
+"""A job that survives: rows are written as they finish, and the same call goes on where it was.
+
+Rows are explained in units that lie fixed among the rows of the input, so that an answer doesn't
+depend on who did which rows, nor on what was there before. No process waits for another or tells it
+anything: each looks at the names in the folder, does what is missing there of its share, and writes
+parts that nobody writes again. What two processes do at the same time is done twice, with equal
+answers, and counts once.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from jaxcf.constraints import Constraints
+from jaxcf.explainers.fitted import Asked, FittedExplainer
+from jaxcf.explainers.progress import OnProgress, Progress
+from jaxcf.explainers.state import FittedState
+from jaxcf.jobs.asking import AnyExplainer, asked_of, differences, in_words
+from jaxcf.jobs.job import Job, Results, shard_of
+from jaxcf.jobs.sources import RowSource, as_source, digest_of_rows, labels_in, read_rows
+from jaxcf.jobs.writing import Finished, unit_of
+from jaxcf.predictors.guides import black_boxes
+from jaxcf.results import explanations as plain
+from jaxcf.results.parts import (
+    FORMAT,
+    JOB_FILE,
+    PARTS,
+    SCHEMA_VERSION,
+    JobFolder,
+    Rows,
+    gaps_in,
+    job_id,
+    one_after_the_other,
+    pieces_of,
+)
+from jaxcf.tabular.explainer import FittedTableExplainer
+from jaxcf.tabular.explanations import TableExplanations, described
+from jaxcf.tabular.rules import Rules
+from jaxcf.tabular.tables import plain_labels
+from jaxcf.utils import storage
+from jaxcf.utils.interrupts import Interrupts, told_to_end
+from jaxcf.utils.numbers import check_number, check_whole
+
+# Rows of one unit: many enough that what is done for them together costs little, few enough that
+# they are seconds of work. A model outside JAX may take seconds for a row.
+_MOST_PER_UNIT, _LEAST_PER_UNIT = 1024, 64
+_NUMBERS_PER_UNIT = 2**20
+
+# How often a process looks for what others have done, at most.
+_SECONDS_BETWEEN_LOOKS = 10.0
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How a job is written. None of it changes an answer.
+
+    Args:
+        rows_per_part: no part has more rows, >= 1.
+        seconds_per_part: finished rows wait no longer until they are written, > 0.
+        rows_per_unit: how many rows are explained together, >= 1: what is lost where a process is
+            killed are the units that it had begun. None takes 64 for models outside JAX, else 1024,
+            fewer where rows are large. It is fixed when a job is begun.
+
+    Raises:
+        TypeError: if one is no number.
+        ValueError: if one is out of its range.
+    """
+
+    rows_per_part: int = 65_536
+    seconds_per_part: float = 30.0
+    rows_per_unit: int | None = None
+
+    def __post_init__(self) -> None:
+        check_whole("rows_per_part", self.rows_per_part)
+        check_number("seconds_per_part", self.seconds_per_part, above=0)
+        if self.rows_per_unit is not None:
+            check_whole("rows_per_unit", self.rows_per_unit)
+
+
+class JobInterrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or SIGHUP during `run`: what was finished is written, the same call goes on.
+
+    Attributes:
+        job: as it is now.
+        signal: the number of the signal that it was; None for Ctrl-C.
+    """
+
+    def __init__(
+        self, job: Job, signal: int | None, as_it_stands: Callable[[Job], Results]
+    ) -> None:
+        super().__init__(f"the job was interrupted: {job!r}; the same call goes on")
+        self.job = job
+        self.signal = signal
+        self._as_it_stands = as_it_stands
+
+    def explanations(self) -> Results:
+        """Every row as it stands, as `ExplanationInterrupted` has them; they must fit in memory.
+
+        Rows that aren't written are INTERRUPTED, or FOUND with `scores["interrupted"]` 1 where
+        their search had found something.
+        """
+        return self._as_it_stands(self.job)
+
+
+def run(
+    explainer: AnyExplainer | Callable[[], AnyExplainer],
+    data: Any,
+    folder: str | os.PathLike[str],
+    *,
+    target: Any = None,
+    constraints: Constraints | None = None,
+    rules: Rules | None = None,
+    num_alternatives: int = 1,
+    labels: Any = None,
+    shard: tuple[int, int] | None = None,
+    restart: bool = False,
+    options: JobOptions = JobOptions(),
+    scored: Callable[[Any], Any] | None = None,
+    notes: Mapping[str, Any] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Job:
+    """Explain rows, written to a folder as they finish; the same call goes on where it was.
+
+    Args:
+        explainer: a fitted one, of arrays or of a table, or a function without arguments that makes
+            one.
+        data: `[n, *shape]`, arrays mapped from a file included; or a table; or a `RowSource`, whose
+            rows are read by ranges, those that are missing alone.
+        folder: where to: `job.json` says what was asked, `parts/` holds the rows.
+        target: as `explain` takes it; where it is given by row, of all rows of `data`.
+        constraints: of an explainer of arrays, likewise.
+        rules: of an explainer of a table, likewise.
+        num_alternatives: counterfactuals per row and target.
+        labels: one per row of a table, what they are called; None takes the index of a DataFrame.
+        shard: which of how many, such as (3, 16), from 1: its rows alone are done. Processes with
+            different shards may run at the same time, on as many machines; those with the same do
+            no harm.
+        restart: whether what the folder holds of another job is taken away. Only without `shard`.
+        options: how parts are written.
+        scored: given the explanations of some rows, gives them with further scores, which are
+            written with them.
+        notes: JSON-able, kept in `job.json`.
+        on_progress: as for `explain`; counts rows that were there before as done.
+
+    Returns:
+        The job, with these rows done.
+
+    Raises:
+        TypeError: if the explainer is none.
+        ValueError: if the folder holds another job (the message says in what it differs), an option
+            doesn't go with the others, or as `explain`.
+        OSError: if the folder can't be written (any more); what is written stays.
+        JobInterrupted: on Ctrl-C, SIGTERM or SIGHUP, once finished rows are written.
+
+    Examples:
+        >>> import jax, tempfile
+        >>> from jaxcf import Explainer
+        >>> x = np.array([[0.2], [0.4], [-0.3], [-0.5]], np.float32)
+        >>> fitted = Explainer(lambda x: jax.nn.softmax(x @ np.array([[4.0, -4.0]]))).fit(x)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     half = run(fitted, x, folder, shard=(1, 2), options=JobOptions(rows_per_unit=2))
+        ...     half.missing(), run(fitted, x, folder).load().found.all()
+        ([Rows(start=2, stop=4)], np.True_)
+    """
+    fitted = explainer if isinstance(explainer, AnyExplainer) else explainer()
+    if not isinstance(fitted, AnyExplainer):
+        raise TypeError(
+            f"explainer must be fitted, or a function that gives one that is; got "
+            f"{type(fitted).__name__}"
+        )
+    is_table = isinstance(fitted, FittedTableExplainer)
+    if (constraints if is_table else rules) is not None:
+        wanted, given = ("rules", "constraints") if is_table else ("constraints", "rules")
+        raise ValueError(f"{given}= is for the other kind of explainer; pass {wanted}=")
+    if restart and shard is not None:
+        raise ValueError("restart takes away the parts of all shards; call it once, without shard")
+    source = as_source(data, fitted.coding.schema.names if is_table else None)
+    question = _Question(
+        target,
+        rules if is_table else constraints,
+        num_alternatives,
+        _labels(labels, source) if is_table else None,
+    )
+    begun = _begin(fitted, source, question, Path(folder), restart, options, notes or {})
+    rows = shard_of(begun, shard)
+    _tidy(begun, rows)
+    task = _Task(fitted, source, question, begun, rows, options, scored, on_progress)
+    return Job(begun, task.do()) if begun.missing(rows) else Job(begun)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of every row."""
+
+    target: Any
+    rules: Any
+    num_alternatives: int
+    labels: np.ndarray | None
+
+    def of(self, rows: Rows, num_rows: int, given: Any, shape: tuple[int, ...]) -> Asked:
+        """What is asked of some of the rows."""
+        chosen = np.arange(rows.start, rows.stop)
+        rules = self.rules
+        if isinstance(rules, Constraints):
+            rules = rules.of_rows(chosen, shape)
+        elif rules is not None:
+            rules = {name: rule.of_rows(chosen) for name, rule in rules.items()}
+        return Asked(given, _target_of(self.target, rows, num_rows), rules, self.num_alternatives)
+
+
+def _target_of(target: Any, rows: Rows, num_rows: int) -> Any:
+    """The target of some rows, where it is given by row."""
+    by_row = hasattr(target, "__len__") and getattr(target, "ndim", 1) > 0
+    if not by_row or isinstance(target, str):
+        return target
+    if len(target) != num_rows:
+        raise ValueError(f"target has {len(target)} entries for {num_rows} rows")
+    return target[rows.start : rows.stop]
+
+
+def _labels(labels: Any, source: RowSource) -> np.ndarray | None:
+    if labels is None:
+        return labels_in(source)
+    given = plain_labels(labels)
+    if given is None or len(given) != len(source):
+        raise ValueError(
+            f"labels must be texts or whole numbers, one for each of {len(source)} rows"
+        )
+    return given
+
+
+def _begin(
+    fitted: AnyExplainer,
+    source: RowSource,
+    question: _Question,
+    folder: Path,
+    restart: bool,
+    options: JobOptions,
+    notes: Mapping[str, Any],
+) -> JobFolder:
+    """The job in the folder, which is this one; begun if there is none."""
+    asked = asked_of(
+        fitted,
+        source,
+        {
+            "target": question.target,
+            "rules": question.rules,
+            "num_alternatives": question.num_alternatives,
+            "labels": question.labels,
+        },
+    )
+    if restart:
+        remove(folder)
+    if not (folder / JOB_FILE).exists():
+        if any((folder / PARTS).glob("part-*")):
+            raise ValueError(
+                f"{folder / PARTS} holds parts, but nothing says of what: there is no {JOB_FILE}; "
+                "take them away, or choose another folder"
+            )
+        job = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "rows": len(source),
+            "rows_per_unit": options.rows_per_unit or _rows_per_unit(fitted),
+            "asked": asked,
+            "described": _described(fitted, question),
+            "notes": storage.plain(notes),
+        }
+        text = storage.json_text({"id": job_id(job), **job}).encode()
+        # Of many that begin at once, one says what it is, and the others find it.
+        storage.write_once(folder / JOB_FILE, lambda file: file.write(text))
+    found = JobFolder.open(folder)
+    wanted = options.rows_per_unit or found.job["rows_per_unit"]
+    differing = differences(
+        {"rows": len(source), "rows_per_unit": wanted, **asked},
+        {name: found.job[name] for name in ("rows", "rows_per_unit")} | found.job["asked"],
+    )
+    if differing:
+        raise ValueError(
+            f"{folder} holds another job: {in_words(differing)}. Choose another folder, or begin "
+            "anew with restart=True, which takes away what is there"
+        )
+    return found
+
+
+def _described(fitted: AnyExplainer, question: _Question) -> dict[str, Any]:
+    core = {"format": plain.FORMAT, "schema_version": plain.SCHEMA_VERSION}
+    if isinstance(fitted, FittedExplainer):
+        return core
+    ruled = tuple(question.rules or ())
+    in_order = [name for name in fitted.coding.schema.names if name in ruled]
+    table = described(fitted.coding, fitted.class_names, in_order)
+    return storage.plain(table | {"explanations": core})
+
+
+def _rows_per_unit(fitted: AnyExplainer) -> int:
+    state = _state(fitted)
+    if black_boxes(state.models, state.guides):
+        return _LEAST_PER_UNIT
+    wanted = _NUMBERS_PER_UNIT // max(1, int(np.prod(state.shape)))
+    return min(_MOST_PER_UNIT, max(_LEAST_PER_UNIT, 1 << max(0, wanted.bit_length() - 1)))
+
+
+def _state(fitted: AnyExplainer) -> FittedState:
+    return fitted if isinstance(fitted, FittedExplainer) else fitted.of_coordinates
+
+
+def remove(folder: Path) -> None:
+    """Take a job away: its parts, then what was asked. Whatever stops this, it is the same job.
+
+    Args:
+        folder: of the job; it may hold none.
+    """
+    parts = folder / PARTS
+    for one in [*parts.glob("part-*"), folder / JOB_FILE]:
+        one.unlink(missing_ok=True)
+    storage.remove_leftovers(parts)
+    with suppress(OSError):  # files of others lie there
+        parts.rmdir()
+
+
+def _tidy(folder: JobFolder, rows: Rows) -> None:
+    """Take away what a killed process has left, and parts of these rows that don't count."""
+    for place in (folder.path, folder.parts_path):
+        storage.remove_leftovers(place)
+    parts = folder.parts()
+    counting = {piece.part for piece in pieces_of(parts)}
+    for part in parts:
+        if part.rows.stop <= rows.start or part.rows.start >= rows.stop:
+            continue
+        try:
+            if part in counting:
+                folder.content_of(part)
+                continue
+        except FileNotFoundError:
+            continue
+        except ValueError:  # damaged: its rows are done anew
+            pass
+        folder.file_of(part).unlink(missing_ok=True)
+
+
+class _Task:
+    """What one call does of a job."""
+
+    def __init__(
+        self,
+        fitted: AnyExplainer,
+        source: RowSource,
+        question: _Question,
+        folder: JobFolder,
+        rows: Rows,
+        options: JobOptions,
+        scored: Callable[[Any], Any] | None,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._fitted = fitted
+        self._source = source
+        self._question = question
+        self._folder = folder
+        self._rows = rows
+        self._scored = scored
+        self._finished = Finished(folder, options.rows_per_part, options.seconds_per_part)
+        self._on_progress = on_progress
+        self._begun: list[tuple[Rows, str]] = []
+        self._open: dict[Rows, Results] = {}
+        self._seconds: Mapping[str, float] = {}
+
+    def do(self) -> Mapping[str, float]:
+        """Do what is missing of these rows; the seconds it took by part of the work."""
+        with told_to_end() as ended:
+            try:
+                self._explain()
+                self._write()
+            except KeyboardInterrupt:
+                self._write()
+                job = Job(self._folder, self._seconds)
+                raise JobInterrupted(job, ended.by, self._as_it_stands) from None
+            except BaseException:
+                with suppress(OSError, ValueError):  # the first error is the one to be told
+                    self._write()
+                raise
+        return self._seconds
+
+    def _write(self) -> None:
+        with Interrupts() as interrupts:
+            self._finished.write()
+        interrupts.check()
+
+    def _explain(self) -> None:
+        missing = sum(one.size for one in self._folder.missing(self._rows))
+        per_row = self._searches_per_row
+        stream = self._fitted.stream_asked(
+            self._asked(),
+            # Of all rows of the job: what is compiled, and so the answers, are the same whoever
+            # does how many of them.
+            num_rows=self._folder.rows.size * per_row,
+            in_order=False,
+            on_progress=_Told(
+                self._on_progress,
+                self._finished.write_due,
+                (self._rows.size - missing) * per_row,
+                self._rows.size * per_row,
+            ),
+        )
+        with closing(stream):
+            for explanations in stream:
+                rows, digest = self._begun[explanations.settings["batch"]]
+                self._seconds = explanations.core.seconds
+                if "interrupted" in explanations.scores:
+                    self._open[rows] = explanations
+                    self._write()
+                    continue
+                self._take(rows, self._with_labels(rows, explanations), digest)
+
+    def _take(self, rows: Rows, explanations: Results, digest: str) -> None:
+        try:
+            scored = explanations if self._scored is None else self._scored(explanations)
+        except KeyboardInterrupt:
+            self._open[rows] = explanations
+            raise
+        with Interrupts() as interrupts:
+            self._finished.add(unit_of(rows, scored, digest))
+        interrupts.check()
+
+    @property
+    def _searches_per_row(self) -> int:
+        question = self._question
+        each = isinstance(question.target, str) and question.target == "each"
+        return question.num_alternatives * (_state(self._fitted).num_classes if each else 1)
+
+    def _asked(self) -> Iterator[Asked]:
+        """What is missing, unit by unit; what others have done meanwhile is left out."""
+        size = self._folder.job["rows_per_unit"]
+        looked, pieces = -np.inf, []
+        for start in range(self._rows.start, self._rows.stop, size):
+            rows = Rows(start, min(start + size, self._rows.stop))
+            if time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
+                looked, pieces = time.monotonic(), self._folder.pieces()
+            if not gaps_in(pieces, rows):
+                continue
+            asked = self._asked_of(rows)
+            self._begun.append((rows, digest_of_rows(asked.rows, self._names)))
+            yield asked
+
+    @property
+    def _names(self) -> tuple[str, ...] | None:
+        fitted = self._fitted
+        return fitted.coding.schema.names if isinstance(fitted, FittedTableExplainer) else None
+
+    def _asked_of(self, rows: Rows) -> Asked:
+        given = read_rows(self._source, rows)
+        num_rows, shape = self._folder.rows.size, _state(self._fitted).shape
+        return self._question.of(rows, num_rows, given, shape)
+
+    def _with_labels(self, rows: Rows, explanations: Results) -> Results:
+        if not isinstance(explanations, TableExplanations):
+            return explanations
+        labels = self._question.labels
+        if labels is None:
+            return replace(explanations, labels=None)
+        return explanations.with_labels(labels[rows.start : rows.stop])
+
+    def _as_it_stands(self, job: Job) -> Results:
+        """Rows that are written, those that were begun, and the others untouched."""
+        size = job.folder.job["rows_per_unit"]
+        pieces = job.folder.pieces()
+        arrays, problems = [], []
+        settings: Mapping[str, Any] = {}
+        if pieces:
+            joined = job.folder.joined(pieces)
+            arrays.append(joined.arrays)
+            problems += joined.metadata.get("problems", [])
+            settings = joined.metadata.get("explanations", joined.metadata)["settings"]
+        for gap in job.missing():
+            for start in range(gap.start // size * size, gap.stop, size):
+                rows = Rows(max(start, gap.start), min(start + size, gap.stop))
+                explanations = self._open.get(rows)
+                if explanations is None:
+                    explanations = self._fitted.untouched(self._asked_of(rows))
+                unit = unit_of(rows, self._with_labels(rows, explanations), "")
+                arrays.append(unit.arrays)
+                problems += unit.problems
+                settings = settings or unit.settings
+        return job.whole(one_after_the_other(arrays), problems, settings)
+
+
+class _Told(AbstractContextManager["_Told"]):
+    """Progress of a job: rows that were there before count as done; what is due is written."""
+
+    def __init__(
+        self, shown: OnProgress | None, write_due: Callable[[], None], before: int, total: int
+    ) -> None:
+        self._shown = shown
+        self._write_due = write_due
+        self._before = before
+        self._total = total
+        self._contexts = ExitStack()
+
+    def __enter__(self) -> "_Told":
+        if isinstance(self._shown, AbstractContextManager):
+            self._contexts.enter_context(self._shown)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._contexts.close()
+
+    def __call__(self, progress: Progress) -> None:
+        self._write_due()
+        if self._shown is not None:
+            self._shown(progress._replace(done=progress.done + self._before, total=self._total))

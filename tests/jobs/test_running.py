@@ -1,0 +1,297 @@
+"""Jobs: what is written is what `explain` gives, and the same call goes on where it was."""
+
+import errno
+import os
+import resource
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import assert_same_answers, mlp, search
+
+from jaxcf import BlackBox, Constraints, EngineOptions, Explanations, Status, jobs
+from jaxcf.jobs import Job, JobInterrupted, JobOptions
+from jaxcf.results.parts import Rows
+from jaxcf.utils import storage
+
+X = np.tile(mlp().x, (4, 1)) + np.linspace(0, 0.05, 24, dtype=np.float32)[:, None]
+
+OPTIONS = JobOptions(rows_per_unit=4, rows_per_part=8)
+
+
+@pytest.fixture(scope="module")
+def ready():
+    return mlp().fit(engine=EngineOptions(lanes=4, lanes_per_group=2, steps_per_chunk=2))
+
+
+@pytest.fixture(scope="module")
+def whole(ready, tmp_path_factory):
+    """A job that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return jobs.run(ready, X, folder, options=OPTIONS)
+
+
+def names(folder):
+    return sorted(path.name for path in Path(folder, "parts").iterdir())
+
+
+def assert_equal(actual, expected):
+    """The same rows to the last bit."""
+    for name, array in explanations_arrays(expected).items():
+        np.testing.assert_array_equal(explanations_arrays(actual)[name], array, err_msg=name)
+
+
+def explanations_arrays(explanations):
+    from jaxcf.results.explanations import pack
+
+    return pack(explanations)
+
+
+class Recorded:
+    """A source that remembers what it was asked for."""
+
+    def __init__(self, x):
+        self.x, self.asked = x, []
+
+    def __len__(self):
+        return len(self.x)
+
+    def rows(self, start, stop):
+        self.asked.append((start, stop))
+        return self.x[start:stop]
+
+    def fingerprint(self):
+        return "recorded"
+
+
+def test_parts_hold_what_explain_gives(ready, whole):
+    assert whole.complete
+    assert_same_answers(whole.load(), ready.explain(X))
+    assert isinstance(Explanations.load(whole.path), Explanations)
+    assert [len(part) for part in whole.stream()] == [8, 8, 8]
+
+
+def test_parts_are_read_without_the_library(whole):
+    frame = pd.read_parquet(whole.path / "parts").sort_values("row", ignore_index=True)
+    loaded = whole.load()
+    np.testing.assert_array_equal(frame["row"], np.arange(24))
+    np.testing.assert_array_equal(frame["found"], loaded.found)
+    np.testing.assert_allclose(frame["l1"], loaded.l1)
+    assert frame["status"][0] == Status(loaded.status[0]).name.lower()
+    np.testing.assert_array_equal(np.stack(frame["counterfactual"].tolist()), loaded.counterfactual)
+
+
+def test_shards_make_the_whole_and_read_only_what_they_explain(ready, whole, tmp_path):
+    asked = []
+    for number in (3, 1, 2):
+        source = Recorded(X)
+        job = jobs.run(ready, source, tmp_path, shard=(number, 3), options=OPTIONS)
+        asked.append(source.asked)
+        assert not job.missing((number, 3))
+    assert asked == [[(16, 20), (20, 24)], [(0, 4), (4, 8)], [(8, 12), (12, 16)]]
+    assert_equal(job.load(), whole.load())
+
+
+def test_a_job_that_is_done_reads_and_writes_nothing(ready, tmp_path):
+    jobs.run(ready, Recorded(X), tmp_path, options=OPTIONS)
+    before = names(tmp_path)
+    again = Recorded(X)
+    assert jobs.run(ready, again, tmp_path, options=OPTIONS).complete
+    assert again.asked == []
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, None])
+def test_what_ends_a_program_loses_nothing_that_was_finished(
+    number, ready, whole, ctrl_c, tmp_path
+):
+    def end(progress):
+        if progress.done >= 12:
+            ctrl_c() if number is None else signal.raise_signal(number)
+
+    with pytest.raises(JobInterrupted) as caught:
+        jobs.run(ready, X, tmp_path, options=replace(OPTIONS, rows_per_part=24), on_progress=end)
+    assert caught.value.signal == number
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    missing = caught.value.job.missing()
+    assert 0 < sum(rows.size for rows in missing) < 24
+    kept = caught.value.explanations()
+    np.testing.assert_array_equal(kept.original, X)
+    written = np.ones(24, bool)
+    written[np.concatenate([np.arange(*rows) for rows in missing])] = False
+    assert_equal(replace(kept, scores={})[written], whole.load()[written])
+    assert (kept.status[~written] == Status.INTERRUPTED).any()
+    assert not kept.scores["interrupted"][written].any()
+    shown = []
+    job = jobs.run(ready, X, tmp_path, options=OPTIONS, on_progress=shown.append)
+    assert shown[0].done > 0
+    assert (shown[-1].done, shown[-1].total) == (24, 24)
+    assert_equal(job.load(), whole.load())
+
+
+def test_another_question_is_refused_with_what_differs(ready, tmp_path):
+    jobs.run(ready, X, tmp_path, options=OPTIONS)
+    moved = X.copy()
+    moved[7, 1] += 0.01
+    longer = search(max_steps=21)
+    others = [
+        ((ready, moved), {}, "input is another one"),
+        ((ready, X[:20]), {}, "rows is 20, and was 24"),
+        ((ready, X), {"target": 1}, "question.target is 1, and was None"),
+        (
+            (ready, X),
+            {"constraints": Constraints(lower=-0.5)},
+            "question.rules.lower is another one",
+        ),
+        ((ready.with_options(search=longer), X), {}, "max_steps is 21, and was 20"),
+        ((replace(ready, trained_on="other"), X), {}, "training rows is another one"),
+    ]
+    for arguments, question, differs in others:
+        with pytest.raises(ValueError, match=rf"another job: .*{differs}.*restart=True"):
+            jobs.run(*arguments, tmp_path, **question, options=replace(OPTIONS, rows_per_unit=None))
+    begun_anew = jobs.run(ready, moved, tmp_path, restart=True, options=OPTIONS)
+    np.testing.assert_array_equal(begun_anew.load().original, moved)
+
+
+def test_another_model_is_refused_in_jax_or_not(tmp_path):
+    def other(x):
+        return mlp().predict(x * 0.9)
+
+    inside, outside = tmp_path / "jax", tmp_path / "box"
+    options = {"encoder": False, "search": search(max_steps=3)}
+    jobs.run(mlp().fit(**options), X, inside, options=OPTIONS)
+    with pytest.raises(ValueError, match=r"model\.predict is another one"):
+        jobs.run(replace(mlp().explainer(**options), predict=other).fit(mlp().x_train), X, inside)
+
+    def box(classes):
+        explainer = mlp().explainer(**options)
+        answer = lambda x: mlp().probabilities(x)[:, classes]  # noqa: E731
+        return replace(explainer, predict=BlackBox(answer, 3)).fit(mlp().x_train)
+
+    few = X[:4]
+    jobs.run(box([0, 1, 2]), few, outside)
+    with pytest.raises(ValueError, match=r"model\.decisions is another one"):
+        jobs.run(box([1, 0, 2]), few, outside)
+
+
+def test_what_is_asked_by_row_goes_with_its_rows(ready, tmp_path):
+    target = np.arange(24) % 3
+    lower = np.where(np.arange(24)[:, None] % 2, -1.0, X).astype(np.float32)
+    question = {"target": target, "constraints": Constraints(lower=lower), "num_alternatives": 2}
+    job = jobs.run(ready, X, tmp_path, **question, options=OPTIONS)
+    assert_same_answers(job.load(), ready.explain(X, **question))
+    with pytest.raises(ValueError, match="target has 3 entries for 24 rows"):
+        jobs.run(ready, X, tmp_path / "other", target=[0, 1, 2])
+
+
+def test_damaged_parts_are_done_again_and_leftovers_go(ready, whole, tmp_path):
+    jobs.run(ready, X, tmp_path, options=OPTIONS)
+    before = names(tmp_path)
+    first, second, _ = (tmp_path / "parts" / name for name in before)
+    content = bytearray(first.read_bytes())
+    content[200] ^= 1
+    first.write_bytes(bytes(content))
+    second.write_bytes(second.read_bytes()[:-10])
+    left = tmp_path / "parts" / f".jaxcf-{storage._machine()}-{os.getpid()}.dead-00"
+    left.touch()
+    for read in (Job.open(tmp_path).load, lambda: list(Job.open(tmp_path).stream())):
+        with pytest.raises(ValueError, match=f"{first.name} is damaged"):
+            read()
+    source = Recorded(X)
+    source.fingerprint = lambda: storage.read_json(tmp_path / "job.json")["asked"]["input"]
+    assert_equal(jobs.run(ready, source, tmp_path, options=OPTIONS).load(), whole.load())
+    assert source.asked == [(0, 4), (4, 8), (8, 12), (12, 16)]
+    assert names(tmp_path) == before
+
+
+def test_rows_that_two_processes_have_done_count_once(ready, whole, tmp_path):
+    jobs.run(ready, X, tmp_path, options=OPTIONS)
+    other = jobs.run(ready, X, tmp_path / "other", options=replace(OPTIONS, rows_per_part=12))
+    for part in (other.path / "parts").iterdir():
+        part.rename(tmp_path / "parts" / part.name)
+    job = Job.open(tmp_path)
+    assert len(job.folder.parts()) == 5
+    assert [str(piece.rows) for piece in job.folder.pieces()] == ["0 to 11", "12 to 23"]
+    assert_equal(job.load(), whole.load())
+    jobs.run(ready, X, tmp_path, options=OPTIONS)
+    assert len(job.folder.parts()) == 2  # those that don't count are gone
+
+
+def test_a_part_of_another_job_is_refused_by_name(ready, whole, tmp_path):
+    other = jobs.run(ready, X, tmp_path, target=1, options=OPTIONS)
+    name = names(whole.path)[0]
+    (tmp_path / "parts" / names(tmp_path)[0]).unlink()
+    (tmp_path / "parts" / name).write_bytes((whole.path / "parts" / name).read_bytes())
+    with pytest.raises(ValueError, match=f"{name} is of another job"):
+        other.load()
+
+
+def test_a_disk_that_takes_no_more_ends_a_job_that_goes_on_later(ready, whole, tmp_path):
+    jobs.run(ready, X, tmp_path, shard=(1, 3), options=OPTIONS)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            jobs.run(ready, X, tmp_path, options=OPTIONS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG
+    assert Job.open(tmp_path).missing() == [Rows(8, 24)]
+    assert len(list((tmp_path / "parts").iterdir())) == 1
+    assert_equal(jobs.run(ready, X, tmp_path, options=OPTIONS).load(), whole.load())
+
+
+def test_a_folder_that_becomes_read_only_ends_a_job_that_goes_on_later(
+    ready, whole, tmp_path, monkeypatch
+):
+    opened = os.open
+
+    def read_only(path, flags, *arguments, **more):
+        if flags & os.O_CREAT and "parts" in str(path) and names(tmp_path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return opened(path, flags, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", read_only)
+        (tmp_path / "parts").mkdir()
+        with pytest.raises(OSError, match="Read-only file system"):
+            jobs.run(ready, X, tmp_path, options=OPTIONS)
+    assert len(names(tmp_path)) == 1
+    assert_equal(jobs.run(ready, X, tmp_path, options=OPTIONS).load(), whole.load())
+
+
+def test_rows_before_a_source_that_fails_are_kept(ready, whole, tmp_path):
+    class Failing(Recorded):
+        def rows(self, start, stop):
+            if start >= 16:
+                raise ConnectionError("the storage is away")
+            return super().rows(start, stop)
+
+    with pytest.raises(ConnectionError):
+        jobs.run(ready, Failing(X), tmp_path, options=OPTIONS)
+    assert Job.open(tmp_path).missing() == [Rows(16, 24)]
+    assert_equal(jobs.run(ready, Recorded(X), tmp_path, options=OPTIONS).load(), whole.load())
+
+
+def test_parts_without_what_was_asked_are_not_taken_over(ready, tmp_path):
+    jobs.run(ready, X, tmp_path, options=OPTIONS)
+    (tmp_path / "job.json").unlink()
+    with pytest.raises(ValueError, match=r"holds parts, but nothing says of what"):
+        jobs.run(ready, X, tmp_path, options=OPTIONS)
+
+
+def test_an_incomplete_job_is_not_loaded(ready, tmp_path):
+    job = jobs.run(ready, X, tmp_path, shard=(2, 2), options=OPTIONS)
+    with pytest.raises(ValueError, match="rows 0 to 11 are missing of 24"):
+        Explanations.load(job.path)
+    with pytest.raises(FileNotFoundError, match="holds no job"):
+        Explanations.load(tmp_path / "parts")
+
+
+def test_an_explainer_can_come_from_a_factory(ready, whole, tmp_path):
+    assert_equal(jobs.run(lambda: ready, X, tmp_path, options=OPTIONS).load(), whole.load())
+    with pytest.raises(TypeError, match="explainer must be fitted"):
+        jobs.run(lambda: mlp().explainer(), X, tmp_path)

@@ -1,6 +1,7 @@
 """What the commands share: what one is, the options of the search, what is shown of a run."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ EXIT_INTERRUPTED = 130
 EXIT_STATUS_TEXT = """\
 exit status:
   0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
-  130 interrupted"""
+  130 interrupted; 143 by SIGTERM, 129 by SIGHUP"""
 """The same in words, for help."""
 
 # How a command talks, and where its options come from, is no part of what was asked for.
@@ -52,6 +53,27 @@ class Command:
     add_options: Callable[[argparse.ArgumentParser], None]
     runs: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def shard_named(text: str | None) -> tuple[int, int] | None:
+    """Which shard of how many, from the text of an option.
+
+    Args:
+        text: such as "3/16"; None for no shard.
+
+    Raises:
+        ValueError: if it is no such text.
+
+    Examples:
+        >>> shard_named("3/16")
+        (3, 16)
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(f"--shard {text!r} is none; expected I/N with I from 1 to N, such as 3/16")
+    return int(match[1]), int(match[2])
 
 
 def flag(name: str) -> str:
@@ -125,7 +147,9 @@ def run_outcome(
 ) -> Outcome:
     """What a run gives, once it is written to a folder."""
     out, files = run.folder, sorted(run.files)
-    kept = ("interrupted: what was found is kept",) if status == EXIT_INTERRUPTED else ()
+    kept = ()
+    if status == EXIT_INTERRUPTED:
+        kept = ("interrupted: what was found is kept; the same command goes on where it was",)
     written = f"written to {out}/: {', '.join(files)}"
     onwards = f"`jaxcf report {shlex.quote(str(out))}` makes a page of it"
     return Outcome(

@@ -3,20 +3,10 @@
 import argparse
 import time
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from jaxcf.cli import explain_table
-from jaxcf.cli.command import (
-    EXIT_INTERRUPTED,
-    asked,
-    changed_search,
-    chosen_prototypes,
-    run_outcome,
-    summary_rows,
-)
+from jaxcf.cli.command import asked, changed_search, chosen_prototypes, summary_rows
 from jaxcf.cli.dataset_models import (
     check_name,
     chosen_guide,
@@ -24,17 +14,14 @@ from jaxcf.cli.dataset_models import (
     load_data,
     with_interpretability,
 )
-from jaxcf.cli.run_folder import GRID_FILE, SUMMARY_FILE, NewRun, claimed_folder
+from jaxcf.cli.explaining import Prepared, explain_in_parts
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data import Dataset
 from jaxcf.explainers import presets
 from jaxcf.explainers.explainer import Explainer
-from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.models import GuideNetwork, ModelSet
 from jaxcf.predictors.guides import Guide
-from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.utils.interrupts import Interrupts
 from jaxcf.utils.validation import did_you_mean
 
 # Where there is a guide and nobody has asked for other settings.
@@ -50,12 +37,16 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     options.objective = options.objective or presets.usual_objective(options.preset)
     changed_search(options, SearchOptions())  # says what is wrong before anything is loaded
     name = f"{options.data}-{options.objective}"
-    with claimed_folder(options.out, name, overwrite=options.overwrite) as out:
-        return _explain(options, out, terminal)
+    return explain_in_parts(options, name, lambda: prepare(options, terminal), terminal)
 
 
-def _explain(options: argparse.Namespace, out: Path, terminal: Terminal) -> Outcome:
-    began = time.perf_counter()
+def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
+    """Load a data set, and find and fit its models.
+
+    Args:
+        options: of the command.
+        terminal: for progress.
+    """
     dataset = load_data(options.data, options.data_dir, terminal)
     if options.limit:
         dataset = dataset.first(test=options.limit)
@@ -70,33 +61,19 @@ def _explain(options: argparse.Namespace, out: Path, terminal: Terminal) -> Outc
     explainer = _explainer(settings | {"guides": guides}, model_set, dataset)
     terminal.say(f"fitting prototypes on {len(dataset.x_train)} training rows")
     fitted = explainer.fit(dataset.x_train)
-    terminal.say(f"explaining {len(dataset.x_test)} rows (compiling first)")
-    status = 0
-    try:
-        explanations = fitted.explain(
-            dataset.x_test, target=target, on_progress=terminal.progress_bar()
-        )
-    except ExplanationInterrupted as interrupted:
-        explanations, status = interrupted.explanations, EXIT_INTERRUPTED
-    if not status:
-        try:
-            explanations = with_interpretability(explanations, model_set)
-        except KeyboardInterrupt:
-            status = EXIT_INTERRUPTED
-
-    seconds = {"models": models_seconds} | dict(explanations.seconds)
-    seconds["total"] = time.perf_counter() - began
-    explanations = replace(explanations, seconds=seconds)
-    with Interrupts() as interrupts:  # a second Ctrl-C loses nothing either
-        run = NewRun.begin(out, explanations, asked(options))
-        run.write_config(_config(options, dataset, explanations, models_from, guide))
-        run.write_json(SUMMARY_FILE, explanations.summary())
-    interrupts.check()
-    _draw_run(run, explanations, dataset)
-    trace = partial(fitted.trace, explanations, dataset.x_train, target=target)
-    run.write_traces(0 if status else options.details, trace, terminal)
-    title = f"{dataset.name}, objective {options.objective}"
-    return run_outcome(run, explanations.summary(), title, summary_rows(explanations), status)
+    return Prepared(
+        fitted,
+        dataset.x_test,
+        {"target": target},
+        _config(options, dataset, models_from, guide),
+        f"{dataset.name}, objective {options.objective}",
+        lambda explanations, **choice: fitted.trace(
+            explanations, dataset.x_train, target=target, **choice
+        ),
+        summary_rows,
+        {"models": models_seconds},
+        lambda explanations: with_interpretability(explanations, model_set),
+    )
 
 
 def _class_number(text: str, dataset: Dataset) -> int:
@@ -132,7 +109,6 @@ def _explainer(settings: Mapping[str, Any], model_set: ModelSet, dataset: Datase
 def _config(
     options: argparse.Namespace,
     dataset: Dataset,
-    explanations: Explanations,
     models_from: str,
     guide: tuple[GuideNetwork, str] | None,
 ) -> dict[str, Any]:
@@ -147,7 +123,6 @@ def _config(
         },
         "models": models_from,
         "guide": None if guide is None else guide[1],
-        "settings": dict(explanations.settings),
     }
 
 
@@ -160,14 +135,3 @@ def _features(dataset: Dataset) -> dict[str, Any]:
         "offset": dataset.offset.tolist(),
         "scale": dataset.scale.tolist(),
     }
-
-
-def _draw_run(run: NewRun, explanations: Explanations, dataset: Dataset) -> None:
-    from jaxcf import plots
-
-    run.write_picture(
-        GRID_FILE,
-        lambda: plots.grid(
-            explanations, class_names=dataset.class_names, feature_names=dataset.feature_names
-        ),
-    )

@@ -11,25 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jaxcf import data
-from jaxcf.cli.command import (
-    EXIT_INTERRUPTED,
-    asked,
-    changed_search,
-    chosen_prototypes,
-    flag,
-    run_outcome,
-    summary_rows,
-)
+from jaxcf.cli.command import asked, changed_search, chosen_prototypes, flag, summary_rows
 from jaxcf.cli.completion import ADULT
+from jaxcf.cli.explaining import Prepared, explain_in_parts
 from jaxcf.cli.options import TABLE_DEFAULTS
-from jaxcf.cli.run_folder import (
-    COLUMNS_FILE,
-    COUNTERFACTUALS_FILE,
-    SUMMARY_FILE,
-    NewRun,
-    claimed_folder,
-)
-from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.cli.table_missing import keeps_missing, settle_missing, split_rows
 from jaxcf.cli.table_models import as_frame, load_model, train_model
 from jaxcf.cli.table_rows import Rows
@@ -38,7 +23,6 @@ from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data.csv_files import MISSING
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.explainers.refinement import Refinement
-from jaxcf.explainers.run import ExplanationInterrupted
 from jaxcf.objective import Objective
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular import (
@@ -54,7 +38,6 @@ from jaxcf.tabular.explainer import as_table_objective
 from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.relations import read_relations
 from jaxcf.tabular.rules import read_rules
-from jaxcf.utils.interrupts import Interrupts
 
 Declared = TypeVar("Declared")
 
@@ -96,20 +79,20 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Explain a table."""
     _check_options(options)
     objective = _objective(options)
-    settings = _settings(options, objective)
+    _settings(options, objective)  # says what is wrong before anything is loaded
     name = f"{Path(options.data).stem}-{objective}"
-    with claimed_folder(options.out, name, overwrite=options.overwrite) as out:
-        return _explain(options, settings, objective, out, terminal)
+    return explain_in_parts(options, name, lambda: prepare(options, terminal), terminal)
 
 
-def _explain(
-    options: argparse.Namespace,
-    settings: Mapping[str, Any],
-    objective: str,
-    out: Path,
-    terminal: Terminal,
-) -> Outcome:
-    began = time.perf_counter()
+def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
+    """Load a table, and train or load its model and fit it.
+
+    Args:
+        options: of the command.
+        terminal: for progress.
+    """
+    objective = _objective(options)
+    settings = _settings(options, objective)
     terminal.say(f"loading {options.data}")
     train, test, asked_for = settle_missing(options, *_load(options))
     asked_for = asked_for.first(options.limit)
@@ -127,26 +110,10 @@ def _explain(
     class_names: tuple[str, ...] = model.arguments["class_names"]
 
     in_frames = model.arguments.get("takes") == "table"
-    prepare = as_frame if in_frames else dict
+    prepared = as_frame if in_frames else dict
     terminal.say(f"fitting categories and prototypes on {len(train)} rows")
-    training_table = prepare(train.columns)
+    training_table = prepared(train.columns)
     fitted = explainer.fit(training_table)
-    terminal.say(f"explaining {len(asked_for)} rows (compiling first)")
-    table, status = prepare(asked_for.columns), 0
-    try:
-        explanations = fitted.explain(
-            table, target=options.target, **allowed, on_progress=terminal.progress_bar()
-        )
-    except ExplanationInterrupted as interrupted:
-        with Interrupts():  # a second Ctrl-C loses nothing either
-            explanations = fitted.in_units(interrupted.explanations, table, **allowed)
-        status = EXIT_INTERRUPTED
-    seconds = {"models": models_seconds} | dict(explanations.core.seconds)
-    seconds["total"] = time.perf_counter() - began
-    core = replace(explanations.core, seconds=seconds)
-    explanations = replace(explanations, core=core)
-    if asked_for.ids is not None:
-        explanations = explanations.with_labels(asked_for.ids)
     name = Path(options.data).stem
     described = {
         "name": name,
@@ -163,19 +130,25 @@ def _explain(
         "model": model.record,
         "rules": list(options.rule),
         "relations": list(options.relation),
-        "settings": dict(core.settings),
     }
-    with Interrupts() as interrupts:
-        run = NewRun.begin(out, explanations, asked(options))
-        _write_run(run, explanations, config, options)
-    interrupts.check()
-    run.write_picture(COLUMNS_FILE, lambda: _titled_changes(explanations, name))
-    trace = partial(fitted.trace, explanations, training_table, target=options.target, **allowed)
-    run.write_traces(0 if status else options.details, trace, terminal)
-    shown = summary_rows(core) | _table_rows(explanations)
-    shown |= _sureness_rows(explanations, options.confidence) | _model_rows(model.record)
-    title = f"{name}, objective {objective}"
-    return run_outcome(run, explanations.summary(), title, shown, status)
+
+    def shown(explanations: TableExplanations) -> dict[str, str]:
+        rows = summary_rows(explanations.core) | _table_rows(explanations)
+        rows |= _sureness_rows(explanations, options.confidence)
+        return rows | _model_rows(model.record)
+
+    return Prepared(
+        fitted,
+        prepared(asked_for.columns),
+        {"target": options.target, **allowed, "labels": asked_for.ids},
+        config,
+        f"{name}, objective {objective}",
+        lambda explanations, **choice: fitted.trace(
+            explanations, training_table, target=options.target, **allowed, **choice
+        ),
+        shown,
+        {"models": models_seconds},
+    )
 
 
 def _check_options(options: argparse.Namespace) -> None:
@@ -362,30 +335,6 @@ def _by_name(
 
 
 # --- results -------------------------------------------------------------------------------
-
-
-def _write_run(
-    run: NewRun,
-    explanations: TableExplanations,
-    config: Mapping[str, Any],
-    options: argparse.Namespace,
-) -> None:
-    run.write(
-        COUNTERFACTUALS_FILE,
-        lambda path: write_counterfactuals(
-            path, explanations, options.id, run=run.id, raw=options.raw_csv
-        ),
-    )
-    run.write_config(config)
-    run.write_json(SUMMARY_FILE, explanations.summary())
-
-
-def _titled_changes(explanations: TableExplanations, name: str) -> Any:
-    from jaxcf import plots
-
-    axes = plots.changes(explanations, num_features=len(explanations.coding.schema.columns))
-    axes.set_title(f"{name}: {axes.get_title()}")
-    return axes
 
 
 def _table_rows(explanations: TableExplanations) -> dict[str, str]:

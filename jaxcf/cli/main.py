@@ -15,6 +15,7 @@ from jaxcf.cli.completion import add_print_completion
 from jaxcf.cli.options import COMMANDS
 from jaxcf.cli.run_folder import read_config
 from jaxcf.cli.terminal import Terminal
+from jaxcf.utils.interrupts import told_to_end
 from jaxcf.utils.validation import did_you_mean
 from jaxcf.version import __version__
 
@@ -32,7 +33,7 @@ examples:
 
 exit status:
   0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
-  130 interrupted
+  130 interrupted; 143 by SIGTERM, 129 by SIGHUP
 
 read on:
   README.md                     what it is, in five minutes
@@ -47,11 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None takes those of the process.
 
     Returns:
-        The exit status: 0 done, 1 failed, 130 interrupted.
+        The exit status: 0 done, 1 failed, 130 interrupted, and where a signal other than Ctrl-C has
+        done that, 128 and its number.
 
     Raises:
         SystemExit: with status 2 on wrong usage, with 0 once help or version are shown.
     """
+    with told_to_end() as ended:
+        status = _run(arguments)
+    return 128 + ended.by if status == EXIT_INTERRUPTED and ended.by is not None else status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
@@ -134,7 +142,7 @@ def _recorded(options: argparse.Namespace) -> dict[str, Any]:
     for name in sorted(command.keys() - known.keys()):
         raise ValueError(f"{path}: explain has no option {name!r}{did_you_mean(name, known)}")
     # A run is written elsewhere than the one it repeats, and a file never grants trust.
-    not_taken = {"out", "overwrite", "trust_model_file"} | (known.keys() - actions.keys())
+    not_taken = {"out", "overwrite", "shard", "trust_model_file"} | (known.keys() - actions.keys())
     return {
         name: _checked(path, actions[name], value)
         for name, value in command.items()

@@ -38,6 +38,8 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
 }
 """Options of `explain` that only tables have, and their defaults."""
 
+_RUN = "folder written by `jaxcf explain`"
+
 FILLS = ("median", "mode")
 _CATEGORIES = ("abdm", "mvdm", "abdm-mvdm", "index")
 
@@ -90,6 +92,8 @@ examples:
   jaxcf explain my.csv --label paid --model mine.joblib --trust-model-file
   jaxcf explain --config run/config.json      the same counterfactuals again
   jaxcf explain --config run/config.json --limit 5 --out few
+  jaxcf explain my.csv --label paid -o run    goes on where it was, if it was killed
+  jaxcf explain my.csv --label paid -o run --shard 3/16
   jaxcf explain digits --json --quiet         the summary as JSON, nothing else
 
 files written to --out:
@@ -98,6 +102,7 @@ files written to --out:
   config.json          everything that was asked for
   details.npz          a closer look at some rows (jaxcf.Traces.load)
   grid.png             originals, counterfactuals and differences
+  parts/, job.json     rows as they finish, and what was asked of them
 and for a table, instead of grid.png:
   counterfactuals.csv  one line per row, in its units, with status and classes
   columns.png          how often each column changed
@@ -135,7 +140,32 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where to write (default runs/DATA-OBJECTIVE, with a number behind it if that exists)",
     )
-    _add_overwrite(group)
+    group.add_argument(
+        "--overwrite",
+        "--restart",
+        dest="overwrite",
+        action="store_true",
+        help="begin anew and replace the run that lies at --out; without it the same command goes "
+        "on where it was",
+    )
+    group.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="do the I-th of N shares of the rows only, from 1/N to N/N; all write to one --out, "
+        "`jaxcf gather` makes a run of them",
+    )
+    group.add_argument(
+        "--part-rows",
+        type=positive,
+        metavar="N",
+        help="write finished rows when there are N of them (default 65536)",
+    )
+    group.add_argument(
+        "--part-seconds",
+        type=float,
+        metavar="S",
+        help="or when the first of them has waited for S seconds (default 30)",
+    )
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
     group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
     group.add_argument(
@@ -322,6 +352,28 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
     )
 
 
+# --- gather ----------------------------------------------------------------------------------
+_GATHER_EPILOG = f"""\
+examples:
+  jaxcf explain my.csv --label paid -o run --shard 1/2
+  jaxcf explain my.csv --label paid -o run --shard 2/2
+  jaxcf gather run
+
+files written to RUN:
+  as by `jaxcf explain`, all but details.npz, and report.html; of a run that is
+  too large for one file, without explanations.npz and counterfactuals.csv
+
+{EXIT_STATUS_TEXT}
+
+read on:
+  docs/scale.md        SLURM, Kubernetes, xargs; how long what takes
+"""
+
+
+def _add_gather_options(parser: argparse.ArgumentParser) -> None:
+    add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
+
+
 # --- evaluate ------------------------------------------------------------------------------
 _EVALUATE_EPILOG = f"""\
 examples:
@@ -437,8 +489,6 @@ def _add_info_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_RUN = "folder written by `jaxcf explain`"
-
 _REPORT_EPILOG = f"""\
 examples:
   jaxcf report runs/digits-D
@@ -496,6 +546,15 @@ COMMANDS: Mapping[str, Command] = {
         add_options=_add_explain_options,
         defaults={"seed": 0, "details": 24, **TABLE_DEFAULTS},
         runs="explain:explain",
+    ),
+    "gather": Command(
+        help="make a run of the parts that shards have written",
+        description="Check that no row is missing and no part damaged, and write the files of a "
+        "run: summary, pictures and report, and all rows in one file where they fit.",
+        epilog=_GATHER_EPILOG,
+        usage="jaxcf gather RUN [options]",
+        add_options=_add_gather_options,
+        runs="gather:gather",
     ),
     "evaluate": Command(
         help="ask the models again what a run's counterfactuals are worth",

@@ -23,25 +23,12 @@ def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     out = options.out or options.run / REPORT_FILE
     storage.check_writable(out)
     terminal.say(f"reading {options.run}")
-    run = read_run(options.run)
+    run = read_run(options.run, some_rows=options.compare is None)
     _check_out(out, options, run)
     compared = None
     if options.compare is not None:
         compared = _compared(options.run, run, options.compare, read_run(options.compare))
-    described = run.config["data"]
-    title = str(described.get("name", options.run.name))
-    report.write(
-        out,
-        run.explanations,
-        traces=run.traces,
-        class_names=_class_names(run),
-        feature_names=described.get("features"),
-        feature_units=_units(described),
-        title=f"{title}: counterfactual explanations",
-        config=_without_places(run.config),
-        comparison=compared,
-        run=run.id,
-    )
+    title = write_page(out, run, options.run.name, compared)
     document: dict[str, Any] = {
         "n": len(run.explanations),
         "found": run.core.counts.found,
@@ -57,6 +44,36 @@ def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         "size": f"{document['bytes'] / 1e6:.1f} MB",
     }
     return Outcome(document, {title: rows}, (f"written to {out}; open it in any browser",))
+
+
+def write_page(out: Path, run: RunFolder, name: str, compared: Comparison | None = None) -> str:
+    """Write the page of a run.
+
+    Args:
+        out: where to.
+        run: what was read of it.
+        name: what it is called where its data have no name.
+        compared: with another run.
+
+    Returns:
+        What it is of.
+    """
+    described = run.config["data"]
+    title = str(described.get("name", name))
+    some = "" if run.shown_of is None else f", {len(run.explanations)} of {run.shown_of} rows"
+    report.write(
+        out,
+        run.explanations,
+        traces=run.traces,
+        class_names=_class_names(run),
+        feature_names=described.get("features"),
+        feature_units=_units(described),
+        title=f"{title}: counterfactual explanations{some}",
+        config=_without_places(run.config),
+        comparison=compared,
+        run=run.id,
+    )
+    return title
 
 
 def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxcf.cli.terminal import Terminal
+from jaxcf.jobs import Job
 from jaxcf.report.page import RUN_MARK
 from jaxcf.results import explanations as plain
 from jaxcf.results.explanations import Explanations
+from jaxcf.results.parts import JOB_FILE, JobFolder
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.tabular import explanations as tables
@@ -70,7 +72,14 @@ _CONFIG_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dic
 _TEXTS = (RUN, "guide")
 
 # Options that say where and how a run is written, not what it is.
-_NO_PART_OF_A_RUN = ("out", "overwrite")
+_NO_PART_OF_A_RUN = ("out", "overwrite", "shard", "part_rows", "part_seconds")
+
+# Nor do these change a row; the paths among them are known by what lies there.
+_NO_PART_OF_A_ROW = (*_NO_PART_OF_A_RUN, "details", "raw_csv", "trust_model_file", "lanes")
+_PATHS = ("data", "data_dir", "test", "models", "guide", "model")
+
+SHOWN_ROWS = 2000
+"""So many rows of a run that is too large for one file are shown in its pictures and its page."""
 
 _ID_DIGITS = 16
 
@@ -86,11 +95,13 @@ class RunFolder:
         config: everything that was asked for and used, as `config.json` has it.
         explanations: `TableExplanations` where the run explained a table.
         traces: a closer look at some of the rows; None where the run has none.
+        shown_of: how many rows the run has, where `explanations` are some of them; else None.
     """
 
     config: Mapping[str, Any]
     explanations: Explanations | TableExplanations
     traces: Traces | None = None
+    shown_of: int | None = None
 
     @property
     def id(self) -> str | None:
@@ -112,13 +123,17 @@ class RunFolder:
 
 
 @contextmanager
-def claimed_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator[Path]:
+def claimed_folder(
+    out: Path | None, name: str, *, overwrite: bool, command: Mapping[str, Any] | None = None
+) -> Iterator[Path]:
     """A folder for a run, before any work: it can be written, and no other run lies in it.
 
     Args:
-        out: where it shall be; None for `runs/NAME`, with a number behind it if that exists.
+        out: where it shall be; None for `runs/NAME`, with a number behind it if that exists, but
+            for one in which the same command hasn't come to its end.
         name: of the folder if nobody says where.
         overwrite: whether another run may lie there.
+        command: every option that was given; a run of the same is gone on with.
 
     Yields:
         The folder. Afterwards it is removed again if nothing was written to it.
@@ -130,12 +145,12 @@ def claimed_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator[
     folder = Path("runs") / name if out is None else out
     storage.check_writable(folder, folder=True)
     if out is not None and not overwrite:
-        present = [one for one in RUN_FILES if os.path.lexists(folder / one)]
-        if present:
-            raise FileExistsError(
-                f"{folder} holds a run already ({', '.join(present)}); pass --overwrite to replace "
-                "it, or another --out"
-            )
+        _check_free_or_same(folder, command)
+    if out is None and not overwrite:
+        unfinished = _unfinished(name, command)
+        if unfinished is not None:
+            yield unfinished
+            return
     made = [one for one in folder.parents if not one.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     number = 1
@@ -156,6 +171,50 @@ def claimed_folder(out: Path | None, name: str, *, overwrite: bool) -> Iterator[
         for one in made:
             with suppress(OSError):  # only what is empty can be removed
                 one.rmdir()
+
+
+def _check_free_or_same(folder: Path, command: Mapping[str, Any] | None) -> None:
+    present = [one for one in (*RUN_FILES, JOB_FILE) if os.path.lexists(folder / one)]
+    differing = ""
+    if JOB_FILE in present and command is not None:
+        known = _command_in(folder)
+        others = [] if known is None else _differing(command, known)
+        if not others:
+            return  # whether it is the same model and the same data, the job knows
+        differing = f", of another command: {', '.join(others)}"
+    if present:
+        raise FileExistsError(
+            f"{folder} holds a run already ({', '.join(present)}){differing}; pass --overwrite to "
+            "replace it, or another --out"
+        )
+
+
+def _unfinished(name: str, command: Mapping[str, Any] | None) -> Path | None:
+    """The folder in which the same command hasn't come to its end, if nobody said where."""
+    number, folder = 1, Path("runs") / name
+    while command is not None and folder.is_dir():
+        known = _command_in(folder) if (folder / JOB_FILE).is_file() else None
+        if known is not None and known.get("out") is None and not _differing(command, known):
+            return folder
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return None
+
+
+def _command_in(folder: Path) -> Mapping[str, Any] | None:
+    config = JobFolder.open(folder).job["notes"].get("config")
+    command = config.get("command") if isinstance(config, dict) else None
+    return command if isinstance(command, dict) else None
+
+
+def _differing(command: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    names = dict.fromkeys([*command, *known])
+    left_out = {*_NO_PART_OF_A_ROW, *_PATHS}
+    return [
+        f"--{name.replace('_', '-')} is {command.get(name)}, and was {known.get(name)}"
+        for name in names
+        if name not in left_out and command.get(name) != known.get(name)
+    ]
 
 
 @dataclass(frozen=True)
@@ -196,6 +255,23 @@ class NewRun:
             if name != EXPLANATIONS_FILE:
                 (folder / name).unlink(missing_ok=True)
         return run
+
+    @classmethod
+    def of_parts(cls, folder: Path, job: Job) -> "NewRun":
+        """Begin the files of a run whose rows stay in parts, and take away those of another run.
+
+        Args:
+            folder: where to.
+            job: complete.
+
+        Returns:
+            The run, whose id follows from its parts.
+        """
+        parts = sorted(piece.part.name for piece in job.folder.pieces())
+        digest = hashlib.sha256(" ".join([job.folder.job["id"], *parts]).encode())
+        for name in RUN_FILES:
+            (folder / name).unlink(missing_ok=True)
+        return cls(folder, digest.hexdigest()[:_ID_DIGITS])
 
     def write(self, name: str, write: Callable[[Path], Any]) -> None:
         """Have `write(path)` write a file of that name."""
@@ -296,11 +372,12 @@ def _check_leaves(path: Path, config: Mapping[str, Any]) -> None:
             raise ValueError(f"{path} is damaged: {name} is {given!r}")
 
 
-def read_run(folder: str | os.PathLike[str]) -> RunFolder:
+def read_run(folder: str | os.PathLike[str], *, some_rows: bool = False) -> RunFolder:
     """Read the folder of a run, of whatever kind.
 
     Args:
         folder: as `jaxcf explain` wrote it.
+        some_rows: whether some of the rows will do, of a run that is too large for one file.
 
     Returns:
         What it holds.
@@ -318,11 +395,21 @@ def read_run(folder: str | os.PathLike[str]) -> RunFolder:
     config = read_config(config_file)
     _check_one_run(folder, config.get(RUN))
     traces_file = folder / TRACES_FILE
-    run = RunFolder(
-        config,
-        read_explanations(folder / EXPLANATIONS_FILE),
-        Traces.load(traces_file) if traces_file.is_file() else None,
-    )
+    in_parts = (folder / JOB_FILE).is_file() and not (folder / EXPLANATIONS_FILE).is_file()
+    if in_parts:
+        job = Job.open(folder)
+        if not some_rows:
+            raise ValueError(
+                f"{folder} holds {job.num_rows} rows in parts, too many for one file: `jaxcf "
+                "report` shows some of them, jaxcf.jobs.Job reads them part by part"
+            )
+        run = RunFolder(config, job.sample(SHOWN_ROWS), None, job.num_rows)
+    else:
+        run = RunFolder(
+            config,
+            read_explanations(folder / EXPLANATIONS_FILE),
+            Traces.load(traces_file) if traces_file.is_file() else None,
+        )
     _check_data(config_file, config["data"], run)
     if run.traces is not None:
         _check_traces(traces_file, run.traces, run.core)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxcf.results.explanations import Explanations
-from jaxcf.results.parts import JobFolder, JoinedParts, Piece, Rows
+from jaxcf.results.parts import JobFolder, JoinedParts, Piece, Rows, one_after_the_other
 from jaxcf.tabular import explanations as tables
 from jaxcf.tabular.explanations import TableExplanations
 
@@ -89,6 +89,40 @@ class Job:
         """
         for piece in self.folder.pieces():
             yield self.read(piece)
+
+    def sample(self, count: int) -> Results:
+        """Rows that lie evenly among all that are done, part by part: memory holds no more.
+
+        Args:
+            count: how many rows of the input, at most.
+
+        Raises:
+            ValueError: if a part is damaged, or no row is done.
+        """
+        chosen = np.unique(np.linspace(0, self.num_rows - 1, count).astype(np.int64))
+        arrays, problems, settings = [], [], {}
+        for piece in self.folder.pieces():
+            wanted = chosen[(chosen >= piece.rows.start) & (chosen < piece.rows.stop)]
+            if not len(wanted):
+                continue
+            part = self.folder.read(piece)
+            kept = np.isin(part.arrays["source_row"], wanted)
+            arrays.append({name: array[kept] for name, array in part.arrays.items()})
+            known = set(wanted.tolist())
+            problems += [one for one in part.metadata.get("problems", []) if one[0] in known]
+            settings = settings or part.metadata.get("explanations", part.metadata)["settings"]
+        if not arrays:
+            raise ValueError(f"{self.path} holds no rows yet")
+        return self.whole(one_after_the_other(arrays, self.path), problems, settings)
+
+    @property
+    def num_bytes(self) -> int:
+        """About how much memory all rows would take, going by the first part; 0 without one."""
+        for piece in self.folder.pieces()[:1]:
+            arrays = self.folder.read(piece).arrays
+            size = sum(array.nbytes for array in arrays.values())
+            return size * self.num_rows // piece.rows.size
+        return 0
 
     def read(self, piece: Piece) -> Results:
         """The rows of one part.

@@ -190,7 +190,7 @@ def run(
     )
     begun = _begin(fitted, source, question, Path(folder), restart, options, notes or {})
     rows = shard_of(begun, shard)
-    _tidy(begun, rows)
+    tidy(begun, rows)
     task = _Task(fitted, source, question, begun, rows, options, scored, on_progress)
     return Job(begun, task.do()) if begun.missing(rows) else Job(begun)
 
@@ -326,8 +326,17 @@ def remove(folder: Path) -> None:
         parts.rmdir()
 
 
-def _tidy(folder: JobFolder, rows: Rows) -> None:
-    """Take away what a killed process has left, and parts of these rows that don't count."""
+def tidy(folder: JobFolder, rows: Rows) -> list[str]:
+    """Take away what a killed process has left, and parts of these rows that don't count.
+
+    Args:
+        folder: of the job.
+        rows: whose parts are read.
+
+    Returns:
+        The names of those that were damaged.
+    """
+    damaged = []
     for place in (folder.path, folder.parts_path):
         storage.remove_leftovers(place)
     parts = folder.parts()
@@ -341,9 +350,10 @@ def _tidy(folder: JobFolder, rows: Rows) -> None:
                 continue
         except FileNotFoundError:
             continue
-        except ValueError:  # damaged: its rows are done anew
-            pass
+        except ValueError:  # its rows are done anew
+            damaged.append(part.name)
         folder.file_of(part).unlink(missing_ok=True)
+    return damaged
 
 
 class _Task:

@@ -63,6 +63,8 @@ def test_explain_writes_the_documented_files(digits_run):
         "config.json",
         "details.npz",
         "grid.png",
+        "job.json",
+        "parts",
     }
     explanations = Explanations.load(digits_run / "explanations.npz")
     np.testing.assert_array_equal(explanations.original, data.load("digits").x_test[:40])
@@ -93,14 +95,18 @@ def test_a_run_is_overwritten_only_if_asked_to_and_then_wholly(digits_run, capsy
     Path("run", "notes.txt").write_text("mine")
     arguments = ["explain", "digits", "--limit", "4", *ANY_RUN, "--quiet", "--out", "run"]
     assert cli.main(arguments) == 1
-    assert "run holds a run already" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert "run holds a run already" in refused
+    assert "--limit is 4, and was 40" in refused
     assert len(read_run("run").core) == 40
     assert cli.main([*arguments, "--overwrite", "--json"]) == 0
     run, document = read_run("run"), json.loads(capsys.readouterr().out)
     assert (len(run.core), run.traces) == (4, None)
     assert document["run"] == run.id != read_run(digits_run).id
     files = sorted(document["files"])
-    assert files == ["config.json", "explanations.npz", "grid.png", "summary.json"]
+    kept = ["config.json", "explanations.npz", "grid.png", "job.json", "parts", "summary.json"]
+    assert files == kept
+    assert len(Explanations.load("run")) == 4
     assert sorted(file.name for file in Path("run").iterdir()) == sorted([*files, "notes.txt"])
 
 
@@ -318,9 +324,7 @@ def trained_at_once(monkeypatch):
 
 def commands(run):
     """Each command, writing into the current folder."""
-    Path("copy").mkdir()
-    for file in run.iterdir():
-        Path("copy", file.name).write_bytes(file.read_bytes())
+    shutil.copytree(run, "copy")
     return [
         ["explain", "digits", "--limit", "4", *ANY_RUN, "--out", "run"],
         ["evaluate", "copy"],

@@ -23,6 +23,8 @@ FILES = {
     "config.json",
     "columns.png",
     "details.npz",
+    "job.json",
+    "parts",
 }
 JOBS = ("clerk", "pilot", "sailor")
 SIZES = ("small", "medium", "large")

@@ -1,0 +1,214 @@
+"""What `jaxcf explain` does once the rows and the model are there, of data sets and of tables."""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jaxcf import jobs
+from jaxcf.cli.command import EXIT_INTERRUPTED, asked, run_outcome, shard_named
+from jaxcf.cli.finished import (
+    draw_run,
+    fits_in_one_file,
+    with_seconds,
+    write_large_run,
+    write_run,
+)
+from jaxcf.cli.run_folder import claimed_folder
+from jaxcf.cli.terminal import Outcome, Terminal
+from jaxcf.jobs import Job, JobInterrupted, JobOptions
+from jaxcf.jobs.asking import AnyExplainer
+from jaxcf.jobs.job import shard_of
+from jaxcf.jobs.running import remove
+from jaxcf.results.parts import JOB_FILE, PARTS, named
+from jaxcf.results.traces import Traces
+from jaxcf.tabular import TableExplanations
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is fitted, and what is to be explained.
+
+    Attributes:
+        fitted: the explainer.
+        rows: all that are to be explained.
+        question: what is asked of them, as `jobs.run` takes it.
+        config: what `config.json` is to hold, all but the settings.
+        title: of what is shown.
+        trace: given explanations and `num_rows`, looks closely at some.
+        shown: what the terminal says of explanations.
+        seconds: that this took, by part of the work.
+        scored: gives explanations further scores; None for none.
+    """
+
+    fitted: AnyExplainer
+    rows: Any
+    question: Mapping[str, Any]
+    config: Mapping[str, Any]
+    title: str
+    trace: Callable[..., Traces]
+    shown: Callable[[Any], dict[str, str]]
+    seconds: Mapping[str, float]
+    scored: Callable[[Any], Any] | None = None
+
+
+def explain_in_parts(
+    options: argparse.Namespace,
+    name: str,
+    prepare: Callable[[], Prepared],
+    terminal: Terminal,
+) -> Outcome:
+    """Explain what was prepared, in parts, and write the files of the run.
+
+    Args:
+        options: of the command.
+        name: of the folder if nobody says where.
+        prepare: loads the rows and fits the model.
+        terminal: for progress.
+
+    Returns:
+        What the command gives.
+    """
+    shard = shard_named(options.shard)
+    if shard is not None and options.out is None:
+        raise ValueError("--shard needs --out DIR: all shards write to one folder")
+    if shard is not None and options.overwrite:
+        raise ValueError(
+            "--restart takes away the parts of all shards; give it once, without --shard, or "
+            "remove the folder"
+        )
+    layout = JobOptions(**_given(rows_per_part=options.part_rows, seconds=options.part_seconds))
+    began = time.perf_counter()
+    command = asked(options)
+    with claimed_folder(options.out, name, overwrite=options.overwrite, command=command) as out:
+        prepared = prepare()
+        terminal.say(f"explaining {_size(prepared.rows)} rows (compiling first)")
+        resumed = not options.overwrite and any((out / PARTS).glob("part-*"))
+        interrupted: JobInterrupted | None = None
+        try:
+            job = jobs.run(
+                prepared.fitted,
+                prepared.rows,
+                out,
+                **prepared.question,
+                shard=shard,
+                restart=options.overwrite,
+                options=layout,
+                scored=prepared.scored,
+                notes={"config": prepared.config},
+                on_progress=terminal.progress_bar(),
+            )
+        except JobInterrupted as error:
+            job, interrupted = error.job, error
+        seconds = {**prepared.seconds, **job.seconds, "total": time.perf_counter() - began}
+        if resumed:  # the search of some of the rows says nothing of how long all of them take
+            seconds.pop("search", None)
+        if shard is not None:
+            return _shard_outcome(job, shard, seconds, interrupted)
+        if not fits_in_one_file(job):
+            return _large_outcome(out, job, prepared, seconds, interrupted)
+        outcome = _outcome(options, out, job, prepared, seconds, interrupted, terminal)
+        if options.out is None and interrupted is None:
+            remove(out)  # all of it stands in the file of the run
+        return outcome
+
+
+def _given(*, rows_per_part: int | None, seconds: float | None) -> dict[str, Any]:
+    given = {"rows_per_part": rows_per_part, "seconds_per_part": seconds}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _size(rows: Any) -> int:
+    return len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
+
+
+def _outcome(
+    options: argparse.Namespace,
+    out: Path,
+    job: Job,
+    prepared: Prepared,
+    seconds: Mapping[str, float],
+    interrupted: JobInterrupted | None,
+    terminal: Terminal,
+) -> Outcome:
+    explanations = job.load() if interrupted is None else interrupted.explanations()
+    if isinstance(explanations, TableExplanations):
+        explanations = replace(explanations, like=prepared.rows)  # whose cells stay as they are
+    explanations = with_seconds(explanations, seconds)
+    run = write_run(out, explanations, prepared.config)
+    if options.out is not None:
+        run.files.extend([JOB_FILE, PARTS])
+    draw_run(run, explanations, prepared.config)
+    status = 0 if interrupted is None else EXIT_INTERRUPTED
+    run.write_traces(
+        0 if status else options.details,
+        lambda num_rows: prepared.trace(explanations, num_rows=num_rows),
+        terminal,
+    )
+    shown = prepared.shown(explanations)
+    return run_outcome(run, explanations.summary(), prepared.title, shown, status)
+
+
+def _large_outcome(
+    out: Path,
+    job: Job,
+    prepared: Prepared,
+    seconds: Mapping[str, float],
+    interrupted: JobInterrupted | None,
+) -> Outcome:
+    if interrupted is not None:
+        return _interrupted_outcome(job, seconds)
+    run, summary, shown = write_large_run(out, job, prepared.config, seconds)
+    run.files.extend([JOB_FILE, PARTS])
+    draw_run(run, shown, prepared.config)
+    return run_outcome(run, summary, prepared.title, large_rows(summary), 0)
+
+
+def large_rows(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What the terminal says of a run that is too large for one file."""
+    rows = {"found": f"{summary['found']} of {summary['needed']}"}
+    rows |= {f"  {name}": str(count) for name, count in summary["status"].items()}
+    for name in ("l1", "l2", "changed"):
+        value = summary[name]
+        rows[f"{name} (found)"] = "-" if value is None else f"{value:.3f}"
+    return rows
+
+
+def _shard_outcome(
+    job: Job,
+    shard: tuple[int, int],
+    seconds: Mapping[str, float],
+    interrupted: JobInterrupted | None,
+) -> Outcome:
+    if interrupted is not None:
+        return _interrupted_outcome(job, seconds)
+    rows, missing = shard_of(job.folder, shard), job.missing()
+    document = {
+        "out": str(job.path),
+        "shard": list(shard),
+        "rows": list(rows),
+        "missing": [list(one) for one in missing],
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+    }
+    onwards = f"`jaxcf gather {job.path}` makes a run of them"
+    if missing:
+        onwards = f"others have rows {named(missing)} to do; then `jaxcf gather {job.path}`"
+    title = f"shard {shard[0]} of {shard[1]}"
+    shown = {"rows": f"{rows} of {job.num_rows}" if rows.size else "none"}
+    return Outcome(document, {title: shown}, (f"written to {job.path}/{PARTS}", onwards))
+
+
+def _interrupted_outcome(job: Job, seconds: Mapping[str, float]) -> Outcome:
+    missing = job.missing()
+    document = {
+        "out": str(job.path),
+        "missing": [list(one) for one in missing],
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+    }
+    remarks = (
+        f"interrupted: what was finished is in {job.path}/{PARTS}; rows {named(missing)} are "
+        "missing, and the same command does them",
+    )
+    return Outcome(document, {}, remarks, EXIT_INTERRUPTED)

@@ -304,7 +304,7 @@ class FittedExplainer(FittedState):
             RuntimeError: likewise.
         """
         self.check_current()
-        return self.stream_batches(map(self._batch_of, asked), num_rows, in_order, on_progress)
+        return self.stream_batches(map(self.batch_of, asked), num_rows, in_order, on_progress)
 
     def stream_batches(
         self,
@@ -332,7 +332,8 @@ class FittedExplainer(FittedState):
         with closing(run.stream(chain([first], batches), in_order=in_order)) as stream:
             yield from stream
 
-    def _batch_of(self, asked: Asked) -> Batch:
+    def batch_of(self, asked: Asked) -> Batch:
+        """The searches that a batch asks for, see `batch`."""
         return self.batch(
             asked.rows,
             target=asked.target,
@@ -342,7 +343,7 @@ class FittedExplainer(FittedState):
 
     def untouched(self, asked: Asked) -> Explanations:
         """What `explain` gives of a batch when it is interrupted before it has begun."""
-        return Run(self, None).untouched(self._batch_of(asked))
+        return Run(self, None).untouched(self.batch_of(asked))
 
     def trace(
         self,

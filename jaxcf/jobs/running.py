@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 
 from jaxcf.constraints import Constraints
-from jaxcf.explainers.fitted import Asked, FittedExplainer
+from jaxcf.explainers.fitted import Asked
 from jaxcf.explainers.progress import OnProgress, Progress
 from jaxcf.explainers.state import FittedState
-from jaxcf.jobs.asking import AnyExplainer, asked_of, differences, in_words
+from jaxcf.jobs.asking import AnyExplainer, differences, in_words
 from jaxcf.jobs.job import Job, Results, shard_of
-from jaxcf.jobs.sources import RowSource, as_source, digest_of_rows, labels_in, read_rows
+from jaxcf.jobs.question import Question
 from jaxcf.jobs.writing import Finished, unit_of
 from jaxcf.predictors.guides import black_boxes
-from jaxcf.results import explanations as plain
 from jaxcf.results.parts import (
     FORMAT,
     JOB_FILE,
@@ -40,10 +39,7 @@ from jaxcf.results.parts import (
     one_after_the_other,
     pieces_of,
 )
-from jaxcf.tabular.explainer import FittedTableExplainer
-from jaxcf.tabular.explanations import TableExplanations, described
 from jaxcf.tabular.rules import Rules
-from jaxcf.tabular.tables import plain_labels
 from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts, told_to_end
 from jaxcf.utils.numbers import check_number, check_whole
@@ -169,93 +165,25 @@ def run(
         ...     half.missing(), run(fitted, x, folder).load().found.all()
         ([Rows(start=2, stop=4)], np.True_)
     """
-    fitted = explainer if isinstance(explainer, AnyExplainer) else explainer()
-    if not isinstance(fitted, AnyExplainer):
-        raise TypeError(
-            f"explainer must be fitted, or a function that gives one that is; got "
-            f"{type(fitted).__name__}"
-        )
-    is_table = isinstance(fitted, FittedTableExplainer)
-    if (constraints if is_table else rules) is not None:
-        wanted, given = ("rules", "constraints") if is_table else ("constraints", "rules")
-        raise ValueError(f"{given}= is for the other kind of explainer; pass {wanted}=")
+    question = Question.of(explainer, data, target, constraints, rules, num_alternatives, labels)
     if restart and shard is not None:
         raise ValueError("restart takes away the parts of all shards; call it once, without shard")
-    source = as_source(data, fitted.coding.schema.names if is_table else None)
-    question = _Question(
-        target,
-        rules if is_table else constraints,
-        num_alternatives,
-        _labels(labels, source) if is_table else None,
-    )
-    begun = _begin(fitted, source, question, Path(folder), restart, options, notes or {})
+    begun = _begin(question, Path(folder), restart, options, notes or {})
     rows = shard_of(begun, shard)
     tidy(begun, rows)
-    task = _Task(fitted, source, question, begun, rows, options, scored, on_progress)
+    task = _Task(question, begun, rows, options, scored, on_progress)
     return Job(begun, task.do()) if begun.missing(rows) else Job(begun)
 
 
-@dataclass(frozen=True)
-class _Question:
-    """What is asked of every row."""
-
-    target: Any
-    rules: Any
-    num_alternatives: int
-    labels: np.ndarray | None
-
-    def of(self, rows: Rows, num_rows: int, given: Any, shape: tuple[int, ...]) -> Asked:
-        """What is asked of some of the rows."""
-        chosen = np.arange(rows.start, rows.stop)
-        rules = self.rules
-        if isinstance(rules, Constraints):
-            rules = rules.of_rows(chosen, shape)
-        elif rules is not None:
-            rules = {name: rule.of_rows(chosen) for name, rule in rules.items()}
-        return Asked(given, _target_of(self.target, rows, num_rows), rules, self.num_alternatives)
-
-
-def _target_of(target: Any, rows: Rows, num_rows: int) -> Any:
-    """The target of some rows, where it is given by row."""
-    by_row = hasattr(target, "__len__") and getattr(target, "ndim", 1) > 0
-    if not by_row or isinstance(target, str):
-        return target
-    if len(target) != num_rows:
-        raise ValueError(f"target has {len(target)} entries for {num_rows} rows")
-    return target[rows.start : rows.stop]
-
-
-def _labels(labels: Any, source: RowSource) -> np.ndarray | None:
-    if labels is None:
-        return labels_in(source)
-    given = plain_labels(labels)
-    if given is None or len(given) != len(source):
-        raise ValueError(
-            f"labels must be texts or whole numbers, one for each of {len(source)} rows"
-        )
-    return given
-
-
 def _begin(
-    fitted: AnyExplainer,
-    source: RowSource,
-    question: _Question,
+    question: Question,
     folder: Path,
     restart: bool,
     options: JobOptions,
     notes: Mapping[str, Any],
 ) -> JobFolder:
     """The job in the folder, which is this one; begun if there is none."""
-    asked = asked_of(
-        fitted,
-        source,
-        {
-            "target": question.target,
-            "rules": question.rules,
-            "num_alternatives": question.num_alternatives,
-            "labels": question.labels,
-        },
-    )
+    asked = question.asked()
     if restart:
         remove(folder)
     if not (folder / JOB_FILE).exists():
@@ -267,10 +195,10 @@ def _begin(
         job = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
-            "rows": len(source),
-            "rows_per_unit": options.rows_per_unit or _rows_per_unit(fitted),
+            "rows": question.num_rows,
+            "rows_per_unit": options.rows_per_unit or _rows_per_unit(question.state),
             "asked": asked,
-            "described": _described(fitted, question),
+            "described": question.described(),
             "notes": storage.plain(notes),
         }
         text = storage.json_text({"id": job_id(job), **job}).encode()
@@ -279,7 +207,7 @@ def _begin(
     found = JobFolder.open(folder)
     wanted = options.rows_per_unit or found.job["rows_per_unit"]
     differing = differences(
-        {"rows": len(source), "rows_per_unit": wanted, **asked},
+        {"rows": question.num_rows, "rows_per_unit": wanted, **asked},
         {name: found.job[name] for name in ("rows", "rows_per_unit")} | found.job["asked"],
     )
     if differing:
@@ -290,26 +218,11 @@ def _begin(
     return found
 
 
-def _described(fitted: AnyExplainer, question: _Question) -> dict[str, Any]:
-    core = {"format": plain.FORMAT, "schema_version": plain.SCHEMA_VERSION}
-    if isinstance(fitted, FittedExplainer):
-        return core
-    ruled = tuple(question.rules or ())
-    in_order = [name for name in fitted.coding.schema.names if name in ruled]
-    table = described(fitted.coding, fitted.class_names, in_order)
-    return storage.plain(table | {"explanations": core})
-
-
-def _rows_per_unit(fitted: AnyExplainer) -> int:
-    state = _state(fitted)
+def _rows_per_unit(state: FittedState) -> int:
     if black_boxes(state.models, state.guides):
         return _LEAST_PER_UNIT
     wanted = _NUMBERS_PER_UNIT // max(1, int(np.prod(state.shape)))
     return min(_MOST_PER_UNIT, max(_LEAST_PER_UNIT, 1 << max(0, wanted.bit_length() - 1)))
-
-
-def _state(fitted: AnyExplainer) -> FittedState:
-    return fitted if isinstance(fitted, FittedExplainer) else fitted.of_coordinates
 
 
 def remove(folder: Path) -> None:
@@ -361,17 +274,13 @@ class _Task:
 
     def __init__(
         self,
-        fitted: AnyExplainer,
-        source: RowSource,
-        question: _Question,
+        question: Question,
         folder: JobFolder,
         rows: Rows,
         options: JobOptions,
         scored: Callable[[Any], Any] | None,
         on_progress: OnProgress | None,
     ) -> None:
-        self._fitted = fitted
-        self._source = source
         self._question = question
         self._folder = folder
         self._rows = rows
@@ -405,8 +314,8 @@ class _Task:
 
     def _explain(self) -> None:
         missing = sum(one.size for one in self._folder.missing(self._rows))
-        per_row = self._searches_per_row
-        stream = self._fitted.stream_asked(
+        per_row = self._question.searches_per_row
+        stream = self._question.fitted.stream_asked(
             self._asked(),
             # Of all rows of the job: what is compiled, and so the answers, are the same whoever
             # does how many of them.
@@ -427,7 +336,7 @@ class _Task:
                     self._open[rows] = explanations
                     self._write()
                     continue
-                self._take(rows, self._with_labels(rows, explanations), digest)
+                self._take(rows, self._question.labelled(rows, explanations), digest)
 
     def _take(self, rows: Rows, explanations: Results, digest: str) -> None:
         try:
@@ -439,12 +348,6 @@ class _Task:
             self._finished.add(unit_of(rows, scored, digest))
         interrupts.check()
 
-    @property
-    def _searches_per_row(self) -> int:
-        question = self._question
-        each = isinstance(question.target, str) and question.target == "each"
-        return question.num_alternatives * (_state(self._fitted).num_classes if each else 1)
-
     def _asked(self) -> Iterator[Asked]:
         """What is missing, unit by unit; what others have done meanwhile is left out."""
         size = self._folder.job["rows_per_unit"]
@@ -455,27 +358,9 @@ class _Task:
                 looked, pieces = time.monotonic(), self._folder.pieces()
             if not gaps_in(pieces, rows):
                 continue
-            asked = self._asked_of(rows)
-            self._begun.append((rows, digest_of_rows(asked.rows, self._names)))
+            asked = self._question.about(rows)
+            self._begun.append((rows, self._question.digest(asked.rows)))
             yield asked
-
-    @property
-    def _names(self) -> tuple[str, ...] | None:
-        fitted = self._fitted
-        return fitted.coding.schema.names if isinstance(fitted, FittedTableExplainer) else None
-
-    def _asked_of(self, rows: Rows) -> Asked:
-        given = read_rows(self._source, rows)
-        num_rows, shape = self._folder.rows.size, _state(self._fitted).shape
-        return self._question.of(rows, num_rows, given, shape)
-
-    def _with_labels(self, rows: Rows, explanations: Results) -> Results:
-        if not isinstance(explanations, TableExplanations):
-            return explanations
-        labels = self._question.labels
-        if labels is None:
-            return replace(explanations, labels=None)
-        return explanations.with_labels(labels[rows.start : rows.stop])
 
     def _as_it_stands(self, job: Job) -> Results:
         """Rows that are written, those that were begun, and the others untouched."""
@@ -493,8 +378,9 @@ class _Task:
                 rows = Rows(max(start, gap.start), min(start + size, gap.stop))
                 explanations = self._open.get(rows)
                 if explanations is None:
-                    explanations = self._fitted.untouched(self._asked_of(rows))
-                unit = unit_of(rows, self._with_labels(rows, explanations), "")
+                    question = self._question
+                    explanations = question.fitted.untouched(question.about(rows))
+                unit = unit_of(rows, self._question.labelled(rows, explanations), "")
                 arrays.append(unit.arrays)
                 problems += unit.problems
                 settings = settings or unit.settings

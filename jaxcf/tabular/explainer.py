@@ -410,7 +410,8 @@ class FittedTableExplainer:
 
         def ready() -> Iterator[Batch]:
             for number, one in enumerate(asked):
-                opened[number], batch = self._batch_of(one)
+                batch = self.batch_of(one)
+                opened[number] = _rows_of(batch)
                 yield batch
 
         def answers() -> Generator[TableExplanations, None, None]:
@@ -423,21 +424,26 @@ class FittedTableExplainer:
 
         return answers()
 
-    def _batch_of(self, asked: Asked) -> tuple[FinalRows, Batch]:
+    def batch_of(self, asked: Asked) -> Batch:
+        """The searches in coordinates that a batch of rows asks for; its final form are the rows.
+
+        Raises:
+            TypeError: as `explain`.
+            ValueError: likewise.
+        """
         rows = self._final_rows(asked.rows, asked.rules, asked.relations)
-        batch = self.of_coordinates.batch(
+        return self.of_coordinates.batch(
             rows.starts,
             target=numbers_of(asked.target, self.names),
             constraints=rows.read.constraints,
             num_alternatives=asked.num_alternatives,
             final_form=rows,
         )
-        return rows, batch
 
     def untouched(self, asked: Asked) -> TableExplanations:
         """What `explain` gives of a batch when it is interrupted before it has begun."""
-        rows, batch = self._batch_of(asked)
-        return self._in_units(Run(self.of_coordinates, None).untouched(batch), rows)
+        batch = self.batch_of(asked)
+        return self._in_units(Run(self.of_coordinates, None).untouched(batch), _rows_of(batch))
 
     def trace(
         self,
@@ -541,6 +547,12 @@ class FittedTableExplainer:
             labels=None if labels is None else labels[chosen],
             ruled=rows.read.ruled,
         )
+
+
+def _rows_of(batch: Batch) -> FinalRows:
+    rows = batch.final_form
+    assert isinstance(rows, FinalRows)
+    return rows
 
 
 def _in_order(refinement: Refinement, schema: Schema) -> Refinement:

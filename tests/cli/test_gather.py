@@ -21,7 +21,7 @@ RUN = ("explain", "digits", "--limit", "24", "--guide", "none", "--details", "0"
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(running, "_rows_per_unit", lambda fitted: 8)
+    monkeypatch.setattr(running, "_rows_per_unit", lambda state: 8)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def whole(tmp_path_factory):
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "_rows_per_unit", lambda fitted: 8)
+        patch.setattr(running, "_rows_per_unit", lambda state: 8)
         assert cli.main([*RUN, "--quiet", "--out", str(folder)]) == 0
     return folder
 

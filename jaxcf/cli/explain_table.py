@@ -77,7 +77,7 @@ def refuse_table_options(options: argparse.Namespace) -> None:
 
 def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Explain a table."""
-    _check_options(options)
+    check_options(options)
     objective = _objective(options)
     _settings(options, objective)  # says what is wrong before anything is loaded
     name = f"{Path(options.data).stem}-{objective}"
@@ -151,7 +151,8 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
     )
 
 
-def _check_options(options: argparse.Namespace) -> None:
+def check_options(options: argparse.Namespace) -> None:
+    """Raise where options are given that don't go together, or a file that isn't trusted."""
     for name in _REFUSED:
         if getattr(options, name) is not None:
             raise ValueError(

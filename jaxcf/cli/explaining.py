@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxcf.cli.command import EXIT_INTERRUPTED, asked, run_outcome, shard_named
 from jaxcf.cli.finished import (
     draw_run,
     fits_in_one_file,
+    with_like,
     with_seconds,
     write_large_run,
     write_run,
@@ -135,7 +136,7 @@ def _outcome(
 ) -> Outcome:
     explanations = job.load() if interrupted is None else interrupted.explanations()
     if isinstance(explanations, TableExplanations):
-        explanations = replace(explanations, like=prepared.rows)  # whose cells stay as they are
+        explanations = with_like(explanations, prepared.rows)
     explanations = with_seconds(explanations, seconds)
     run = write_run(out, explanations, prepared.config)
     if options.out is not None:

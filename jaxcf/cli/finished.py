@@ -111,6 +111,11 @@ def draw_run(run: NewRun, explanations: Results, config: Mapping[str, Any]) -> N
     )
 
 
+def with_like(explanations: TableExplanations, table: Any) -> TableExplanations:
+    """The same, whose cells are those of the table that was read, where they weren't changed."""
+    return replace(explanations, like=table)
+
+
 def with_seconds(explanations: Results, seconds: Mapping[str, float]) -> Results:
     """The same, of which it is known how long they took."""
     if isinstance(explanations, TableExplanations):

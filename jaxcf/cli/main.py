@@ -7,12 +7,12 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from jaxcf.cli.command import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, asked, flag
+from jaxcf.cli.command import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, flag
 from jaxcf.cli.completion import add_print_completion
 from jaxcf.cli.options import COMMANDS
+from jaxcf.cli.recorded import recorded_values
 from jaxcf.cli.run_folder import read_config
 from jaxcf.cli.terminal import Terminal
 from jaxcf.utils.interrupts import told_to_end
@@ -123,64 +123,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
     if getattr(options, "config", None) is not None:
         given, _ = _parsers(argument_default=argparse.SUPPRESS)
-        recorded = _recorded(options)
+        command = read_config(options.config)["command"]
+        recorded = recorded_values(options.command, command, options.config)
         options = argparse.Namespace(**vars(options) | recorded | vars(given.parse_args(arguments)))
     if name == "explain" and options.data is None:
         commands[name].error("explain needs DATA, or --config FILE")
     return options
-
-
-# --- a recorded run --------------------------------------------------------------------------
-
-
-def _recorded(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that `--config FILE` holds, checked as those of the command line are."""
-    path, command = options.config, dict(read_config(options.config)["command"])
-    parser, commands = _parsers()
-    known = asked(parser.parse_args([options.command]))
-    actions = {action.dest: action for action in commands[options.command]._actions}
-    for name in sorted(command.keys() - known.keys()):
-        raise ValueError(f"{path}: explain has no option {name!r}{did_you_mean(name, known)}")
-    # A run is written elsewhere than the one it repeats, and a file never grants trust.
-    not_taken = {"out", "overwrite", "shard", "trust_model_file"} | (known.keys() - actions.keys())
-    return {
-        name: _checked(path, actions[name], value)
-        for name, value in command.items()
-        if name not in not_taken
-    }
-
-
-def _checked(path: Any, action: argparse.Action, value: Any) -> Any:
-    """A recorded value as the command line would have given it."""
-    if value is None and action.default is None:
-        return None
-    repeated = isinstance(action, argparse._AppendAction)
-    values = value if repeated and isinstance(value, list) else [value]
-    if action.nargs == 0:
-        expected, given = "true or false", isinstance(value, bool)
-    elif repeated:
-        expected = "a list of texts"
-        given = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    elif action.type in (None, Path):
-        expected, given = "a text", isinstance(value, str)
-    else:
-        kinds = (int, float) if action.type is float else int
-        expected = "a number" if action.type is float else "a whole number"
-        given = isinstance(value, kinds) and not isinstance(value, bool)
-    if not given:
-        raise ValueError(f"{path}: {action.dest!r} is {value!r}; expected {expected}")
-    convert: Any = action.type or str
-    try:
-        converted = [one if isinstance(one, bool) else convert(str(one)) for one in values]
-    except (ValueError, argparse.ArgumentTypeError) as error:
-        raise ValueError(f"{path}: {action.dest!r} is {value!r}: {error}") from None
-    if action.choices is not None and value not in action.choices:
-        hint = did_you_mean(str(value), map(str, action.choices))
-        raise ValueError(
-            f"{path}: {action.dest!r} is {value!r}{hint}; expected one of "
-            f"{', '.join(map(str, action.choices))}"
-        )
-    return converted if repeated else converted[0]
 
 
 # --- parsers -----------------------------------------------------------------------------------

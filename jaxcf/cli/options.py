@@ -92,7 +92,7 @@ examples:
   jaxcf explain my.csv --label paid --model mine.joblib --trust-model-file
   jaxcf explain --config run/config.json      the same counterfactuals again
   jaxcf explain --config run/config.json --limit 5 --out few
-  jaxcf explain my.csv --label paid -o run    goes on where it was, if it was killed
+  jaxcf explain my.csv --label paid -o run    goes on where it was
   jaxcf explain my.csv --label paid -o run --shard 3/16
   jaxcf explain digits --json --quiet         the summary as JSON, nothing else
 
@@ -374,6 +374,39 @@ def _add_gather_options(parser: argparse.ArgumentParser) -> None:
     add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
 
 
+_CHECK_EPILOG = f"""\
+examples:
+  jaxcf explain digits --out run
+  jaxcf check run
+  jaxcf check run --json
+
+file written to RUN:
+  certificate.json     what was claimed and checked, by which versions, when, and
+                       what doesn't hold (then the exit status is 1)
+
+{EXIT_STATUS_TEXT}
+
+read on:
+  docs/scale.md        what is checked, and what can't be
+"""
+
+
+def _add_check_options(parser: argparse.ArgumentParser) -> None:
+    add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
+    add_path(
+        parser,
+        "--data-dir",
+        folder=True,
+        metavar="DIR",
+        help="where the data lies (default: as the run had it)",
+    )
+    parser.add_argument(
+        "--trust-model-file",
+        action="store_true",
+        help="load the run's --model FILE, which RUNS CODE FROM THE FILE",
+    )
+
+
 # --- evaluate ------------------------------------------------------------------------------
 _EVALUATE_EPILOG = f"""\
 examples:
@@ -555,6 +588,16 @@ COMMANDS: Mapping[str, Command] = {
         usage="jaxcf gather RUN [options]",
         add_options=_add_gather_options,
         runs="gather:gather",
+    ),
+    "check": Command(
+        help="hold a run against its model and its data, and write a certificate",
+        description="Load the model and the rows as the run did; ask the model again about every "
+        "row that was found and every original, hold each counterfactual against its rules, every "
+        "part against its name, every file against the parts, and name whatever doesn't hold.",
+        epilog=_CHECK_EPILOG,
+        usage="jaxcf check RUN [options]",
+        add_options=_add_check_options,
+        runs="check:check",
     ),
     "evaluate": Command(
         help="ask the models again what a run's counterfactuals are worth",

@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxcf.cli.terminal import Terminal
 from jaxcf.jobs import Job
+from jaxcf.jobs.checking import CERTIFICATE_FILE
 from jaxcf.report.page import RUN_MARK
 from jaxcf.results import explanations as plain
 from jaxcf.results.explanations import Explanations
@@ -55,6 +56,7 @@ RUN_FILES = (
     COLUMNS_FILE,
     COUNTERFACTUALS_FILE,
     REPORT_FILE,
+    CERTIFICATE_FILE,
 )
 """Every name that a file of a run may have."""
 

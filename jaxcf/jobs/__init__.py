@@ -1,7 +1,8 @@
 """Jobs that survive: rows written as they finish, resumed, in shards, and checked afterwards."""
 
+from jaxcf.jobs.checking import Certificate, check
 from jaxcf.jobs.job import Job
 from jaxcf.jobs.running import JobInterrupted, JobOptions, run
 from jaxcf.jobs.sources import RowSource
 
-__all__ = ["Job", "JobInterrupted", "JobOptions", "RowSource", "run"]
+__all__ = ["Certificate", "Job", "JobInterrupted", "JobOptions", "RowSource", "check", "run"]

@@ -310,13 +310,29 @@ class JobFolder:
         core |= {"settings": settings, "seconds": {}}
         return metadata | {"problems": list(problems)} if core is not metadata else metadata
 
-    def described(self, part: Part) -> dict[str, Any]:
-        """What a part says of itself."""
-        return self._checked(part, [_ROW])[1]
+    def columns_of(self, part: Part) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All columns of a part as they are, those for others too, and what it says of itself.
+
+        Raises:
+            FileNotFoundError: if it is gone.
+            ValueError: if it is damaged, or of another job.
+        """
+        content = self.content_of(part)
+        try:
+            columns, words = from_parquet(content)
+        except ValueError as error:
+            raise ValueError(f"{self.file_of(part)} is damaged: {error}") from error
+        if words.get("job") != self.job["id"]:
+            raise ValueError(
+                f"{self.file_of(part)} is of another job than {self.path / JOB_FILE}; take it away"
+            )
+        if (words.get("start"), words.get("stop")) != part.rows:
+            raise ValueError(f"{self.file_of(part)} is damaged: it is of other rows than it says")
+        return columns, words
 
     def _read(self, piece: Piece) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         part, rows = piece
-        columns, words = self._checked(part, None)
+        columns, words = self.columns_of(part)
         row = columns.get(_ROW, np.zeros(0))
         inside = row.dtype.kind in "iu" and ((row >= part.rows.start) & (row < part.rows.stop))
         if not np.all(inside) or not row.size:
@@ -328,22 +344,6 @@ class JobFolder:
             problems = words.get("problems", [])
             words["problems"] = [one for one in problems if rows.start <= one[0] < rows.stop]
         return arrays, words
-
-    def _checked(
-        self, part: Part, names: Sequence[str] | None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        content = self.content_of(part)
-        try:
-            columns, words = from_parquet(content, names)
-        except ValueError as error:
-            raise ValueError(f"{self.file_of(part)} is damaged: {error}") from error
-        if words.get("job") != self.job["id"]:
-            raise ValueError(
-                f"{self.file_of(part)} is of another job than {self.path / JOB_FILE}; take it away"
-            )
-        if (words.get("start"), words.get("stop")) != part.rows:
-            raise ValueError(f"{self.file_of(part)} is damaged: it is of other rows than it says")
-        return columns, words
 
     def _arrays(self, part: Part, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         arrays = {}

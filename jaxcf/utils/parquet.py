@@ -58,14 +58,11 @@ def _column(pa: Any, values: np.ndarray | Sequence[Any]) -> "pyarrow.Array":
     return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
 
 
-def from_parquet(
-    content: bytes, names: Sequence[str] | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def from_parquet(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """What `to_parquet` was given.
 
     Args:
         content: of the file.
-        names: of the columns to be read; None reads all.
 
     Returns:
         The arrays, texts as arrays of objects, and the description.
@@ -77,7 +74,7 @@ def from_parquet(
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(content), columns=names)
+        table = pq.read_table(pa.BufferReader(content))
         description = json.loads((table.schema.metadata or {})[_DESCRIPTION])
         arrays = {
             name: _array(pa, table.column(name).combine_chunks()) for name in table.column_names

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import shutil
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -390,6 +392,15 @@ def test_failures_say_why_in_one_line(model_files, arguments, message, capsys, m
     assert captured.err.startswith("jaxcf: error: ")
     assert "Traceback" not in captured.err
     assert os.listdir() == []
+
+
+def test_a_table_is_checked_to_the_last_cell(run, capsys):
+    shutil.copytree(run, "copy")
+    assert cli.main(["check", "copy", "-q"]) == 0
+    file = Path("copy", "counterfactuals.csv")
+    file.write_text(file.read_text().replace(",clerk,", ",pilot,", 1))
+    assert cli.main(["check", "copy"]) == 1
+    assert "counterfactuals.csv isn't what the parts give" in capsys.readouterr().err
 
 
 def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):

@@ -1,6 +1,7 @@
 """Runs in parts: shards and `jaxcf gather`, the same command after SIGTERM, large runs."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -82,6 +83,30 @@ def test_the_same_command_goes_on_after_sigterm(where, whole, monkeypatch, capsy
     else:
         assert cli.main([*RUN, "-q"]) == 0
         assert Path("runs/digits-D-2").exists()
+
+
+def test_a_run_is_checked_and_what_was_tampered_with_is_named(whole, capsys):
+    shutil.copytree(whole, "run")
+    assert cli.main(["check", "run", "-q", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["holds"]
+    assert document["checked"]["found"] == storage.read_json("run/summary.json")["found"]
+    assert storage.read_json("run/certificate.json")["run"] == read_run("run").id
+    Explanations.load("run").with_scores(im1=np.zeros(24)).save(
+        "run/explanations.npz", run=read_run("run").id
+    )
+    for name, before, after in (
+        ("summary.json", '"found": ', '"found": 1'),
+        ("config.json", '"limit": 24', '"limit": 25'),
+    ):
+        file = Path("run", name)
+        file.write_text(file.read_text().replace(before, after, 1))
+    assert cli.main(["check", "run"]) == 1
+    said = capsys.readouterr().err
+    assert "explanations.npz: scores/im1 isn't that of the parts" in said
+    assert "summary.json: found isn't that of the rows" in said
+    assert "config.json: command isn't that of the job" in said
+    assert "it doesn't hold; see run/certificate.json" in said
 
 
 def test_a_run_that_is_too_large_for_one_file_stays_in_parts(whole, monkeypatch, capsys):

@@ -1,0 +1,144 @@
+"""`jaxcf check`: a run held against its model and its data, with a certificate."""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcf import jobs
+from jaxcf.cli import explain, explain_table
+from jaxcf.cli.command import EXIT_FAILED
+from jaxcf.cli.finished import with_like
+from jaxcf.cli.recorded import recorded_options
+from jaxcf.cli.run_folder import (
+    CONFIG_FILE,
+    COUNTERFACTUALS_FILE,
+    EXPLANATIONS_FILE,
+    RUN,
+    SUMMARY_FILE,
+    read_config,
+    read_explanations,
+)
+from jaxcf.cli.table_csv import write_counterfactuals
+from jaxcf.cli.terminal import Outcome, Terminal
+from jaxcf.jobs import Certificate, Job
+from jaxcf.jobs.checking import CERTIFICATE_FILE, write
+from jaxcf.jobs.job import Results
+from jaxcf.jobs.summary import summary_of
+from jaxcf.results.explanations import pack
+from jaxcf.tabular import TableExplanations
+from jaxcf.utils import storage
+
+
+def check(options: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Ask everything that a run claims once more."""
+    job = Job.open(options.run)
+    config: Any = job.folder.job["notes"].get("config")
+    if not isinstance(config, dict) or not isinstance(config.get("command"), dict):
+        raise ValueError(
+            f"{options.run} was begun in Python: nothing says which model and data it is of; "
+            "jaxcf.jobs.check is given them"
+        )
+    recorded = recorded_options("explain", config["command"], job.path)
+    recorded.trust_model_file = options.trust_model_file
+    if recorded.data_dir is None or options.data_dir is not None:
+        recorded.data_dir = options.data_dir
+    if explain_table.is_table(recorded.data):
+        explain_table.check_options(recorded)
+        prepared = explain_table.prepare(recorded, terminal)
+    else:
+        prepared = explain.prepare(recorded, terminal)
+    terminal.say(f"asking about {job.num_rows} rows once more")
+    certificate = jobs.check(prepared.fitted, prepared.rows, job.path, **prepared.question)
+    run = _check_files(job, prepared.rows, certificate)
+    write(job.path, certificate, **{RUN: run} if run is not None else {})
+    document = certificate.document()
+    shown = {name: f"{count}" for name, count in certificate.checked.items()}
+    verdict = "all of it holds" if certificate.holds else "it doesn't hold"
+    remarks = (*certificate.problems, f"{verdict}; see {job.path / CERTIFICATE_FILE}")
+    status = 0 if certificate.holds else EXIT_FAILED
+    return Outcome(
+        {"out": str(job.path), **document}, {f"{job.path}, checked": shown}, remarks, status
+    )
+
+
+def _check_files(job: Job, rows: Any, certificate: Certificate) -> str | None:
+    """Hold the files of the run against its parts; the id of the run, where it has one."""
+    folder = job.path
+    if not (folder / CONFIG_FILE).is_file():
+        return None  # its shards haven't been gathered
+    try:
+        config = read_config(folder / CONFIG_FILE)
+        run = config.get(RUN)
+        if not job.complete:
+            return run
+        known = job.folder.job["notes"]["config"]
+        for name in ("data", "models", "model", "rules", "guide", "command"):
+            if config.get(name) != known.get(name):
+                certificate.problems.append(f"{CONFIG_FILE}: {name} isn't that of the job")
+        _check_summary(job, certificate)
+        if (folder / EXPLANATIONS_FILE).is_file():
+            explanations = job.load()
+            _check_explanations(folder, explanations, certificate)
+            if isinstance(explanations, TableExplanations):
+                table = with_like(explanations, rows)
+                _check_csv(folder, table, known["command"], run, certificate)
+    except (OSError, ValueError) as error:
+        certificate.problems.append(str(error))
+        return None
+    return run
+
+
+def _check_summary(job: Job, certificate: Certificate) -> None:
+    claimed = storage.read_json(job.path / SUMMARY_FILE)
+    summary = summary_of(job.stream())
+    for name in summary.keys() - {"seconds"}:
+        if not _alike(claimed.get(name), summary[name]):
+            certificate.problems.append(f"{SUMMARY_FILE}: {name} isn't that of the rows")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
+    if storage.is_number(one) and storage.is_number(other):
+        return bool(np.isclose(one, other, rtol=1e-5, atol=1e-8))
+    return one == other
+
+
+def _check_explanations(folder: Path, explanations: Results, certificate: Certificate) -> None:
+    stored = read_explanations(folder / EXPLANATIONS_FILE)
+    if type(stored) is not type(explanations):
+        certificate.problems.append(f"{EXPLANATIONS_FILE} is of another kind than the parts")
+        return
+    mine, theirs = (_arrays(one) for one in (explanations, stored))
+    for name, array in mine.items():
+        # Judges may have added scores of theirs.
+        same = name in theirs and _equal(array, theirs[name])
+        if not same:
+            certificate.problems.append(f"{EXPLANATIONS_FILE}: {name} isn't that of the parts")
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f")
+
+
+def _arrays(explanations: Results) -> dict[str, np.ndarray]:
+    return (
+        explanations.packed() if isinstance(explanations, TableExplanations) else pack(explanations)
+    )
+
+
+def _check_csv(
+    folder: Path,
+    explanations: TableExplanations,
+    command: Any,
+    run: str | None,
+    certificate: Certificate,
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        again = Path(place) / COUNTERFACTUALS_FILE
+        write_counterfactuals(again, explanations, command["id"], run=run, raw=command["raw_csv"])
+        if again.read_bytes() != (folder / COUNTERFACTUALS_FILE).read_bytes():
+            certificate.problems.append(f"{COUNTERFACTUALS_FILE} isn't what the parts give")

@@ -381,8 +381,8 @@ examples:
   jaxcf check run --json
 
 file written to RUN:
-  certificate.json     what was claimed and checked, by which versions, when, and
-                       what doesn't hold (then the exit status is 1)
+  certificate.json     what was claimed and checked, by which versions and when,
+                       and what doesn't hold (then the exit status is 1)
 
 {EXIT_STATUS_TEXT}
 

@@ -89,7 +89,10 @@ class JobInterrupted(KeyboardInterrupt):
     """
 
     def __init__(
-        self, job: Job, signal: int | None, as_it_stands: Callable[[Job], Results]
+        self,
+        job: Job,
+        signal: int | None = None,
+        as_it_stands: Callable[[Job], Results] | None = None,
     ) -> None:
         super().__init__(f"the job was interrupted: {job!r}; the same call goes on")
         self.job = job
@@ -101,8 +104,17 @@ class JobInterrupted(KeyboardInterrupt):
 
         Rows that aren't written are INTERRUPTED, or FOUND with `scores["interrupted"]` 1 where
         their search had found something.
+
+        Raises:
+            ValueError: in another process than that in which the job was interrupted.
         """
+        if self._as_it_stands is None:
+            raise ValueError("only the process whose job was interrupted knows how far it was")
         return self._as_it_stands(self.job)
+
+    def __reduce__(self) -> Any:
+        """Pickle what another process can use: the job on the disk, and what ended it."""
+        return JobInterrupted, (self.job, self.signal)
 
 
 def run(

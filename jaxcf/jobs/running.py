@@ -50,7 +50,7 @@ _MOST_PER_UNIT, _LEAST_PER_UNIT = 1024, 64
 _NUMBERS_PER_UNIT = 2**20
 
 # How often a process looks for what others have done, at most.
-_SECONDS_BETWEEN_LOOKS = 10.0
+_SECONDS_BETWEEN_LOOKS = 60.0
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,17 @@ from jaxcf.tabular import Numeric, Rule, Schema, TableExplainer
 
 WEIGHTS = np.array([[4.0, -4.0], [1.0, -1.0]], np.float32)
 X = np.random.default_rng(0).uniform(-1, 1, (8, 2)).astype(np.float32)
-TABLE = {"age": [20, 30, 50, 60], "pay": [1.5, 2.5, 3.5, 9.5]}
+TABLE = {"age": [20, 30, 50, 60], "pay": [9.5, 8.5, 2.5, 1.5]}
 LAYOUT = EngineOptions(lanes=4, lanes_per_group=4)
 SMALL = SearchOptions(max_steps=20)
 
 
 def predict(x):
     return jax.nn.softmax(x @ WEIGHTS)
+
+
+def predict_pay(x):
+    return jax.nn.softmax((x - 0.5) @ WEIGHTS)
 
 
 def fitted_explainer(scale):
@@ -42,7 +46,7 @@ def test_an_explainer_that_travelled_goes_on_with_the_job(tmp_path):
 
 def test_an_explainer_of_a_table_travels_as_well(tmp_path):
     schema = Schema((Numeric("age", 18, 70, step=1.0), Numeric("pay", 0, 10, step=0.1)))
-    explainer = TableExplainer(predict, schema, engine=LAYOUT, search=SMALL)
+    explainer = TableExplainer(predict_pay, schema, engine=LAYOUT, search=SMALL)
     question = {"rules": {"age": Rule(increase_only=True)}}
     fitted = explainer.fit(TABLE)
     half = partial(jobs.run, options=JobOptions(rows_per_unit=2), **question)

@@ -80,7 +80,13 @@ def explain_in_parts(
             "--restart takes away the parts of all shards; give it once, without --shard, or "
             "remove the folder"
         )
-    layout = JobOptions(**_given(rows_per_part=options.part_rows, seconds=options.part_seconds))
+    layout = JobOptions(
+        **_given(
+            rows_per_part=options.part_rows,
+            seconds_per_part=options.part_seconds,
+            rows_per_unit=options.unit_rows,
+        )
+    )
     began = time.perf_counter()
     command = asked(options)
     with claimed_folder(options.out, name, overwrite=options.overwrite, command=command) as out:
@@ -116,8 +122,7 @@ def explain_in_parts(
         return outcome
 
 
-def _given(*, rows_per_part: int | None, seconds: float | None) -> dict[str, Any]:
-    given = {"rows_per_part": rows_per_part, "seconds_per_part": seconds}
+def _given(**given: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -166,6 +166,13 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="or when the first of them has waited for S seconds (default 30)",
     )
+    group.add_argument(
+        "--unit-rows",
+        type=positive,
+        metavar="N",
+        help="rows explained together: those under way are lost by a kill; fixed when a run is "
+        "begun (default 4096, fewer where rows are large)",
+    )
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
     group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
     group.add_argument(

@@ -74,7 +74,7 @@ _CONFIG_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dic
 _TEXTS = (RUN, "guide")
 
 # Options that say where and how a run is written, not what it is.
-_NO_PART_OF_A_RUN = ("out", "overwrite", "shard", "part_rows", "part_seconds")
+_NO_PART_OF_A_RUN = ("out", "overwrite", "shard", "part_rows", "part_seconds", "unit_rows")
 
 # Nor do these change a row; the paths among them are known by what lies there.
 _NO_PART_OF_A_ROW = (*_NO_PART_OF_A_RUN, "details", "raw_csv", "trust_model_file", "lanes")

@@ -44,9 +44,9 @@ from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts, told_to_end
 from jaxcf.utils.numbers import check_number, check_whole
 
-# Rows of one unit: many enough that what is done for them together costs little, few enough that
-# they are seconds of work. A model outside JAX may take seconds for a row.
-_MOST_PER_UNIT, _LEAST_PER_UNIT = 1024, 64
+# Rows of one unit: many enough that what is done for them together costs little (a model outside
+# JAX is asked about all of them at once), few enough that they are seconds of work.
+_MOST_PER_UNIT, _MOST_OUTSIDE_JAX, _LEAST_PER_UNIT = 4096, 1024, 64
 _NUMBERS_PER_UNIT = 2**20
 
 # How often a process looks for what others have done, at most.
@@ -61,8 +61,9 @@ class JobOptions:
         rows_per_part: no part has more rows, >= 1.
         seconds_per_part: finished rows wait no longer until they are written, > 0.
         rows_per_unit: how many rows are explained together, >= 1: what is lost where a process is
-            killed are the units that it had begun. None takes 64 for models outside JAX, else 1024,
-            fewer where rows are large. It is fixed when a job is begun.
+            killed are the units that it had begun. None takes 4096, or 1024 with models outside
+            JAX; fewer (64 at least) where rows are large, or such a model takes fewer rows per
+            call. It is fixed when a job is begun.
 
     Raises:
         TypeError: if one is no number.
@@ -231,10 +232,13 @@ def _begin(
 
 
 def _rows_per_unit(state: FittedState) -> int:
-    if black_boxes(state.models, state.guides):
-        return _LEAST_PER_UNIT
-    wanted = _NUMBERS_PER_UNIT // max(1, int(np.prod(state.shape)))
-    return min(_MOST_PER_UNIT, max(_LEAST_PER_UNIT, 1 << max(0, wanted.bit_length() - 1)))
+    calls = [box.max_rows_per_call for box in black_boxes(state.models, state.guides).values()]
+    wanted = min(
+        _NUMBERS_PER_UNIT // max(1, int(np.prod(state.shape))),
+        *(most for most in calls if most is not None),
+        _MOST_OUTSIDE_JAX if calls else _MOST_PER_UNIT,
+    )
+    return max(_LEAST_PER_UNIT, 1 << max(0, wanted.bit_length() - 1))
 
 
 def remove(folder: Path) -> None:

@@ -12,26 +12,24 @@ from helpers import assert_close
 from jaxcf import Explanations
 from jaxcf.cli import main as cli
 from jaxcf.cli.run_folder import read_run
-from jaxcf.jobs import Job, running
+from jaxcf.jobs import Job
 from jaxcf.results.explanations import pack
 from jaxcf.utils import storage
 
 RUN = ("explain", "digits", "--limit", "24", "--guide", "none", "--details", "0", "--lanes", "8")
+RUN += ("--unit-rows", "8")
 
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(running, "_rows_per_unit", lambda state: 8)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "_rows_per_unit", lambda state: 8)
-        assert cli.main([*RUN, "--quiet", "--out", str(folder)]) == 0
+    assert cli.main([*RUN, "--quiet", "--out", str(folder)]) == 0
     return folder
 
 

@@ -295,3 +295,19 @@ def test_an_explainer_can_come_from_a_factory(ready, whole, tmp_path):
     assert_equal(jobs.run(lambda: ready, X, tmp_path, options=OPTIONS).load(), whole.load())
     with pytest.raises(TypeError, match="explainer must be fitted"):
         jobs.run(lambda: mlp().explainer(), X, tmp_path)
+
+
+def test_units_are_smaller_where_rows_or_calls_are():
+    from jaxcf.jobs.running import _rows_per_unit
+
+    def units(shape=(5,), **box):
+        state = mlp().fit(encoder=False)
+        if box:
+            answer = BlackBox(mlp().probabilities, 3, **box)
+            state = replace(mlp().explainer(encoder=False), predict=answer).fit(mlp().x_train)
+        object.__setattr__(state, "shape", shape)
+        return _rows_per_unit(state)
+
+    sizes = [units(), units((100, 50)), units((224, 224, 3)), units(retries=1)]
+    assert sizes == [4096, 128, 64, 1024]
+    assert [units(max_rows_per_call=most) for most in (1, 200, 5000)] == [64, 128, 1024]

@@ -75,7 +75,7 @@ def _check_files(job: Job, rows: Any, certificate: Certificate) -> str | None:
         if not job.complete:
             return run
         known = job.folder.job["notes"]["config"]
-        for name in ("data", "models", "model", "rules", "guide", "command"):
+        for name in ("data", "models", "model", "rules", "relations", "guide", "command"):
             if config.get(name) != known.get(name):
                 certificate.problems.append(f"{CONFIG_FILE}: {name} isn't that of the job")
         _check_summary(job, certificate)

@@ -30,6 +30,7 @@ from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import predict
 from jaxcf.results.parts import JOB_FILE, Part, Piece, Rows, digest_of, gaps_in, named, pieces_of
 from jaxcf.search.status import GIVEN_BACK, Status
+from jaxcf.tabular.explainer import Relations
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.final_rows import FinalRows
 from jaxcf.tabular.rules import Rules
@@ -111,6 +112,7 @@ def check(
     target: Any = None,
     constraints: Constraints | None = None,
     rules: Rules | None = None,
+    relations: Relations | None = None,
     num_alternatives: int = 1,
     labels: Any = None,
 ) -> Certificate:
@@ -123,6 +125,7 @@ def check(
         target: likewise.
         constraints: likewise.
         rules: likewise.
+        relations: likewise.
         num_alternatives: likewise.
         labels: likewise.
 
@@ -147,7 +150,9 @@ def check(
         >>> certificate.holds, certificate.checked["found"]
         (True, 4)
     """
-    question = Question.of(explainer, data, target, constraints, rules, num_alternatives, labels)
+    question = Question.of(
+        explainer, data, target, constraints, rules, relations, num_alternatives, labels
+    )
     checking = _Checking(question, Job.open(folder))
     certificate = checking.certificate()
     write(Path(folder), certificate)
@@ -370,6 +375,9 @@ class _Rows:
             outside = moved & ((values < lower) | (values > upper))
             yield from self._at(rows, ~_same(exact, values), "values aren't those of the point")
             yield from self._at(rows, outside.any(axis=1), "values lie outside the rules")
+            if final.has_relations:
+                broken = ~final.holds(values, sources)
+                yield from self._at(rows, broken, "values break a relation between columns")
             return
         feasible = self._batch.feasible.of(rows)
         bounds = feasible[:3]

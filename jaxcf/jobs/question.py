@@ -14,7 +14,7 @@ from jaxcf.jobs.job import Results
 from jaxcf.jobs.sources import RowSource, as_source, digest_of_rows, labels_in, read_rows
 from jaxcf.results import explanations as plain
 from jaxcf.results.parts import Rows
-from jaxcf.tabular.explainer import FittedTableExplainer
+from jaxcf.tabular.explainer import FittedTableExplainer, Relations
 from jaxcf.tabular.explanations import TableExplanations, described
 from jaxcf.tabular.rules import Rules
 from jaxcf.tabular.tables import plain_labels
@@ -30,6 +30,7 @@ class Question:
         source: of the rows.
         target: as `explain` takes it; where it is given by row, of all rows.
         rules: `Constraints`, or the rules of a table by name, likewise.
+        relations: between the columns of a table.
         num_alternatives: counterfactuals per row and target.
         labels: what the rows of a table are called; None where they have no names.
     """
@@ -38,6 +39,7 @@ class Question:
     source: RowSource
     target: Any
     rules: Any
+    relations: Relations | None
     num_alternatives: int
     labels: np.ndarray | None
 
@@ -49,6 +51,7 @@ class Question:
         target: Any = None,
         constraints: Constraints | None = None,
         rules: Rules | None = None,
+        relations: Relations | None = None,
         num_alternatives: int = 1,
         labels: Any = None,
     ) -> "Question":
@@ -68,12 +71,15 @@ class Question:
         if (constraints if is_table else rules) is not None:
             wanted, given = ("rules", "constraints") if is_table else ("constraints", "rules")
             raise ValueError(f"{given}= is for the other kind of explainer; pass {wanted}=")
+        if relations and not is_table:
+            raise ValueError("relations= are between the columns of a table")
         source = as_source(data, fitted.coding.schema.names if is_table else None)
         return cls(
             fitted,
             source,
             target,
             rules if is_table else constraints,
+            relations or None,
             num_alternatives,
             _labels(labels, source) if is_table else None,
         )
@@ -106,6 +112,7 @@ class Question:
         question = {
             "target": self.target,
             "rules": self.rules,
+            "relations": self.relations,
             "num_alternatives": self.num_alternatives,
             "labels": self.labels,
         }
@@ -129,7 +136,7 @@ class Question:
             rules = rules.of_rows(chosen, self.state.shape)
         elif rules is not None:
             rules = {name: rule.of_rows(chosen) for name, rule in rules.items()}
-        return Asked(given, self._target(rows), rules, self.num_alternatives)
+        return Asked(given, self._target(rows), rules, self.num_alternatives, self.relations)
 
     def _target(self, rows: Rows) -> Any:
         target = self.target

@@ -39,6 +39,7 @@ from jaxcf.results.parts import (
     one_after_the_other,
     pieces_of,
 )
+from jaxcf.tabular.explainer import Relations
 from jaxcf.tabular.rules import Rules
 from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts, told_to_end
@@ -126,6 +127,7 @@ def run(
     target: Any = None,
     constraints: Constraints | None = None,
     rules: Rules | None = None,
+    relations: Relations | None = None,
     num_alternatives: int = 1,
     labels: Any = None,
     shard: tuple[int, int] | None = None,
@@ -146,6 +148,7 @@ def run(
         target: as `explain` takes it; where it is given by row, of all rows of `data`.
         constraints: of an explainer of arrays, likewise.
         rules: of an explainer of a table, likewise.
+        relations: between the columns of a table.
         num_alternatives: counterfactuals per row and target.
         labels: one per row of a table, what they are called; None takes the index of a DataFrame.
         shard: which of how many, such as (3, 16), from 1: its rows alone are done. Processes with
@@ -178,7 +181,9 @@ def run(
         ...     half.missing(), run(fitted, x, folder).load().found.all()
         ([Rows(start=2, stop=4)], np.True_)
     """
-    question = Question.of(explainer, data, target, constraints, rules, num_alternatives, labels)
+    question = Question.of(
+        explainer, data, target, constraints, rules, relations, num_alternatives, labels
+    )
     if restart and shard is not None:
         raise ValueError("restart takes away the parts of all shards; call it once, without shard")
     begun = _begin(question, Path(folder), restart, options, notes or {})

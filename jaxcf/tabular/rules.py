@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from jaxcf.constraints import Constraints, Grid, rows_of
+from jaxcf.constraints import Constraints, rows_of
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Category, Column, Numeric, Ordinal
 from jaxcf.tabular.relations import ReadRelations
@@ -195,12 +195,6 @@ def read_rules(
     if relations:
         constraints = replace(constraints, relations=relations.in_coordinates)
     return ReadRules(constraints, least, most, steps, tuple(rules))
-
-
-def grid_shapes(coding: TableCoding, relations: ReadRelations) -> Grid:
-    """The grid of one row, as shapes and types: the same whatever the rules."""
-    num_levels = max(1, coding.levels.shape[-1])
-    return Grid.shapes((len(coding.schema.columns),), num_levels, relations.in_coordinates)
 
 
 def _allowed_numbers(

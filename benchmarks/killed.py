@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def _series(
                     break
             _check(_wait(_start(folder)), 0)
             # In a process of its own: Arrow's threads don't survive a fork.
-            equal &= _in_child(lambda: _is_whole(folder, whole))
+            equal &= _in_child(partial(_is_whole, folder, whole))
             done += 1
     return {"disturbed": disturbed, "jobs": done, "rows": _ROWS, "equal": equal and done > 0}
 

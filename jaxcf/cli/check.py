@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from jaxcf.cli.run_folder import (
 )
 from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.cli.terminal import Outcome, Terminal
-from jaxcf.jobs import Certificate, Job
-from jaxcf.jobs.checking import CERTIFICATE_FILE, write
+from jaxcf.jobs import Job
+from jaxcf.jobs.checking import CERTIFICATE_FILE, alike, write
 from jaxcf.jobs.job import Results
 from jaxcf.jobs.summary import summary_of
 from jaxcf.results.explanations import pack
@@ -52,8 +53,10 @@ def check(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         prepared = explain.prepare(recorded, terminal)
     terminal.say(f"asking about {job.num_rows} rows once more")
     certificate = jobs.check(prepared.fitted, prepared.rows, job.path, **prepared.question)
-    run = _check_files(job, prepared.rows, certificate)
-    write(job.path, certificate, **{RUN: run} if run is not None else {})
+    problems: list[str] = []
+    _check_files(job, prepared.rows, problems)
+    certificate = replace(certificate, problems=(*certificate.problems, *problems))
+    write(job.path, certificate)
     document = certificate.document()
     shown = {name: f"{count}" for name, count in certificate.checked.items()}
     verdict = "all of it holds" if certificate.holds else "it doesn't hold"
@@ -64,60 +67,47 @@ def check(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     )
 
 
-def _check_files(job: Job, rows: Any, certificate: Certificate) -> str | None:
-    """Hold the files of the run against its parts; the id of the run, where it has one."""
+def _check_files(job: Job, rows: Any, problems: list[str]) -> None:
+    """Hold the files of the run against its parts."""
     folder = job.path
-    if not (folder / CONFIG_FILE).is_file():
-        return None  # its shards haven't been gathered
+    if not (folder / CONFIG_FILE).is_file() or not job.complete:
+        return  # its shards haven't been gathered
     try:
         config = read_config(folder / CONFIG_FILE)
-        run = config.get(RUN)
-        if not job.complete:
-            return run
         known = job.folder.job["notes"]["config"]
         for name in ("data", "models", "model", "rules", "relations", "guide", "command"):
             if config.get(name) != known.get(name):
-                certificate.problems.append(f"{CONFIG_FILE}: {name} isn't that of the job")
-        _check_summary(job, certificate)
+                problems.append(f"{CONFIG_FILE}: {name} isn't that of the job")
+        _check_summary(job, problems)
         if (folder / EXPLANATIONS_FILE).is_file():
             explanations = job.load()
-            _check_explanations(folder, explanations, certificate)
+            _check_explanations(folder, explanations, problems)
             if isinstance(explanations, TableExplanations):
                 table = with_like(explanations, rows)
-                _check_csv(folder, table, known["command"], run, certificate)
+                _check_csv(folder, table, known["command"], config.get(RUN), problems)
     except (OSError, ValueError) as error:
-        certificate.problems.append(str(error))
-        return None
-    return run
+        problems.append(str(error))
 
 
-def _check_summary(job: Job, certificate: Certificate) -> None:
+def _check_summary(job: Job, problems: list[str]) -> None:
     claimed = storage.read_json(job.path / SUMMARY_FILE)
     summary = summary_of(job.stream())
     for name in summary.keys() - {"seconds"}:
-        if not _alike(claimed.get(name), summary[name]):
-            certificate.problems.append(f"{SUMMARY_FILE}: {name} isn't that of the rows")
+        if not alike(claimed.get(name), summary[name], 1e-5):
+            problems.append(f"{SUMMARY_FILE}: {name} isn't that of the rows")
 
 
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
-    if storage.is_number(one) and storage.is_number(other):
-        return bool(np.isclose(one, other, rtol=1e-5, atol=1e-8))
-    return one == other
-
-
-def _check_explanations(folder: Path, explanations: Results, certificate: Certificate) -> None:
+def _check_explanations(folder: Path, explanations: Results, problems: list[str]) -> None:
     stored = read_explanations(folder / EXPLANATIONS_FILE)
     if type(stored) is not type(explanations):
-        certificate.problems.append(f"{EXPLANATIONS_FILE} is of another kind than the parts")
+        problems.append(f"{EXPLANATIONS_FILE} is of another kind than the parts")
         return
     mine, theirs = (_arrays(one) for one in (explanations, stored))
     for name, array in mine.items():
         # Judges may have added scores of theirs.
         same = name in theirs and _equal(array, theirs[name])
         if not same:
-            certificate.problems.append(f"{EXPLANATIONS_FILE}: {name} isn't that of the parts")
+            problems.append(f"{EXPLANATIONS_FILE}: {name} isn't that of the parts")
 
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:
@@ -135,10 +125,10 @@ def _check_csv(
     explanations: TableExplanations,
     command: Any,
     run: str | None,
-    certificate: Certificate,
+    problems: list[str],
 ) -> None:
     with tempfile.TemporaryDirectory() as place:
         again = Path(place) / COUNTERFACTUALS_FILE
         write_counterfactuals(again, explanations, command["id"], run=run, raw=command["raw_csv"])
         if again.read_bytes() != (folder / COUNTERFACTUALS_FILE).read_bytes():
-            certificate.problems.append(f"{COUNTERFACTUALS_FILE} isn't what the parts give")
+            problems.append(f"{COUNTERFACTUALS_FILE} isn't what the parts give")

@@ -466,7 +466,8 @@ def _check_one_run(folder: Path, run: str | None) -> None:
     """Raise where a file says that it is of another run than `config.json`."""
     others = []
     for name in RUN_FILES:
-        if not (folder / name).is_file():
+        # A certificate says itself what it is of.
+        if name == CERTIFICATE_FILE or not (folder / name).is_file():
             continue
         found = run_of(folder / name)
         # Pictures and pages may have gone through other programs, which leave such notes out.

@@ -9,7 +9,7 @@ import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -46,13 +46,19 @@ SCHEMA_VERSION = 1
 # What the model said may have been said on another machine.
 _PROBABILITY_TOLERANCE = 1e-3
 
+# Coordinates of categories were learnt on another machine, perhaps.
+_CODING_TOLERANCE = 1e-4
+
 # Of a point that lies on its rules: what snapping it once more moves it by.
 _SNAP_TOLERANCE = 1e-5
 
 # A problem names no more rows than these.
 _MOST_NAMED = 5
 
-_ALWAYS_ASKED = ("versions",)
+_COUNTED = ("parts", "bytes", "rows", "originals", "found", "rules", "fingerprints")
+
+# A certificate says both; neither is wrong.
+_MAY_DIFFER = ("versions",)
 
 _NOT_CHECKED = (
     "that there is no nearer counterfactual",
@@ -61,7 +67,7 @@ _NOT_CHECKED = (
 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Certificate:
     """What a job claims, what of it was checked, and what doesn't hold.
 
@@ -72,10 +78,10 @@ class Certificate:
         content: a digest of all parts and of what was asked: another content has another.
     """
 
-    claimed: dict[str, Any]
-    checked: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    content: str = ""
+    claimed: Mapping[str, Any]
+    checked: Mapping[str, int]
+    problems: tuple[str, ...]
+    content: str
 
     @property
     def holds(self) -> bool:
@@ -91,10 +97,10 @@ class Certificate:
             "holds": self.holds,
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "content": self.content,
-            "claimed": self.claimed,
-            "checked": self.checked,
+            "claimed": dict(self.claimed),
+            "checked": dict(self.checked),
             "not_checked": list(_NOT_CHECKED),
-            "problems": self.problems,
+            "problems": list(self.problems),
             "by": {
                 "jaxcf": __version__,
                 "python": platform.python_version(),
@@ -159,15 +165,14 @@ def check(
     return certificate
 
 
-def write(folder: Path, certificate: Certificate, **more: Any) -> None:
+def write(folder: Path, certificate: Certificate) -> None:
     """Write a certificate beside what it is of.
 
     Args:
         folder: of the job.
         certificate: of it.
-        more: JSON-able, first in the file.
     """
-    storage.write_json(folder / CERTIFICATE_FILE, {**more, **certificate.document()})
+    storage.write_json(folder / CERTIFICATE_FILE, certificate.document())
 
 
 class _Checking:
@@ -175,10 +180,8 @@ class _Checking:
         self._question = question
         self._job = job
         self._failures = Failures(warn=False)
-        self._made = Certificate({"rows": job.num_rows, "asked": job.folder.job["asked"]})
-        self._counts = dict.fromkeys(
-            ("parts", "bytes", "rows", "originals", "found", "rules", "fingerprints"), 0
-        )
+        self._problems: list[str] = []
+        self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
         self._status: dict[str, int] = {}
 
     def certificate(self) -> Certificate:
@@ -191,26 +194,30 @@ class _Checking:
         for piece in pieces:
             self._check_piece(piece)
         names = sorted(part.name for part in parts)
-        made = self._made
-        made.claimed |= {"parts": len(parts), "status": self._status}
-        made.checked = self._counts
-        made.content = digest_of("\n".join([self._job.folder.job["id"], *names]).encode())
-        return made
+        claimed = {
+            "rows": self._job.num_rows,
+            "parts": len(parts),
+            "status": self._status,
+            "asked": self._job.folder.job["asked"],
+        }
+        content = digest_of("\n".join([self._job.folder.job["id"], *names]).encode())
+        return Certificate(claimed, self._counts, tuple(self._problems), content)
 
     def _wrong(self, text: str) -> None:
-        self._made.problems.append(text)
+        self._problems.append(text)
 
     def _check_asked(self) -> None:
         job = self._job.folder.job
         now = {"rows": self._question.num_rows, **self._question.asked()}
         then = {"rows": job["rows"], **job["asked"]}
-        for name in _ALWAYS_ASKED:  # a certificate says both; neither is wrong
-            now.pop(name), then.pop(name, None)
+        for asked in (now, then):
+            for name in _MAY_DIFFER:
+                asked.pop(name, None)
         for differing in differences(now, then):
             self._wrong(f"{JOB_FILE}: {differing}")
         described = self._question.described()
         for name, value in described.items():
-            if not _alike(value, job["described"].get(name)):
+            if not alike(value, job["described"].get(name), _CODING_TOLERANCE):
                 self._wrong(f"{JOB_FILE}: {name} isn't that of the model")
         self._counts["fingerprints"] = len(now)
 
@@ -436,14 +443,27 @@ class _Rows:
         yield from self._named(everywhere, what)
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two values of JSON are equal, numbers but for what another machine makes of them."""
+def alike(one: Any, other: Any, tolerance: float) -> bool:
+    """Whether two values of JSON are equal, numbers but for what another machine makes of them.
+
+    Args:
+        one: a value.
+        other: another one.
+        tolerance: of numbers, as a share of them and beside that.
+
+    Examples:
+        >>> alike({"a": [1.0, None]}, {"a": [1.00001, None]}, 1e-4), alike(1, "1", 1e-4)
+        (True, False)
+    """
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
+        known = one.keys() == other.keys()
+        return known and all(alike(one[name], other[name], tolerance) for name in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    if storage.is_number(one) and storage.is_number(other):
-        return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-4)
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(alike(*pair, tolerance) for pair in pairs)
+    numbers: Any = one, other
+    if all(map(storage.is_number, numbers)):
+        return math.isclose(*numbers, rel_tol=tolerance, abs_tol=tolerance)
     return one == other
 
 

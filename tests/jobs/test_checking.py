@@ -1,6 +1,7 @@
 """What holds of a job is certified, and whatever was tampered with is named."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from jaxcf.utils import storage
 from jaxcf.utils.parquet import from_parquet, to_parquet
 
 X = np.tile(mlp().x, (4, 1)) + np.linspace(0, 0.05, 24, dtype=np.float32)[:, None]
-RULES = {"constraints": Constraints(lower=-0.9, frozen=[False] * 4 + [True])}
+RULES: dict[str, Any] = {"constraints": Constraints(lower=-0.9, frozen=[False] * 4 + [True])}
 OPTIONS = JobOptions(rows_per_unit=4, rows_per_part=8)
 
 
@@ -39,7 +40,7 @@ def copied(done, tmp_path):
 
 def test_a_job_that_nobody_touched_is_certified(ready, done):
     certificate = jobs.check(ready, X, done.path, **RULES)
-    assert certificate.problems == []
+    assert certificate.problems == ()
     found = int(done.load().found.sum())
     assert found > 12
     assert certificate.checked["parts"] == 3

@@ -2,6 +2,7 @@
 
 import pickle
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -47,7 +48,7 @@ def test_an_explainer_that_travelled_goes_on_with_the_job(tmp_path):
 def test_an_explainer_of_a_table_travels_as_well(tmp_path):
     schema = Schema((Numeric("age", 18, 70, step=1.0), Numeric("pay", 0, 10, step=0.1)))
     explainer = TableExplainer(predict_pay, schema, engine=LAYOUT, search=SMALL)
-    question = {"rules": {"age": Rule(increase_only=True)}}
+    question: dict[str, Any] = {"rules": {"age": Rule(increase_only=True)}}
     fitted = explainer.fit(TABLE)
     half = partial(jobs.run, options=JobOptions(rows_per_unit=2), **question)
     half(fitted, TABLE, tmp_path, shard=(1, 2))

@@ -6,6 +6,7 @@ import resource
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -69,13 +70,13 @@ class Recorded:
 
 def test_parts_hold_what_explain_gives(ready, whole):
     assert whole.complete
-    assert_same_answers(whole.load(), ready.explain(X))
+    assert_same_answers(whole.load().core, ready.explain(X))
     assert isinstance(Explanations.load(whole.path), Explanations)
     assert [len(part) for part in whole.stream()] == [8, 8, 8]
 
 
 def test_parts_are_read_without_the_library(whole):
-    frame = pd.read_parquet(whole.path / "parts").sort_values("row", ignore_index=True)
+    frame: Any = pd.read_parquet(whole.path / "parts").sort_values("row", ignore_index=True)
     loaded = whole.load()
     np.testing.assert_array_equal(frame["row"], np.arange(24))
     np.testing.assert_array_equal(frame["found"], loaded.found)
@@ -137,7 +138,7 @@ def test_another_question_is_refused_with_what_differs(ready, tmp_path):
     moved = X.copy()
     moved[7, 1] += 0.01
     longer = search(max_steps=21)
-    others = [
+    others: list[Any] = [
         ((ready, moved), {}, "input is another one"),
         ((ready, X[:20]), {}, "rows is 20, and was 24"),
         ((ready, X), {"target": 1}, "question.target is 1, and was None"),
@@ -151,7 +152,8 @@ def test_another_question_is_refused_with_what_differs(ready, tmp_path):
     ]
     for arguments, question, differs in others:
         with pytest.raises(ValueError, match=rf"another job: .*{differs}.*restart=True"):
-            jobs.run(*arguments, tmp_path, **question, options=replace(OPTIONS, rows_per_unit=None))
+            fitted, x = arguments
+            jobs.run(fitted, x, tmp_path, **question, options=JobOptions(rows_per_part=8))
     begun_anew = jobs.run(ready, moved, tmp_path, restart=True, options=OPTIONS)
     np.testing.assert_array_equal(begun_anew.load().original, moved)
 
@@ -180,9 +182,10 @@ def test_another_model_is_refused_in_jax_or_not(tmp_path):
 def test_what_is_asked_by_row_goes_with_its_rows(ready, tmp_path):
     target = np.arange(24) % 3
     lower = np.where(np.arange(24)[:, None] % 2, -1.0, X).astype(np.float32)
-    question = {"target": target, "constraints": Constraints(lower=lower), "num_alternatives": 2}
+    question: dict[str, Any] = {"target": target, "constraints": Constraints(lower=lower)}
+    question["num_alternatives"] = 2
     job = jobs.run(ready, X, tmp_path, **question, options=OPTIONS)
-    assert_same_answers(job.load(), ready.explain(X, **question))
+    assert_same_answers(job.load().core, ready.explain(X, **question))
     with pytest.raises(ValueError, match="target has 3 entries for 24 rows"):
         jobs.run(ready, X, tmp_path / "other", target=[0, 1, 2])
 
@@ -294,7 +297,7 @@ def test_an_incomplete_job_is_not_loaded(ready, tmp_path):
 def test_an_explainer_can_come_from_a_factory(ready, whole, tmp_path):
     assert_equal(jobs.run(lambda: ready, X, tmp_path, options=OPTIONS).load(), whole.load())
     with pytest.raises(TypeError, match="explainer must be fitted"):
-        jobs.run(lambda: mlp().explainer(), X, tmp_path)
+        jobs.run(cast(Any, mlp().explainer), X, tmp_path)
 
 
 def test_units_are_smaller_where_rows_or_calls_are():

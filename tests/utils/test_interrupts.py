@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jaxcf.utils.interrupts import Interrupts
+from jaxcf.utils.interrupts import Interrupts, told_to_end
 
 
 def test_what_belongs_together_is_finished_before_an_interrupt_is_raised(ctrl_c):
@@ -75,3 +75,39 @@ def test_in_other_threads_it_does_nothing():
     thread.start()
     thread.join()
     assert entered == [signal.default_int_handler]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_program_is_taken_where_ctrl_c_would_be(number, ctrl_c):
+    interrupts = Interrupts()
+    with told_to_end() as ended, interrupts:
+        signal.raise_signal(number)
+        assert ended.by == number  # and nothing was raised
+        with pytest.raises(KeyboardInterrupt), interrupts.allowed():
+            raise AssertionError("not reached")
+        interrupts.taken()
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_signals_that_a_program_looks_after_itself_stay_its_own(ctrl_c):
+    told = []
+    before = signal.signal(signal.SIGTERM, lambda *_: told.append("mine"))
+    hung_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with told_to_end() as ended:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+        assert (told, ended.by) == (["mine"], None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGHUP, hung_up)
+
+
+def test_what_runs_in_the_background_of_a_script_is_ended_too():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), told_to_end():
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

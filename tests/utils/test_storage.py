@@ -215,3 +215,39 @@ def test_a_file_damaged_anywhere_is_refused_or_still_whole(tmp_path):
             assert metadata == {"a": 1}
             np.testing.assert_array_equal(list(arrays.values()), [ARRAYS["x"]])
     assert refused > 2 * len(whole)
+
+
+def test_of_many_that_write_a_file_once_one_does(tmp_path, monkeypatch):
+    file = tmp_path / "new" / "job.json"
+    assert storage.write_once(file, lambda one: one.write(b"first"))
+    assert not storage.write_once(file, lambda one: one.write(b"second"))
+    assert file.read_bytes() == b"first"
+
+    def no_links(*_):
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", no_links)  # as file systems that have none
+    assert not storage.write_once(file, lambda one: one.write(b"third"))
+    assert storage.write_once(tmp_path / "other", lambda one: one.write(b"other"))
+    assert (tmp_path / "other").read_bytes() == b"other"
+    assert [path.name for path in file.parent.iterdir()] == ["job.json"]
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    ours = f".jaxcf-{storage._machine()}-"
+    names = {
+        "dead": f"{ours}4194999.0a-00",
+        "another process of this number": f"{ours}{os.getpid()}.0a-00",
+        "old": ".jaxcf-elsewhere-1.0a-00",
+        "this process": f"{ours}{storage._process()}-00",
+        "alive": f"{ours}{os.getppid()}.0a-00",
+        "elsewhere": ".jaxcf-elsewhere-2.0a-00",
+        "somebody's": "notes.txt",
+    }
+    for name in names.values():
+        (tmp_path / name).touch()
+    os.utime(tmp_path / names["old"], (0, 0))
+    storage.remove_leftovers(tmp_path)
+    left = {what for what, name in names.items() if (tmp_path / name).exists()}
+    assert left == {"this process", "alive", "elsewhere", "somebody's"}
+    storage.remove_leftovers(tmp_path / "nowhere")

@@ -150,9 +150,8 @@ def test_another_question_is_refused_with_what_differs(ready, tmp_path):
         ((ready.with_options(search=longer), X), {}, "max_steps is 21, and was 20"),
         ((replace(ready, trained_on="other"), X), {}, "training rows is another one"),
     ]
-    for arguments, question, differs in others:
+    for (fitted, x), question, differs in others:
         with pytest.raises(ValueError, match=rf"another job: .*{differs}.*restart=True"):
-            fitted, x = arguments
             jobs.run(fitted, x, tmp_path, **question, options=JobOptions(rows_per_part=8))
     begun_anew = jobs.run(ready, moved, tmp_path, restart=True, options=OPTIONS)
     np.testing.assert_array_equal(begun_anew.load().original, moved)

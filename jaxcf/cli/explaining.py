@@ -17,7 +17,13 @@ from jaxcf.cli.finished import (
     write_large_run,
     write_run,
 )
-from jaxcf.cli.run_folder import claimed_folder
+from jaxcf.cli.run_folder import (
+    CONFIG_FILE,
+    RUN_FILES,
+    SUMMARY_FILE,
+    claimed_folder,
+    read_config,
+)
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.jobs import Job, JobInterrupted, JobOptions
 from jaxcf.jobs.asking import AnyExplainer
@@ -26,6 +32,7 @@ from jaxcf.jobs.running import remove
 from jaxcf.results.parts import JOB_FILE, PARTS, named
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
+from jaxcf.utils import storage
 
 
 @dataclass(frozen=True)
@@ -114,12 +121,30 @@ def explain_in_parts(
             seconds.pop("search", None)
         if shard is not None:
             return _shard_outcome(job, shard, seconds, interrupted)
+        if not job.seconds and interrupted is None and _is_written(out, prepared):
+            return _complete_outcome(out)
         if not fits_in_one_file(job):
             return _large_outcome(out, job, prepared, seconds, interrupted)
         outcome = _outcome(options, out, job, prepared, seconds, interrupted, terminal)
         if options.out is None and interrupted is None:
             remove(out)  # all of it stands in the file of the run
         return outcome
+
+
+def _is_written(out: Path, prepared: Prepared) -> bool:
+    """Whether the files of this very run are there, of all rows."""
+    if not (out / CONFIG_FILE).is_file() or not (out / SUMMARY_FILE).is_file():
+        return False
+    config, asked_for = read_config(out / CONFIG_FILE), storage.plain(prepared.config)
+    same = all(config.get(name) == value for name, value in asked_for.items())
+    return same and "interrupted" not in storage.read_json(out / SUMMARY_FILE)["status"]
+
+
+def _complete_outcome(out: Path) -> Outcome:
+    files = sorted(name for name in (*RUN_FILES, JOB_FILE, PARTS) if (out / name).exists())
+    summary = storage.read_json(out / SUMMARY_FILE)
+    remark = f"{out} is complete: nothing was left to do; --restart begins anew"
+    return Outcome({**summary, "out": str(out), "files": files}, {}, (remark,))
 
 
 def _given(**given: Any) -> dict[str, Any]:

@@ -76,8 +76,11 @@ def test_the_same_command_goes_on_after_sigterm(where, whole, monkeypatch, capsy
     assert cli.main([*RUN, "-q", *where]) == 0
     assert_same_run(out / "explanations.npz", whole / "explanations.npz")
     assert (out / "parts").exists() == bool(where)
-    if where:  # it is done, and says so once more
-        assert cli.main([*RUN, "-q", *where]) == 0
+    if where:  # it is done, says so once more, and keeps what was made of it
+        Path("run", "report.html").write_text("mine")
+        assert cli.main([*RUN, *where]) == 0
+        assert "run is complete: nothing was left to do" in capsys.readouterr().err
+        assert Path("run", "report.html").read_text() == "mine"
     else:
         assert cli.main([*RUN, "-q"]) == 0
         assert Path("runs/digits-D-2").exists()

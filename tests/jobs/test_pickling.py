@@ -49,12 +49,15 @@ def test_an_explainer_of_a_table_travels_as_well(tmp_path):
     schema = Schema((Numeric("age", 18, 70, step=1.0), Numeric("pay", 0, 10, step=0.1)))
     explainer = TableExplainer(predict_pay, schema, engine=LAYOUT, search=SMALL)
     question: dict[str, Any] = {"rules": {"age": Rule(increase_only=True)}}
+    question["relations"] = ["pay <= age"]
     fitted = explainer.fit(TABLE)
     half = partial(jobs.run, options=JobOptions(rows_per_unit=2), **question)
     half(fitted, TABLE, tmp_path, shard=(1, 2))
     again = pickle.loads(pickle.dumps((half, fitted)))
     assert again[0](again[1], TABLE, tmp_path).complete
     assert jobs.check(again[1], TABLE, tmp_path, **question).holds
+    with pytest.raises(ValueError, match=r"question\.relations"):
+        jobs.run(fitted, TABLE, tmp_path, rules=question["rules"])
 
 
 def test_a_factory_makes_what_cannot_travel(tmp_path):

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-# Each linear relation is projected onto so often: one may undo what another has done.
+# Each linear relation is projected onto so often: a feature may come to the end of its range, and
+# one relation undo what another has done.
 _SWEEPS = 4
 
 
@@ -89,9 +90,13 @@ def project(
     free = most > least
     for _ in range(_SWEEPS):
         for feature, weight, limit, equal in zip(*relations[:4], strict=True):
-            along = jnp.where(free[feature], weight, 0.0)
-            beyond = jnp.sum(weight * flat[feature]) - limit
+            own = flat[feature]
+            beyond = jnp.sum(weight * own) - limit
             beyond = jnp.where(equal, beyond, jnp.maximum(beyond, 0.0))
+            # What has come to its end leaves the rest to the others.
+            outward = -jnp.sign(beyond) * weight
+            ended = (own >= most[feature]) & (outward > 0) | (own <= least[feature]) & (outward < 0)
+            along = jnp.where(free[feature] & ~ended, weight, 0.0)
             square = jnp.sum(jnp.square(along))
             move = jnp.where(square > 0, -beyond / jnp.where(square > 0, square, 1.0), 0.0)
             flat = jnp.clip(flat.at[feature].add(move * along), least, most)

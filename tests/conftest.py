@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jax
@@ -69,10 +70,17 @@ def without_type_checks():
 
 @pytest.fixture
 def ctrl_c():
-    """What Ctrl-C does, as a function; also where tests run in the background and it's ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """What Ctrl-C does, as a function.
+
+    Signals end a program as they do in a terminal, also where tests run in the background (Ctrl-C
+    is ignored) or under nohup (so is a terminal that was closed).
+    """
+    ways: dict[int, Any] = dict.fromkeys((signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+    ways[signal.SIGINT] = signal.default_int_handler
+    before = {number: signal.signal(number, way) for number, way in ways.items()}
     yield lambda *_: signal.raise_signal(signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
+    for number, way in before.items():
+        signal.signal(number, way)
 
 
 @pytest.fixture(scope="module")

@@ -326,17 +326,18 @@ class BatchSearch:
         search that ends on the boundary may end on either side of it.
         """
         lost = rows[(self.status[rows] == Status.FOUND) & ~self._confirmed[rows]]
-        moved = []
+        moved, accepts = [], self._accepts
         for factor in _FARTHER:
             if not len(lost):
                 break
             x, targets = self._x[lost], self.targets[lost]
             bounds = self._feasible.of(lost)[:3]
             ahead = x + np.float32(factor) * (self.counterfactual[lost] - x)
-            ahead = snap_rows(ahead, x, bounds, self._accepts.size)
-            held = self._accepts(ahead, targets, lost)
-            point = self._accepts.points(self._accepts.exact(ahead, lost), lost)
-            self.counterfactual[lost[held]] = point[held]
+            ahead = snap_rows(ahead, x, bounds, accepts.size)
+            exact = accepts.exact(ahead, lost)
+            held = accepts.judge(exact, ahead, targets, lost).accepted
+            if held.any():
+                self.counterfactual[lost[held]] = accepts.points(exact[held], lost[held])
             moved.append(lost[held])
             lost = lost[~held]
         return np.sort(np.concatenate(moved)) if moved else lost

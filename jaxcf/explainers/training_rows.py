@@ -98,11 +98,10 @@ class TrainingRows:
         """
         rows = np.concatenate(self.members)
         found = np.empty((count, rows.shape[1]), np.float32)
-        middles = lambda many: (np.arange(many) + 0.5) / max(1, many)  # noqa: E731
         # Of few values the ends are the least likely to be of use.
         few = count < 3
-        of_rows = middles(count) if few else np.linspace(0, 1, (count + 1) // 2)
-        of_values = middles(0 if few else count // 2)
+        of_rows = _middles(count) if few else np.linspace(0, 1, (count + 1) // 2)
+        of_values = _middles(0 if few else count // 2)
         for place, column in enumerate(rows.T):
             taken, times = np.unique(column, return_counts=True)
             if self.unordered[place] or len(taken) <= count:
@@ -116,6 +115,11 @@ class TrainingRows:
             ]
             found[:, place] = np.concatenate(chosen)
         return found
+
+
+def _middles(count: int) -> np.ndarray:
+    """The middles of so many equal parts of 0 to 1."""
+    return (np.arange(count) + 0.5) / max(1, count)
 
 
 @dataclass(frozen=True, eq=False)

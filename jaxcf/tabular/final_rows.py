@@ -81,22 +81,29 @@ class FinalRows:
             source_row: `[m]`, the rows of the table they belong to.
             held: `[m, columns]`, which must stay.
         """
-        if not self.relations:
+        wrong = np.flatnonzero(~self.relations.hold(exact))
+        if not len(wrong):
             return exact
+        mended, rows = exact.copy(), source_row[wrong]
+        ended = self.relations.mended(exact[wrong], held[wrong], self._room(rows))
+        mended[wrong] = self._as_held(ended, rows)
+        return mended
+
+    def _room(self, source_row: np.ndarray) -> Room:
+        """Where values of some rows may go: within the rules, and what training rows span."""
         lower, upper, steps = self.read.limits(source_row)
         begun = self.begun[source_row]
         columns = self.coding.schema.columns
         ends = [(one.lower, one.upper) if isinstance(one, Numeric) else _ANY for one in columns]
         least, most = np.array(ends).T
         levels = self.read.constraints.levels
-        room = Room(
+        return Room(
             begun,
             np.fmax(lower, np.fmin(least, begun)),
             np.fmin(upper, np.fmax(most, begun)),
             steps,
             None if levels is None else np.asarray(levels)[source_row],
         )
-        return self._as_held(self.relations.mended(exact, held, room), source_row)
 
     def holds(
         self, exact: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]

@@ -182,13 +182,6 @@ class ReadRelations:
         """Which rows break, as they are, one that they must keep to."""
         return ~_all_hold(self.at_start, values)
 
-    @property
-    def columns(self) -> tuple[int, ...]:
-        """The places of the columns that they speak about, each once."""
-        linear = [place for one in self.linear for place in one.places]
-        others = [one.place for pair in self.implications for one in pair]
-        return tuple(sorted({*linear, *others}))
-
     def mended(
         self,
         values: Float[np.ndarray, "m columns"],
@@ -200,26 +193,21 @@ class ReadRelations:
         What is moved goes back towards where it began before anything goes farther away.
 
         Args:
-            values: `[m, columns]`.
+            values: `[m, columns]`, of rows that break one.
             held: `[m, columns]`, what must stay as it is.
             room: where the rows may go.
 
         Returns:
             Values `[m, columns]`; rows that can't be mended break a relation still.
         """
-        wrong = np.flatnonzero(~self.hold(values))
-        if not len(wrong):
-            return values
         values = values.copy()
-        now, kept, room = values[wrong], held[wrong], room.of(wrong)
         for _ in range(_SWEEPS):
             for implication in self.implications:
-                self._follow(implication, now, kept, room)
+                self._follow(implication, values, held, room)
             for linear in self.linear:
-                self._balance(linear, now, kept, room)
-            if self.hold(now).all():
+                self._balance(linear, values, held, room)
+            if self.hold(values).all():
                 break
-        values[wrong] = now
         return values
 
     def _balance(self, linear: Linear, values: np.ndarray, held: np.ndarray, room: Room) -> None:

@@ -191,9 +191,8 @@ def read_rules(
         refused = relations.refuse(values)
         lower = np.where(refused[:, None], coordinates + 1, lower)
         upper = np.where(refused[:, None], coordinates + 1, upper)
-    constraints = Constraints(lower, upper, **masks, **grid)
-    if relations:
-        constraints = replace(constraints, relations=relations.in_coordinates)
+    related = None if relations is None else relations.in_coordinates
+    constraints = Constraints(lower, upper, **masks, **grid, relations=related)
     return ReadRules(constraints, least, most, steps, tuple(rules))
 
 

@@ -218,7 +218,7 @@ def kept_ordinary(dataset: Dataset, like: GuideNetwork, path: Path) -> GuideNetw
         ordinary = GuideNetwork(
             "ordinary guide",
             network,
-            confidence_of(probability.max(axis=1)[right]),
+            confidence_of(probability.max(axis=1)[right], dataset.shape),
             like.radius,
             float((decided == y).mean()),
             robust_accuracy(network, x[some], y[some], radius=like.radius, seed=known["seed"]),

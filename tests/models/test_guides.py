@@ -65,10 +65,12 @@ def test_what_it_states_is_what_is_measured(guide, digits):
     assert guide.confidence == facts["held_out_probabilities"]["0.5"]
 
 
-def test_the_confidence_is_the_median_of_what_real_images_get():
-    assert guides.confidence_of(np.array([0.1, 0.2, 0.7, 0.9, 0.99])) == 0.7
+def test_the_confidence_is_what_real_images_get_the_median_or_of_photographs_the_upper_quartile():
+    probability = np.array([0.1, 0.2, 0.7, 0.9, 0.99])
+    assert guides.confidence_of(probability, (28, 28, 1)) == 0.7
+    assert guides.confidence_of(probability, (32, 32, 3)) == 0.9
     # Log-odds stay finite.
-    assert guides.confidence_of(np.ones(4)) < 1
+    assert guides.confidence_of(np.ones(4), (28, 28, 1)) < 1
 
 
 def test_without_test_rows_the_held_out_ones_tell(digits):
@@ -136,12 +138,14 @@ def test_a_wrong_file_says_what_is_wrong(saved, damage, message):
 
 
 def test_the_shipped_ones_are_good_and_no_model_sets(digits):
-    assert {"digits", "mnist"} <= set(pretrained_guide_names())
+    # Of photographs, a guide of so few weights reads one in five wrongly.
+    least = {"digits": 0.97, "mnist": 0.97, "cifar10": 0.75}
+    assert set(least) == set(pretrained_guide_names())
     assert not any("guide" in name for name in pretrained_names())
     for name in pretrained_guide_names():
         guide = pretrained_guide(name)
         assert not guide.metadata["quick"]
-        assert guide.accuracy > 0.97
+        assert guide.accuracy > least[name]
         assert guide.robust_accuracy > 0.6
     guide = pretrained_guide("digits")
     right = np.asarray(guide.predict(digits.x_test)).argmax(1) == digits.y_test
@@ -149,8 +153,8 @@ def test_the_shipped_ones_are_good_and_no_model_sets(digits):
 
 
 def test_of_others_none_is_shipped():
-    with pytest.raises(ValueError, match=r"\['digits', 'mnist'\].*train another"):
-        pretrained_guide("cifar10")
+    with pytest.raises(ValueError, match=r"\['cifar10', 'digits', 'mnist'\].*train another"):
+        pretrained_guide("caltech101")
 
 
 def test_tables_have_no_guides():

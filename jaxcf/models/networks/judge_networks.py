@@ -1,7 +1,8 @@
-"""Classifiers of three further architectures, for judges: they never guide a search.
+"""Classifiers of further architectures, for judges: they never guide a search.
 
 Each sees an image in another way than the classifiers that are explained and than each other: by
-large kernels that leave out positions, by patches that are mixed, by averages of smooth responses.
+large kernels that leave out positions, by patches that are mixed, by averages of smooth responses,
+by the strongest response around, by one small kernel per channel.
 Each ends with a dense layer of few features (`features`) and one of logits (`head`).
 """
 
@@ -18,6 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 from jaxcf.models.networks import layers
 from jaxcf.models.networks.parts import (
     LayerNorm,
+    StandardizedWeights,
     Weights,
     checked_image_shape,
     checked_size,
@@ -30,7 +32,7 @@ NUM_FEATURES = 64
 
 
 class _FeatureClassifier(nnx.Module):
-    """What the three have in common: logits are one dense layer, `last`, of the features."""
+    """What all have in common: logits are one dense layer, `last`, of the features."""
 
     last: Weights
 
@@ -242,6 +244,148 @@ class AveragingClassifier(_HalvingClassifier):
             x = layers.conv3x3(x, *weights) if number == 1 else layers.convolve(x, *weights)
             x = layers.average_pool(jax.nn.elu(x))
         return jnp.tanh(_dense(x.reshape(x.shape[0], -1), self.dense))
+
+
+class PlainClassifier(_FeatureClassifier):
+    """Pairs of convolutions with GELUs and maximum pooling, then two dense layers.
+
+    `features = gelu(dense(max_pixels(stage(... stage(gelu(conv(2 x - 1)))))))`, `stage(x) =
+    gelu(conv(gelu(pool(conv(x)))))`, `logits = dense(features)`
+
+    Convolutions are 3x3 with zero padding and standardized kernels (`StandardizedWeights`), and
+    poolings take the largest of 2x2, so every width but the first halves the image.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image.
+        num_classes: How many logits to return.
+        widths: Channels after the first convolution and of each stage.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer, or nothing is left of the image.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = PlainClassifier((32, 32, 3), 10, widths=(8, 16), rngs=nnx.Rngs(0))
+        >>> model.features(jnp.zeros((2, 32, 32, 3))).shape, model(jnp.zeros((2, 32, 32, 3))).shape
+        ((2, 64), (2, 10))
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        *,
+        widths: Sequence[int],
+        rngs: nnx.Rngs,
+    ):
+        *_, channels = self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.widths = checked_widths(widths, self.image_shape)
+        self.stem = StandardizedWeights(channels, self.widths[0], rngs=rngs)
+        for number, (narrow, wide) in enumerate(itertools.pairwise(self.widths), 1):
+            setattr(self, f"stage{number}_widen", StandardizedWeights(narrow, wide, rngs=rngs))
+            setattr(self, f"stage{number}_further", StandardizedWeights(wide, wide, rngs=rngs))
+        self.dense = _linear(self.widths[-1], NUM_FEATURES, rngs)
+        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        return describe(self, "image_shape", "num_classes", "widths")
+
+    def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
+        """The last layer but one for a batch of images."""
+        # With so few input channels the formulation as a matrix product is the faster one.
+        x = jax.nn.gelu(layers.conv3x3(2 * jnp.asarray(x) - 1, *self.stem))
+        for number in range(1, len(self.widths)):
+            widen, further = (getattr(self, f"stage{number}_{n}") for n in ("widen", "further"))
+            x = jax.nn.gelu(layers.max_pool(layers.convolve(x, *widen)))
+            x = jax.nn.gelu(layers.convolve(x, *further))
+        return jax.nn.gelu(_dense(x.max((1, 2)), self.dense))
+
+
+class DepthwiseClassifier(_FeatureClassifier):
+    """Tokens that see their neighbours by one 3x3 kernel per channel, and mix channels in between.
+
+    `tokens = dense(patches(2 x - 1))`; in each block `tokens += mlp(norm(depthwise(tokens)))`, as
+    in ConvNeXt (Liu et al. 2022), then `features = gelu(dense(mean(norm(tokens))))`, `logits =
+    dense(features)`
+
+    Images whose height or width is not divisible by the patch are padded with zeros at the bottom
+    and right.
+
+    Args:
+        image_shape: `(height, width, channels)` of one image.
+        num_classes: How many logits to return.
+        patch: Height and width of a patch.
+        width: Channels of a token.
+        depth: Number of blocks.
+        rngs: Where the initial weights are drawn from.
+
+    Raises:
+        ValueError: If a size is not a positive integer.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> model = DepthwiseClassifier((9, 8, 3), 10, width=8, depth=1, rngs=nnx.Rngs(0))
+        >>> model.features(jnp.zeros((2, 9, 8, 3))).shape, model(jnp.zeros((2, 9, 8, 3))).shape
+        ((2, 64), (2, 10))
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        *,
+        patch: int = 2,
+        width: int = 128,
+        depth: int = 6,
+        rngs: nnx.Rngs,
+    ):
+        *_, channels = self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.patch = checked_size("patch", patch)
+        self.width = checked_size("width", width)
+        self.depth = checked_size("depth", depth)
+        self.embedding = _linear(patch**2 * channels, width, rngs)
+        for number in range(1, depth + 1):
+            kernel = Weights((3, 3, width), inputs=2 * 9, bias=0, rngs=rngs)
+            setattr(self, f"block{number}_depthwise", kernel)
+            setattr(self, f"block{number}_norm", LayerNorm(width))
+            setattr(self, f"block{number}_in", _linear(width, 2 * width, rngs))
+            setattr(self, f"block{number}_out", _linear(2 * width, width, rngs))
+        self.norm = LayerNorm(width)
+        self.dense = _linear(width, NUM_FEATURES, rngs)
+        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        return describe(self, "image_shape", "num_classes", "patch", "width", "depth")
+
+    def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
+        """The last layer but one for a batch of images."""
+        x = _dense(self._patches(2 * jnp.asarray(x) - 1), self.embedding)
+        for number in range(1, self.depth + 1):
+            depthwise, norm, inward, outward = (
+                getattr(self, f"block{number}_{part}")
+                for part in ("depthwise", "norm", "in", "out")
+            )
+            mixed = norm(layers.convolve_depthwise(x, *depthwise))
+            x = x + _dense(jax.nn.gelu(_dense(mixed, inward)), outward)
+        return jax.nn.gelu(_dense(self.norm(x).mean((1, 2)), self.dense))
+
+    def _patches(self, x: Array) -> Array:
+        """`[n, rows, columns, patch**2 * channels]`."""
+        n, height, width, channels = x.shape
+        patch = self.patch
+        rows, columns = -(-height // patch), -(-width // patch)
+        x = jnp.pad(x, ((0, 0), (0, rows * patch - height), (0, columns * patch - width), (0, 0)))
+        x = x.reshape(n, rows, patch, columns, patch, channels).transpose(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, rows, columns, patch**2 * channels)
 
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Weights:

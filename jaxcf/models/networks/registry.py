@@ -10,12 +10,20 @@ from jaxcf.models.networks.convolutional import ConvolutionalAutoencoder, Convol
 from jaxcf.models.networks.dense import DenseAutoencoder, DenseClassifier
 from jaxcf.models.networks.judge_networks import (
     AveragingClassifier,
+    DepthwiseClassifier,
     MixerClassifier,
+    PlainClassifier,
     StridedClassifier,
 )
 from jaxcf.models.networks.residual import ResidualClassifier, SmoothResidualClassifier
 
-JudgeNetwork = StridedClassifier | MixerClassifier | AveragingClassifier
+JudgeNetwork = (
+    StridedClassifier
+    | MixerClassifier
+    | AveragingClassifier
+    | PlainClassifier
+    | DepthwiseClassifier
+)
 RobustNetwork = BlockClassifier | SmoothResidualClassifier
 Classifier = (
     ConvolutionalClassifier | DenseClassifier | ResidualClassifier | JudgeNetwork | RobustNetwork
@@ -34,6 +42,8 @@ _KINDS: dict[str, type[Network]] = {
         StridedClassifier,
         MixerClassifier,
         AveragingClassifier,
+        PlainClassifier,
+        DepthwiseClassifier,
         BlockClassifier,
         SmoothResidualClassifier,
     )

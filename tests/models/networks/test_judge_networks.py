@@ -6,7 +6,9 @@ from flax import nnx
 
 from jaxcf.models.networks.judge_networks import (
     AveragingClassifier,
+    DepthwiseClassifier,
     MixerClassifier,
+    PlainClassifier,
     StridedClassifier,
 )
 
@@ -14,6 +16,8 @@ KINDS = [
     (StridedClassifier, {"widths": (4, 6)}),
     (MixerClassifier, {"patch": 3, "width": 8, "depth": 1}),
     (AveragingClassifier, {"widths": (4, 6)}),
+    (PlainClassifier, {"widths": (4, 6)}),
+    (DepthwiseClassifier, {"patch": 3, "width": 8, "depth": 1}),
 ]
 
 
@@ -27,8 +31,9 @@ def test_the_head_of_the_features_is_the_prediction(kind, sizes):
     np.testing.assert_allclose(network.head(features), jax.jit(network.__call__)(x), atol=1e-5)
 
 
-def test_a_mixer_sees_every_pixel_of_an_image_that_needs_padding():
-    network = MixerClassifier((7, 10, 1), 2, patch=4, width=8, depth=1, rngs=nnx.Rngs(0))
+@pytest.mark.parametrize("kind", [MixerClassifier, DepthwiseClassifier])
+def test_every_pixel_of_an_image_that_needs_padding_is_seen(kind):
+    network = kind((7, 10, 1), 2, patch=4, width=8, depth=1, rngs=nnx.Rngs(0))
     x = jnp.full((1, 7, 10, 1), 0.3)
     seen = jax.jit(jax.grad(lambda x: network(x)[0, 0]))(x)
     assert bool((seen != 0).all())

@@ -154,3 +154,23 @@ def test_the_formulation_for_other_platforms_agrees(monkeypatch):
             patch.setattr(layers, "_choose", lambda cpu, other, *inputs: other(*inputs))
             other = jax.jit(lambda *inputs, name=name: layer(name)(*inputs))(*inputs)
         np.testing.assert_allclose(other, expected, atol=2e-5)
+
+
+def test_a_depthwise_convolution_is_the_grouped_one_and_a_pooling_keeps_the_largest():
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.normal(size=(2, 5, 6, 3)), jnp.float32)
+    kernel = jnp.asarray(random.normal(size=(3, 3, 3)), jnp.float32)
+    grouped = jax.lax.conv_general_dilated(
+        x,
+        kernel[:, :, None],
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=3,
+    )
+    bias = jnp.arange(3.0)
+    np.testing.assert_allclose(
+        layers.convolve_depthwise(x, kernel, bias), grouped + bias.reshape(1, 1, 1, 3), atol=1e-5
+    )
+    windows = np.asarray(x)[:, :4].reshape(2, 2, 2, 3, 2, 3)
+    assert np.array_equal(layers.max_pool(x), windows.max((2, 4)))

@@ -29,6 +29,8 @@ ARCHITECTURES = [
     {"kind": "StridedClassifier", "widths": [4, 5]} | IMAGE_CLASSES,
     {"kind": "MixerClassifier", "patch": 3, "width": 4, "depth": 1} | IMAGE_CLASSES,
     {"kind": "AveragingClassifier", "widths": [4, 5]} | IMAGE_CLASSES,
+    {"kind": "PlainClassifier", "widths": [4, 5]} | IMAGE_CLASSES,
+    {"kind": "DepthwiseClassifier", "patch": 3, "width": 4, "depth": 1} | IMAGE_CLASSES,
 ]
 
 

@@ -1,0 +1,148 @@
+"""Photographs before judges: what is measured, chosen and shown, on made-up judges and images."""
+
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import natural, natural_drawing
+from benchmarks.natural_configurations import (
+    CANDIDATES,
+    Aimed,
+    Way,
+    candidates,
+    choose,
+    finals,
+    targets_of,
+)
+from benchmarks.natural_measures import measure
+from benchmarks.natural_networks import ROBUST, coloured_digits, guide_name
+from jaxcf import Explainer, Objective
+from jaxcf.data import from_arrays
+from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED
+
+CLASSES = ("dark", "bright")
+
+
+def brightness(x, steepness=40.0):
+    """Logits of images that are bright in the mean or aren't."""
+    bright = steepness * (jnp.mean(jnp.asarray(x), axis=(1, 2, 3)) - 0.5)
+    return jnp.stack([-bright, bright], axis=1)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    random = np.random.default_rng(0)
+    x = random.uniform(0.2, 0.8, (40, 8, 8, 3)).astype(np.float32)
+    y = np.arange(40) % 2
+    x = np.clip(x + 0.15 * (2 * y - 1).reshape(-1, 1, 1, 1), 0, 1).astype(np.float32)
+    return from_arrays(x, y, x, y, name="halves", class_names=CLASSES)
+
+
+@pytest.fixture(scope="module")
+def explanations(dataset):
+    explainer = Explainer(brightness, output="logits", objective=Objective.named("A"))
+    return explainer.fit(dataset.x_train).explain(dataset.x_test)
+
+
+@pytest.fixture(scope="module")
+def subjects(dataset, explanations):
+    return measure(explanations, SimpleNamespace(predict=brightness), dataset, judges())
+
+
+def judges():
+    """Two that see what the model sees, and a robust one that believes nobody but real images."""
+    sure = SimpleNamespace(predict=lambda x: brightness(x, 1.0))
+
+    def robust(x):
+        mean = jnp.mean(jnp.asarray(x), axis=(1, 2, 3))
+        bright = jnp.where(jnp.abs(mean - 0.5) > 0.135, 40 * (mean - 0.5), 0.0)
+        # Whoever lies between is read as a third class.
+        return jnp.stack([-bright, bright, jnp.full_like(bright, 0.1)], axis=1)
+
+    named = {"one": sure.predict, "other": brightness, ROBUST: robust}
+    return [SimpleNamespace(name=name, predict=predict) for name, predict in named.items()]
+
+
+def test_ordinary_and_robust_judges_are_told_apart_and_controls_stand_beside(subjects):
+    found = subjects[COUNTERFACTUAL]
+    assert found["valid"].mean == 1
+    assert found["oracle"].mean == 1
+    assert found["robust"].mean == 0
+    assert subjects[UNCHANGED]["oracle"].mean == 0
+    assert subjects[UNCHANGED]["stays"].mean == 1
+    assert "high frequency" not in subjects[UNCHANGED]
+    assert subjects[NOISE]["l2"].mean == pytest.approx(found["l2"].mean, rel=1e-3)
+    assert subjects[REAL]["robust"].mean == 1
+    assert subjects[REAL]["l2"].mean > found["l2"].mean
+
+
+def test_of_what_nobody_found_there_is_nothing_but_the_count(dataset, explanations):
+    missed = explanations[np.zeros(len(explanations), bool)]
+    with_none = measure(missed, SimpleNamespace(predict=brightness), dataset, judges())
+    assert set(with_none) == {COUNTERFACTUAL}
+    assert set(with_none[COUNTERFACTUAL]) == {"found", "valid", "steps"}
+
+
+def means(oracle, l2, robust=0.9, blurred=0.7):
+    return {"oracle": oracle, "robust": robust, "oracle, blurred": blurred, "l2": l2}
+
+
+def test_the_nearest_way_that_convinces_is_chosen_and_else_the_most_convincing():
+    one, two, three = CANDIDATES[:3]
+    real = {way: {"oracle, blurred": 0.6} for way in (one, two, three)}
+    assert choose({one: means(0.96, 3), two: means(0.97, 2), three: means(0.9, 1)}, real) == two
+    assert choose({one: means(0.9, 1), two: means(0.93, 2), three: means(0.8, 3)}, real) == two
+    # Nor does what isn't believed after a blur, as real images are, nor what wasn't found.
+    blurry = means(0.99, 1, blurred=0.5)
+    assert choose({one: blurry, two: means(0.96, 2), three: {}}, real) == two
+
+
+def test_names_are_distinct_and_the_chosen_way_is_led_from_each_seed():
+    assert len(candidates()) == len(CANDIDATES)
+    guides = [guide_name(0.5, seed) for seed in (0, 1, 2)]
+    every = finals(Way(confidence=0.9, count=2), guides)
+    assert [name for name in every if name.startswith("chosen, seed")] == [
+        "chosen, seed 0",
+        "chosen, seed 1",
+        "chosen, seed 2",
+    ]
+
+
+def test_an_aim_leaves_out_classes_that_have_none():
+    aimed = Aimed("x", lambda given: {}, {"dark": "bright"})
+    assert targets_of(aimed, np.array([0, 1]), CLASSES).tolist() == [1, -1]
+
+
+def test_each_class_is_shown_in_turn():
+    labels = np.array([1, 1, 0, 1, 0])
+    assert natural._first_of_each_class(labels).tolist() == [2, 0, 4, 1, 3]
+
+
+def test_tables_and_pictures_hold_what_was_measured(subjects, explanations):
+    row = {
+        "configuration": "A",
+        "data": "halves",
+        "rows": [0, 40],
+        "n": 40,
+        "explained": 1.0,
+        "judges": {"one": 0.9, "other": 1.0, ROBUST: 0.8},
+        "guides": {},
+        "subjects": {
+            subject: {name: value._asdict() for name, value in values.items()}
+            for subject, values in subjects.items()
+        },
+    }
+    table = natural_drawing.markdown({"measured once": [row], "chosen from": []})
+    assert "| A | 40 | 1.0000 | 1.000 |" in table
+    figure = natural_drawing.grid(explanations[:3], [0, 0, 0], CLASSES)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles[:2] == ["dark", "bright\n(truly dark)"]
+
+
+def test_the_trial_shows_every_digit_in_colours():
+    trial = coloured_digits()
+    assert trial.shape == (16, 16, 3)
+    assert set(trial.y_train.tolist()) == set(range(10))
+    assert np.ptp(trial.x_train, axis=3).max() > 0.1

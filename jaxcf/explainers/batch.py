@@ -18,7 +18,7 @@ from jaxcf.constraints import FeasibleSets
 from jaxcf.explainers.acceptance import AcceptanceTest
 from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.guide_answers import GuideAnswers
-from jaxcf.explainers.refinement import line_search, snap_rows, tighten
+from jaxcf.explainers.refinement import line_search, snap_rows, snap_some, tighten
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.explainers.tightening import Tightening, nearest_answers
@@ -542,13 +542,22 @@ class BatchSearch:
         # One feature may move here, and the others follow in the rows' final form.
         bounds = lower, upper, grid and grid._replace(relations=None)
 
-        def snapped(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
-            chosen = jax.tree.map(lambda leaf: leaf[owner], bounds)
-            points = points.astype(np.float32, copy=False)
-            return snap_rows(points, self._x[rows[owner]], chosen, accepts.size)
+        x = self._x[rows]
 
+        def snapped(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
+            return snap_some(points, owner, x, bounds, accepts.size)
+
+        # Of one feature each, whatever the shape of a row.
+        flat = jax.tree.map(lambda leaf: leaf.reshape(x.size, *leaf.shape[x.ndim :]), (x, bounds))
+
+        def snapped_feature(
+            points: np.ndarray, owner: np.ndarray, feature: np.ndarray
+        ) -> np.ndarray:
+            return snap_some(points, owner * features + feature, *flat, accepts.size)
+
+        features, cost = math.prod(shape), state.change_cost
         steps = Tightening.of(
-            accepts, self._x[rows], self.targets[rows], rows, state.change_cost, snapped
+            accepts, x, self.targets[rows], rows, cost, snapped, snapped_feature
         )
         found = np.flatnonzero(self.status[rows] == Status.FOUND)
         if alternative:  # those of one row lie next to each other

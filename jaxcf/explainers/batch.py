@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ from jaxcf.explainers.guide_answers import GuideAnswers
 from jaxcf.explainers.refinement import line_search, snap_rows, snap_some, tighten
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
-from jaxcf.explainers.tightening import Tightening, nearest_answers
+from jaxcf.explainers.tightening import Pool, Tightening, nearest_answers
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
@@ -38,6 +38,7 @@ from jaxcf.results.explanations import Explanations
 from jaxcf.search.engine import Finished, Pending
 from jaxcf.search.status import GIVEN_BACK, Status
 from jaxcf.utils.batching import batch_size
+from jaxcf.utils.threads import cores, side_by_side
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
@@ -48,6 +49,9 @@ _FARTHER = (1.01, 1.02, 1.05)
 # Rows whose features are looked at together, and how many numbers they have at most.
 _REFINED_TOGETHER = 4096
 _NUMBERS_REFINED_TOGETHER = 2**18
+
+# Fewer aren't shared out among cores.
+_LEAST_REFINED_TOGETHER = 512
 
 
 class Batch(NamedTuple):
@@ -531,12 +535,27 @@ class BatchSearch:
         rows = np.flatnonzero(wanted & (self._batch.alternative == alternative))
         features = math.prod(self._x.shape[1:])
         together = min(_REFINED_TOGETHER, max(1, _NUMBERS_REFINED_TOGETHER // features))
-        for start in range(0, len(rows), together):
-            self._bring_rows_nearer(accepts, rows[start : start + together], alternative)
+        nearest = partial(self._nearest, accepts, alternative)
+        # A model outside JAX is asked in the caller's thread: there Ctrl-C reaches it.
+        if black_boxes(self._state.models, self._state.guides):
+            found = ((some, nearest(some)) for some in _pieces(rows, together))
+        else:
+            share = max(_LEAST_REFINED_TOGETHER, -(-len(rows) // cores()))
+            found = side_by_side(nearest, _pieces(rows, min(together, share)))
+        for some, best in found:
+            self._take_over(some, best, alternative)
 
-    def _bring_rows_nearer(
-        self, accepts: AcceptanceTest, rows: np.ndarray, alternative: int
-    ) -> None:
+    def _take_over(self, rows: np.ndarray, best: Pool, alternative: int) -> None:
+        """Answers to rows in place of those of the search."""
+        found = rows[self.status[rows] == Status.FOUND]
+        ended = rows[best.owner]
+        self.counterfactual[ended] = best.point.reshape(-1, *self._x.shape[1:])
+        self.status[ended] = Status.FOUND
+        lost = np.setdiff1d(found, ended)
+        self.status[lost] = Status.NO_OTHER if alternative else Status.NOT_FOUND
+
+    def _nearest(self, accepts: AcceptanceTest, alternative: int, rows: np.ndarray) -> Pool:
+        """The best counterfactuals of some rows, by their places; nothing is written."""
         state, shape = self._state, self._x.shape[1:]
         lower, upper, grid = self._feasible.of(rows)[:3]
         # One feature may move here, and the others follow in the rows' final form.
@@ -568,7 +587,7 @@ class BatchSearch:
         answers = steps.pool(found, self.counterfactual[rows[found]])
         if accepts.has_relations:  # the search keeps to them nearly
             answers = answers.of(np.flatnonzero(steps.judge(answers).accepted))
-        best = nearest_answers(
+        return nearest_answers(
             steps,
             answers,
             state.training_rows,
@@ -576,11 +595,6 @@ class BatchSearch:
             state.refinement,
             alternative,
         )
-        ended = rows[best.owner]
-        self.counterfactual[ended] = best.point.reshape(-1, *shape)
-        self.status[ended] = Status.FOUND
-        lost = np.setdiff1d(rows[found], ended)
-        self.status[lost] = Status.NO_OTHER if alternative else Status.NOT_FOUND
 
     def _diversity(self) -> np.ndarray:
         """Of each row's counterfactuals, the same for all of them; NaN where fewer than two."""
@@ -637,6 +651,10 @@ class BatchSearch:
         if self._guides is None:
             return np.ones(len(self._x), bool)
         return self._guides.agree(_argmax(self.probabilities))
+
+
+def _pieces(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

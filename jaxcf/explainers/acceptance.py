@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -215,7 +214,7 @@ class AcceptanceTest:
             said, counts = ask_guides(guides, x, self.failures, size)
             np.add.at(self.predictions, rows, counts)
             guided.append(said)
-        confidence = jnp.float32(self.objective.confidence)
+        confidence = np.float32(self.objective.confidence)
 
         def measure(probabilities: Any, targets: Any, *guided: Any) -> Any:
             guidance = None if guides is None else guides.guidance(*guided)

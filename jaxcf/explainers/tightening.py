@@ -469,6 +469,7 @@ class Tightening:
             end = pool.point[active, feature].astype(np.float64)
             begin = own.point[active, feature].astype(np.float64)
             low, high = np.zeros(len(active)), np.ones(len(active))
+            refused = np.full(len(active), np.nan)
             for _ in range(bisections):
                 middle = (low + high) / 2
                 between = (begin + middle * (end - begin)).astype(pool.point.dtype)
@@ -478,13 +479,15 @@ class Tightening:
                 # All others stay as they are, to the bit.
                 tried.exact[line, feature], tried.point[line, feature] = there
                 held = there[0] == before
-                asked = np.flatnonzero(~held)
                 if self.accepts.has_relations:
                     tried = self.together(tried, self._one(feature))
                     now = self._moves(pool.of(active)).sum(axis=1)
                     farther = self._moves(tried).sum(axis=1) > now
-                    asked = asked[~farther[asked]]
+                    asked = np.flatnonzero(~held & ~farther)
+                else:  # on a grid the same value comes up again and again
+                    asked = np.flatnonzero(~held & (there[0] != refused))
                 held[asked] = self.judge(tried.of(asked)).accepted
+                refused = np.where(held, refused, there[0])
                 held &= self.changed(tried).any(axis=1)
                 kept = active[held]
                 pool.exact[kept], pool.point[kept] = tried.exact[held], tried.point[held]

@@ -575,9 +575,7 @@ class BatchSearch:
             return snap_some(points, owner * features + feature, *flat, accepts.size)
 
         features, cost = math.prod(shape), state.change_cost
-        steps = Tightening.of(
-            accepts, x, self.targets[rows], rows, cost, snapped, snapped_feature
-        )
+        steps = Tightening.of(accepts, x, self.targets[rows], rows, cost, snapped, snapped_feature)
         found = np.flatnonzero(self.status[rows] == Status.FOUND)
         if alternative:  # those of one row lie next to each other
             earlier = rows[:, None] - np.arange(1, alternative + 1)

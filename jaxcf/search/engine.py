@@ -420,6 +420,7 @@ _LAST_CHUNK = 8
 # A chunk can be stopped after pieces that take about so long, or after a step that takes longer.
 _PIECE_SECONDS = 0.25
 
+
 @lru_cache(maxsize=64)
 def _state_shapes(options: StaticOptions, num_terms: int, instance: Instance) -> SearchState:
     """What one search consists of. Kept, since one row is searched faster than this is found."""

@@ -414,7 +414,7 @@ class TableCoding:
         steps[self._number_places] = self._numbers.step
         return steps
 
-    @cached_property
+    @property
     def _whole(self) -> "_Cells":
         """The cells of arrays that have all columns."""
         at = (slice(None), self._number_places)

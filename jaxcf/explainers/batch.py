@@ -6,6 +6,7 @@ Rows that can't be searched never reach the engine: they get a status and keep t
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
@@ -542,8 +543,9 @@ class BatchSearch:
         else:
             share = max(_LEAST_REFINED_TOGETHER, -(-len(rows) // cores()))
             found = side_by_side(nearest, _pieces(rows, min(together, share)))
-        for some, best in found:
-            self._take_over(some, best, alternative)
+        with closing(found):
+            for some, best in found:
+                self._take_over(some, best, alternative)
 
     def _take_over(self, rows: np.ndarray, best: Pool, alternative: int) -> None:
         """Answers to rows in place of those of the search."""
@@ -567,12 +569,15 @@ class BatchSearch:
             return snap_some(points, owner, x, bounds, accepts.size)
 
         # Of one feature each, whatever the shape of a row.
-        flat = jax.tree.map(lambda leaf: leaf.reshape(x.size, *leaf.shape[x.ndim :]), (x, bounds))
+        numbers, limits = jax.tree.map(
+            lambda leaf: leaf.reshape(x.size, *leaf.shape[x.ndim :]), (x, bounds)
+        )
 
         def snapped_feature(
             points: np.ndarray, owner: np.ndarray, feature: np.ndarray
         ) -> np.ndarray:
-            return snap_some(points, owner * features + feature, *flat, accepts.size)
+            place = owner * features + feature
+            return snap_some(points, place, numbers, limits, accepts.size)
 
         features, cost = math.prod(shape), state.change_cost
         steps = Tightening.of(accepts, x, self.targets[rows], rows, cost, snapped, snapped_feature)

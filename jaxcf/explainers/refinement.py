@@ -323,8 +323,8 @@ def snap_some(
     snapped = []
     for start in range(0, len(point), size):
         window = slice(start, start + size)
-        mine = jax.tree.map(lambda leaf, rows=owner[window]: leaf[rows], (original, bounds))
-        snapped.append(snap_rows(point[window].astype(np.float32, copy=False), *mine, size))
+        x, mine = jax.tree.map(lambda leaf, rows=owner[window]: leaf[rows], (original, bounds))
+        snapped.append(snap_rows(point[window].astype(np.float32, copy=False), x, mine, size))
     return np.concatenate(snapped)
 
 

@@ -237,7 +237,7 @@ class Tightening:
         lacking = np.full(moves.valid.shape, np.inf)
         places = np.argwhere(moves.valid)
         most = max(1, _NUMBERS_TOGETHER // pool.exact.shape[1])
-        together = self.accepts.together or most
+        together = min(most, self.accepts.together or most)
         for begin in range(0, len(places), together):
             line, which = places[begin : begin + together].T
             ends = self.made(pool, line, moves, which)

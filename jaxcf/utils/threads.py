@@ -1,7 +1,7 @@
 """Threads of ours that work for the caller, under the settings that JAX keeps for each thread."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ def under(settings: dict[str, Any]) -> Iterator[None]:
 
 def side_by_side(
     function: Callable[[_Given], _Made], given: Iterable[_Given]
-) -> Iterator[tuple[_Given, _Made]]:
+) -> Generator[tuple[_Given, _Made], None, None]:
     """What a function makes of each of some things, on all cores; in order.
 
     Where the caller breaks off nobody waits for those under way, so what they make must do nothing

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxcf.utils import threads
-from jaxcf.utils.threads import side_by_side
+from jaxcf.utils.threads import settings_here, side_by_side
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_what_is_made_comes_in_order_and_at_the_same_time():
 
 def test_the_settings_of_the_caller_hold():
     def made(_):
-        return jnp.float64(1).dtype, jax.config.jax_default_matmul_precision
+        return jnp.float64(1).dtype, settings_here()["jax_default_matmul_precision"]
 
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         results = [one for _, one in side_by_side(made, range(2))]

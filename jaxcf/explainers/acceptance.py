@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -70,6 +69,14 @@ class AcceptanceTest:
         """Rows asked at once: the batch's own, so that few of its rows compile nothing anew."""
         return batch_size(len(self.predictions))
 
+    @property
+    def together(self) -> int | None:
+        """Rows to ask about at once where there are many: what fits into a core's caches.
+
+        None for a model outside JAX, which is asked as seldom as can be.
+        """
+        return None if self.models.black_box is not None else self._size_for(_MANY)
+
     def _size_for(self, count: int) -> int:
         """The same, but for questions of thousands of rows: calls of small batches add up."""
         return _MANY if count >= _MANY and self.size == batch_size(_MANY) else self.size
@@ -110,6 +117,17 @@ class AcceptanceTest:
             return x
         return self.final_form.by_feature(x, self.source_row[rows])
 
+    def of_feature(
+        self,
+        x: Float[np.ndarray, " m"],
+        rows: Int[np.ndarray, " m"],
+        feature: Int[np.ndarray, " m"],
+    ) -> Float[np.ndarray, " m"]:
+        """The same of one feature of each point."""
+        if self.final_form is None:
+            return x
+        return self.final_form.of_feature(x, self.source_row[rows], feature)
+
     def mended(
         self,
         exact: Float[np.ndarray, "m *shape"],
@@ -128,6 +146,17 @@ class AcceptanceTest:
         if self.final_form is None:
             return exact
         return self.final_form.points(exact, self.source_row[rows])
+
+    def point_of_feature(
+        self,
+        exact: Float[np.ndarray, " m"],
+        rows: Int[np.ndarray, " m"],
+        feature: Int[np.ndarray, " m"],
+    ) -> Float[np.ndarray, " m"]:
+        """The same of one feature of each."""
+        if self.final_form is None:
+            return exact
+        return self.final_form.point_of_feature(exact, self.source_row[rows], feature)
 
     def probabilities(
         self,
@@ -185,7 +214,7 @@ class AcceptanceTest:
             said, counts = ask_guides(guides, x, self.failures, size)
             np.add.at(self.predictions, rows, counts)
             guided.append(said)
-        confidence = jnp.float32(self.objective.confidence)
+        confidence = np.float32(self.objective.confidence)
 
         def measure(probabilities: Any, targets: Any, *guided: Any) -> Any:
             guidance = None if guides is None else guides.guidance(*guided)

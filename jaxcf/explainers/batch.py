@@ -6,8 +6,9 @@ Rows that can't be searched never reach the engine: they get a status and keep t
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -18,10 +19,10 @@ from jaxcf.constraints import FeasibleSets
 from jaxcf.explainers.acceptance import AcceptanceTest
 from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.guide_answers import GuideAnswers
-from jaxcf.explainers.refinement import line_search, snap_rows, tighten
+from jaxcf.explainers.refinement import line_search, snap_rows, snap_some, tighten
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
-from jaxcf.explainers.tightening import Tightening, nearest_answers
+from jaxcf.explainers.tightening import Pool, Tightening, nearest_answers
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
@@ -38,6 +39,7 @@ from jaxcf.results.explanations import Explanations
 from jaxcf.search.engine import Finished, Pending
 from jaxcf.search.status import GIVEN_BACK, Status
 from jaxcf.utils.batching import batch_size
+from jaxcf.utils.threads import cores, side_by_side
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
@@ -48,6 +50,9 @@ _FARTHER = (1.01, 1.02, 1.05)
 # Rows whose features are looked at together, and how many numbers they have at most.
 _REFINED_TOGETHER = 4096
 _NUMBERS_REFINED_TOGETHER = 2**18
+
+# Fewer aren't shared out among cores.
+_LEAST_REFINED_TOGETHER = 512
 
 
 class Batch(NamedTuple):
@@ -531,25 +536,51 @@ class BatchSearch:
         rows = np.flatnonzero(wanted & (self._batch.alternative == alternative))
         features = math.prod(self._x.shape[1:])
         together = min(_REFINED_TOGETHER, max(1, _NUMBERS_REFINED_TOGETHER // features))
-        for start in range(0, len(rows), together):
-            self._bring_rows_nearer(accepts, rows[start : start + together], alternative)
+        nearest = partial(self._nearest, accepts, alternative)
+        # A model outside JAX is asked in the caller's thread: there Ctrl-C reaches it.
+        if black_boxes(self._state.models, self._state.guides):
+            found = ((some, nearest(some)) for some in _pieces(rows, together))
+        else:
+            share = max(_LEAST_REFINED_TOGETHER, -(-len(rows) // cores()))
+            found = side_by_side(nearest, _pieces(rows, min(together, share)))
+        with closing(found):
+            for some, best in found:
+                self._take_over(some, best, alternative)
 
-    def _bring_rows_nearer(
-        self, accepts: AcceptanceTest, rows: np.ndarray, alternative: int
-    ) -> None:
+    def _take_over(self, rows: np.ndarray, best: Pool, alternative: int) -> None:
+        """Answers to rows in place of those of the search."""
+        found = rows[self.status[rows] == Status.FOUND]
+        ended = rows[best.owner]
+        self.counterfactual[ended] = best.point.reshape(-1, *self._x.shape[1:])
+        self.status[ended] = Status.FOUND
+        lost = np.setdiff1d(found, ended)
+        self.status[lost] = Status.NO_OTHER if alternative else Status.NOT_FOUND
+
+    def _nearest(self, accepts: AcceptanceTest, alternative: int, rows: np.ndarray) -> Pool:
+        """The best counterfactuals of some rows, by their places; nothing is written."""
         state, shape = self._state, self._x.shape[1:]
         lower, upper, grid = self._feasible.of(rows)[:3]
         # One feature may move here, and the others follow in the rows' final form.
         bounds = lower, upper, grid and grid._replace(relations=None)
 
-        def snapped(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
-            chosen = jax.tree.map(lambda leaf: leaf[owner], bounds)
-            points = points.astype(np.float32, copy=False)
-            return snap_rows(points, self._x[rows[owner]], chosen, accepts.size)
+        x = self._x[rows]
 
-        steps = Tightening.of(
-            accepts, self._x[rows], self.targets[rows], rows, state.change_cost, snapped
+        def snapped(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
+            return snap_some(points, owner, x, bounds, accepts.size)
+
+        # Of one feature each, whatever the shape of a row.
+        numbers, limits = jax.tree.map(
+            lambda leaf: leaf.reshape(x.size, *leaf.shape[x.ndim :]), (x, bounds)
         )
+
+        def snapped_feature(
+            points: np.ndarray, owner: np.ndarray, feature: np.ndarray
+        ) -> np.ndarray:
+            place = owner * features + feature
+            return snap_some(points, place, numbers, limits, accepts.size)
+
+        features, cost = math.prod(shape), state.change_cost
+        steps = Tightening.of(accepts, x, self.targets[rows], rows, cost, snapped, snapped_feature)
         found = np.flatnonzero(self.status[rows] == Status.FOUND)
         if alternative:  # those of one row lie next to each other
             earlier = rows[:, None] - np.arange(1, alternative + 1)
@@ -559,7 +590,7 @@ class BatchSearch:
         answers = steps.pool(found, self.counterfactual[rows[found]])
         if accepts.has_relations:  # the search keeps to them nearly
             answers = answers.of(np.flatnonzero(steps.judge(answers).accepted))
-        best = nearest_answers(
+        return nearest_answers(
             steps,
             answers,
             state.training_rows,
@@ -567,11 +598,6 @@ class BatchSearch:
             state.refinement,
             alternative,
         )
-        ended = rows[best.owner]
-        self.counterfactual[ended] = best.point.reshape(-1, *shape)
-        self.status[ended] = Status.FOUND
-        lost = np.setdiff1d(rows[found], ended)
-        self.status[lost] = Status.NO_OTHER if alternative else Status.NOT_FOUND
 
     def _diversity(self) -> np.ndarray:
         """Of each row's counterfactuals, the same for all of them; NaN where fewer than two."""
@@ -628,6 +654,10 @@ class BatchSearch:
         if self._guides is None:
             return np.ones(len(self._x), bool)
         return self._guides.agree(_argmax(self.probabilities))
+
+
+def _pieces(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

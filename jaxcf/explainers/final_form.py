@@ -52,6 +52,21 @@ class FinalForm(Protocol):
         """
         ...
 
+    def of_feature(
+        self,
+        points: Float[np.ndarray, " m"],
+        source_row: Int[np.ndarray, " m"],
+        feature: Int[np.ndarray, " m"],
+    ) -> Float[np.ndarray, " m"]:
+        """The same of one feature of each point.
+
+        Args:
+            points: `[m]`.
+            source_row: `[m]`, the rows they belong to.
+            feature: `[m]`, which they are of.
+        """
+        ...
+
     def mended(
         self,
         exact: Float[np.ndarray, "m *shape"],
@@ -89,6 +104,21 @@ class FinalForm(Protocol):
         Args:
             exact: `[m, *shape]`, what points stand for; of the features of a row's own, these.
             source_row: `[m]`, the rows they belong to.
+        """
+        ...
+
+    def point_of_feature(
+        self,
+        exact: Float[np.ndarray, " m"],
+        source_row: Int[np.ndarray, " m"],
+        feature: Int[np.ndarray, " m"],
+    ) -> Float[np.ndarray, " m"]:
+        """The same of one feature of each.
+
+        Args:
+            exact: `[m]`, what points stand for.
+            source_row: `[m]`, the rows they belong to.
+            feature: `[m]`, which they are of.
         """
         ...
 

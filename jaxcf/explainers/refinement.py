@@ -316,4 +316,16 @@ def snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any, size: int) -
     return np.array(map_batches(snapped, point, original, lower, upper, *leaves, size=size))
 
 
+def snap_some(
+    point: np.ndarray, owner: np.ndarray, original: np.ndarray, bounds: Any, size: int
+) -> np.ndarray:
+    """The same for points of some of the rows, whose rules are taken out a batch at a time."""
+    snapped = []
+    for start in range(0, len(point), size):
+        window = slice(start, start + size)
+        x, mine = jax.tree.map(lambda leaf, rows=owner[window]: leaf[rows], (original, bounds))
+        snapped.append(snap_rows(point[window].astype(np.float32, copy=False), x, mine, size))
+    return np.concatenate(snapped)
+
+
 _snap_batch = jax.jit(jax.vmap(snap))

@@ -118,6 +118,7 @@ class Tightening:
         shape: of one row.
         cost: what changes cost.
         snapped: brings points of rows (their places among the rows) onto the rules.
+        snapped_feature: the same of one feature of each point.
         taken: other counterfactuals of the rows. What changes the same features in the same
             directions as one of them is none; the more features are the same, the dearer it is.
     """
@@ -129,6 +130,7 @@ class Tightening:
     shape: tuple[int, ...]
     cost: ChangeCost
     snapped: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    snapped_feature: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     taken: Pool | None = None
 
     @classmethod
@@ -140,12 +142,13 @@ class Tightening:
         rows: Int[np.ndarray, " n"],
         cost: ChangeCost,
         snapped: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        snapped_feature: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
     ) -> "Tightening":
         """The steps for some rows, which are those of a batch or points that stand for them."""
         n, shape = len(x), x.shape[1:]
         exact = accepts.by_feature(x, rows).reshape(n, -1)
         start = Pool(np.arange(n), exact, x.reshape(n, -1))
-        return cls(accepts, start, targets, rows, shape, cost, snapped)
+        return cls(accepts, start, targets, rows, shape, cost, snapped, snapped_feature)
 
     def pool(self, owner: Int[np.ndarray, " c"], x: Float[np.ndarray, "c *shape"]) -> Pool:
         """Candidates at points that lie on the rules."""
@@ -169,6 +172,14 @@ class Tightening:
             return self.start.of(owner)
         x, rows = self.snapped(point.reshape(-1, *self.shape), owner), self.rows[owner]
         return self._at(owner, self.accepts.by_feature(x, rows))
+
+    def feature_stands_for(
+        self, owner: np.ndarray, feature: np.ndarray, point: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same of one feature of each point: what it stands for, and where that lies."""
+        snapped, rows = self.snapped_feature(point, owner, feature), self.rows[owner]
+        exact = self.accepts.of_feature(snapped, rows, feature)
+        return exact, self.accepts.point_of_feature(exact, rows, feature)
 
     def together(self, pool: Pool, held: Bool[np.ndarray, "c features"]) -> Pool:
         """The same candidates, where other features follow those that are held."""
@@ -225,7 +236,8 @@ class Tightening:
         accepted = np.zeros(moves.valid.shape, bool)
         lacking = np.full(moves.valid.shape, np.inf)
         places = np.argwhere(moves.valid)
-        together = max(1, _NUMBERS_TOGETHER // pool.exact.shape[1])
+        most = max(1, _NUMBERS_TOGETHER // pool.exact.shape[1])
+        together = min(most, self.accepts.together or most)
         for begin in range(0, len(places), together):
             line, which = places[begin : begin + together].T
             ends = self.made(pool, line, moves, which)
@@ -457,24 +469,25 @@ class Tightening:
             end = pool.point[active, feature].astype(np.float64)
             begin = own.point[active, feature].astype(np.float64)
             low, high = np.zeros(len(active)), np.ones(len(active))
+            refused = np.full(len(active), np.nan)
             for _ in range(bisections):
                 middle = (low + high) / 2
-                point = pool.point[active]
-                point[line, feature] = begin + middle * (end - begin)
-                there = self.stand_for(pool.owner[active], point)
+                between = (begin + middle * (end - begin)).astype(pool.point.dtype)
+                there = self.feature_stands_for(pool.owner[active], feature, between)
                 tried = pool.of(active)
                 before = tried.exact[line, feature]
                 # All others stay as they are, to the bit.
-                tried.exact[line, feature] = there.exact[line, feature]
-                tried.point[line, feature] = there.point[line, feature]
-                held = tried.exact[line, feature] == before
-                asked = np.flatnonzero(~held)
+                tried.exact[line, feature], tried.point[line, feature] = there
+                held = there[0] == before
                 if self.accepts.has_relations:
                     tried = self.together(tried, self._one(feature))
                     now = self._moves(pool.of(active)).sum(axis=1)
                     farther = self._moves(tried).sum(axis=1) > now
-                    asked = asked[~farther[asked]]
+                    asked = np.flatnonzero(~held & ~farther)
+                else:  # on a grid the same value comes up again and again
+                    asked = np.flatnonzero(~held & (there[0] != refused))
                 held[asked] = self.judge(tried.of(asked)).accepted
+                refused = np.where(held, refused, there[0])
                 held &= self.changed(tried).any(axis=1)
                 kept = active[held]
                 pool.exact[kept], pool.point[kept] = tried.exact[held], tried.point[held]
@@ -512,13 +525,12 @@ class Tightening:
             line = np.flatnonzero(nearer)
             if not len(line):
                 continue
-            tried = pool.of(active[line])
-            one = np.arange(len(line)), feature[line]
-            tried.exact[one] = value[line]
-            there = self.stand_for(tried.owner, self._at(tried.owner, tried.exact).point)
-            tried = pool.of(active[line])
-            tried.exact[one], tried.point[one] = there.exact[one], there.point[one]
-            tried = self.together(tried, self._one(feature[line]))
+            tried, this = pool.of(active[line]), feature[line]
+            point = self.accepts.point_of_feature(value[line], self.rows[tried.owner], this)
+            there = self.feature_stands_for(tried.owner, this, point)
+            one = np.arange(len(line)), this
+            tried.exact[one], tried.point[one] = there
+            tried = self.together(tried, self._one(this))
             before = self._moves(pool.of(active[line])).sum(axis=1)
             kept = self.judge(tried).accepted & self.changed(tried).any(axis=1)
             kept &= self._moves(tried).sum(axis=1) < before

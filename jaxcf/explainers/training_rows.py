@@ -8,10 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf.explainers.costs import units_of
-
-# On Adult (14 columns) scipy's tree takes a ninth of the time of scikit-learn's; with 30 features
-# looking at every row is faster than either.
-_MOST_FEATURES_OF_TREE = 20
+from jaxcf.prototypes.trees import RowTree
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +126,8 @@ class _Index:
     rows: np.ndarray
 
     @cached_property
-    def _tree(self) -> Any:
-        from scipy.spatial import KDTree
-
-        return KDTree(self.rows)
+    def _tree(self) -> RowTree:
+        return RowTree(self.rows)
 
     @cached_property
     def _list(self) -> Any:
@@ -142,6 +137,6 @@ class _Index:
 
     def query(self, points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Distances and places, `[n, count]`."""
-        if self.rows.shape[1] > _MOST_FEATURES_OF_TREE:
-            return self._list.kneighbors(points, count)
-        return self._tree.query(points, np.arange(1, count + 1), p=1)
+        if RowTree.suits(self.rows):
+            return self._tree.query(points, count, p=1)
+        return self._list.kneighbors(points, count)

@@ -56,10 +56,15 @@ def predict(
     """Probabilities alone of any number of rows, at least one, in batches of a size."""
     if models.black_box is not None:
         return models.black_box.ask(x, failures).astype(np.float32)
+    asked = _predict
     if models.encode is None:  # what gives both is compiled already, and computes no more
-        return predict_and_encode(models, params, x, failures, size)[0]
-    answered = map_batches(partial(_predict, models, params), x, size=size)
+        asked = _predict_and_forget_encodings
+    answered = map_batches(partial(asked, models, params), x, size=size)
     return _only_probabilities(answered, failures)
+
+
+def _predict_and_forget_encodings(models: ModelFunctions, params: Any, x: Any) -> Any:
+    return predict_and_encode_batch(models, params, x)[0]
 
 
 def _only_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:

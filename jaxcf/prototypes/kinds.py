@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from jaxcf.prototypes.trees import RowTree
 from jaxcf.utils.numbers import check_whole
 
 # The inertia of the best of a few k-means runs hardly falls with more of them.
@@ -119,6 +120,8 @@ class KDTree:
     def fit_class(self, rows: np.ndarray, class_index: int) -> ClassPrototypes:
         """Prototypes of one class from its flat rows."""
         _check_count(self.k, rows, class_index, "k")
+        if RowTree.suits(rows):
+            return _KthOfTree(RowTree(rows, self.leaf_size), rows, self.k)
         return _KthNeighbour(neighbours(rows, self.k, "kd_tree", self.leaf_size), rows)
 
 
@@ -179,6 +182,17 @@ class _KthNeighbour:
 
     def query(self, encodings: np.ndarray) -> Nearest:
         distances, neighbours = self.index.kneighbors(encodings)
+        return Nearest(self.rows[neighbours[:, -1]], distances[:, -1])
+
+
+@dataclass(frozen=True)
+class _KthOfTree:
+    tree: RowTree
+    rows: np.ndarray
+    k: int
+
+    def query(self, encodings: np.ndarray) -> Nearest:
+        distances, neighbours = self.tree.query(encodings, self.k, p=2)
         return Nearest(self.rows[neighbours[:, -1]], distances[:, -1])
 
 

@@ -10,11 +10,9 @@ A chunk can be stopped between pieces of a fraction of a second, and what its la
 then can be had: `Engine.stopped`.
 """
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import lru_cache, partial
 from threading import Event
 from typing import Any, NamedTuple
@@ -34,6 +32,7 @@ from jaxcf.search.options import EngineOptions, StaticOptions, TracedOptions
 from jaxcf.search.status import Status
 from jaxcf.search.step import SearchState
 from jaxcf.utils.interrupts import Interrupts
+from jaxcf.utils.threads import cores, settings_here, under
 
 
 class Finished(NamedTuple):
@@ -275,7 +274,7 @@ class Engine:
         """
         # XLA uses one core for most of what a small group asks of it: as many threads as cores
         # keep the others busy. On an accelerator they queue up work ahead of the device.
-        workers = min(self._num_groups, os.cpu_count() or 1)
+        workers = min(self._num_groups, cores())
         pool, stopping = ThreadPoolExecutor(workers), Event()
         try:
             yield from self._search(_Queue(pending), pool, stopping)
@@ -306,7 +305,7 @@ class Engine:
     def _search(
         self, queue: _Queue, pool: ThreadPoolExecutor, stopping: Event
     ) -> Iterator[Finished]:
-        settings = {name: getattr(jax.config, name) for name in _THREAD_SETTINGS}
+        settings = settings_here()
         groups = [
             _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
             for _ in range(self._num_groups)
@@ -387,10 +386,7 @@ class Engine:
         self, group: Lanes, steps: int, settings: dict[str, Any], stopping: Event
     ) -> Lanes:
         in_one = self._static.device_loop
-        with ExitStack() as contexts:
-            for name, value in settings.items():
-                if getattr(jax.config, name) != value:
-                    contexts.enter_context(_THREAD_SETTINGS[name](value))
+        with under(settings):
             while steps and not stopping.is_set():
                 piece = min(steps, self._steps_per_piece)
                 began = time.perf_counter()
@@ -424,16 +420,6 @@ _LAST_CHUNK = 8
 # A chunk can be stopped after pieces that take about so long, or after a step that takes longer.
 _PIECE_SECONDS = 0.25
 
-# What JAX keeps per thread, with the contexts that set it: our threads work for the caller.
-_THREAD_SETTINGS = {
-    "jax_debug_nans": jax.debug_nans,
-    "jax_default_device": jax.default_device,
-    "jax_default_matmul_precision": jax.default_matmul_precision,
-    "jax_disable_jit": jax.disable_jit,
-    "jax_enable_x64": jax.enable_x64,
-    "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
-}
-
 
 @lru_cache(maxsize=64)
 def _state_shapes(options: StaticOptions, num_terms: int, instance: Instance) -> SearchState:
@@ -449,9 +435,9 @@ def _choose_layout(
     """The number of groups and the lanes of each; or one group, of so many lanes by default."""
     devices = options.devices or (jax.devices()[0],)
     on_cpu = devices[0].platform == "cpu"
-    cores = os.cpu_count() or 1
+    num_cores = cores()
     # As many lanes in a group as a core's caches hold, and groups for every core and to spare.
-    most = options.lanes or (32 * max(4, cores) if on_cpu else 4096) * len(devices)
+    most = options.lanes or (32 * max(4, num_cores) if on_cpu else 4096) * len(devices)
     if in_one_group is not None:
         most = options.lanes or in_one_group
     if num_rows is not None and options.lanes is None:
@@ -459,7 +445,7 @@ def _choose_layout(
         most = min(most, 1 << max(0, num_rows - 1).bit_length())
     if in_one_group is not None:
         return 1, most
-    default = min(32 * len(devices), max(4, most // cores)) if on_cpu else -(-most // 2)
+    default = min(32 * len(devices), max(4, most // num_cores)) if on_cpu else -(-most // 2)
     size = min(options.lanes_per_group or default, most)
     size = -(-size // len(devices)) * len(devices)
     return max(1, most // size), size

@@ -4,7 +4,7 @@ A coordinate is a number for each column, mostly in [0, 1]: a numeric column sca
 the training rows, the rank of an ordinal category scaled likewise, the learnt number of a category.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 
 from jaxcf.tabular.category_values import CategoryValues
 from jaxcf.tabular.columns import (
@@ -151,19 +151,42 @@ class TableCoding:
             ValueError: If the values don't fit the schema.
         """
         values = self.schema.checked(values)
-        coordinates = np.empty(values.shape, np.float32)
-        for place, column in enumerate(self.schema.columns):
-            given = values[:, place]
-            if isinstance(column, Numeric):
-                coordinates[:, place] = (given - column.lower) / column.scale
-                for code, at in zip(column.special, column.special_coordinates, strict=True):
-                    coordinates[given == code, place] = at
-            else:
-                known = np.where(np.isnan(given), 0, given).astype(np.intp)
-                level = self._column_levels[place][known]
-                coordinates[:, place] = np.where(np.isnan(given), np.nan, level)
+        coordinates = self._coordinates_at(self._whole, values)
         if missing is not None:
             coordinates = np.where(missing, self.missing_coordinates, coordinates)
+        return coordinates
+
+    def coordinates_of(
+        self, feature: Int[np.ndarray, " n"], values: Float[np.ndarray, " n"]
+    ) -> Float32[np.ndarray, " n"]:
+        """The same for one column of each row.
+
+        Args:
+            feature: `[n]`, the place of the column.
+            values: `[n]`, its values.
+
+        Returns:
+            Coordinates `[n]`.
+        """
+        return self._coordinates_at(self._cells(feature), values)
+
+    def _coordinates_at(self, cells: "_Cells", values: np.ndarray) -> np.ndarray:
+        coordinates = np.empty(values.shape, np.float32)
+        numbers = cells.numbers
+        at = cells.of_numbers
+        coordinates[at] = (values[at] - numbers.lower) / numbers.scale
+        for place, column in self._codes:
+            at = cells.of(place)
+            given, there = values[at], coordinates[at]
+            for code, coordinate in zip(column.special, column.special_coordinates, strict=True):
+                there[given == code] = coordinate
+            coordinates[at] = there
+        for place in self._category_places:
+            at = cells.of(place)
+            given = values[at]
+            known = np.where(np.isnan(given), 0, given).astype(np.intp)
+            level = self._column_levels[place][known]
+            coordinates[at] = np.where(np.isnan(given), np.nan, level)
         return coordinates
 
     def values(
@@ -215,27 +238,64 @@ class TableCoding:
                 f"upper={high[row, place]} in row {row}; expected lower <= upper"
             )
         grid = self._limits(steps, 0.0, originals.shape, "steps")
-        numbers = self._numbers
+        return self._values_at(self._whole, ends, originals, starts, low, high, grid)
+
+    def values_of(
+        self,
+        feature: Int[np.ndarray, " n"],
+        coordinates: Float[np.ndarray, " n"],
+        original_values: Float[np.ndarray, " n"],
+        original_coordinates: Float[np.ndarray, " n"],
+        lower: Float[np.ndarray, " n"],
+        upper: Float[np.ndarray, " n"],
+        steps: Float[np.ndarray, " n"],
+    ) -> Float[np.ndarray, " n"]:
+        """The same for one column of each row, where all are known to fit.
+
+        Args:
+            feature: `[n]`, the place of the column; what follows is of that column.
+            coordinates: `[n]`.
+            original_values: `[n]`.
+            original_coordinates: `[n]`.
+            lower: `[n]`.
+            upper: `[n]`.
+            steps: `[n]`.
+
+        Returns:
+            Values `[n]`.
+        """
+        ends = np.asarray(coordinates, np.float32)
+        rest = original_values, original_coordinates, lower, upper, steps
+        return self._values_at(self._cells(feature), ends, *rest)
+
+    def _values_at(
+        self,
+        cells: "_Cells",
+        ends: np.ndarray,
+        originals: np.ndarray,
+        starts: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        steps: np.ndarray,
+    ) -> np.ndarray:
         found = np.empty(originals.shape)
-        found[:, numbers.places] = self._numbers_at(numbers, ends, low, high, grid)
+        numbers, at = cells.numbers, cells.of_numbers
+        grid = grid_of(numbers.step, numbers.start, steps[at])
+        there = numbers.lower + ends[at].astype(np.float64) * numbers.scale
+        found[at] = clip_to_points(nearest_points(there, *grid), low[at], high[at], *grid)
         for place, column in self._codes:
-            step = np.fmax(column.step, grid[:, place])
-            _avoid_codes(column, found[:, place], originals[:, place], step)
-        for place in np.flatnonzero(~numbers.mask).tolist():
-            found[:, place] = self._categories_at(
-                place, ends[:, place], low[:, place], high[:, place]
-            )
+            at = cells.of(place)
+            values = found[at]
+            _avoid_codes(column, values, originals[at], np.fmax(column.step, steps[at]))
+            found[at] = values
+        for place in self._category_places:
+            at = cells.of(place)
+            found[at] = self._categories_at(place, ends[at], low[at], high[at])
         same = ends.view(np.int32) == starts.view(np.int32)
         same |= np.isnan(found) & ~np.isnan(ends)
-        return np.where(same | self._on_the_same_point(found, originals, grid), originals, found)
-
-    def _on_the_same_point(
-        self, found: np.ndarray, originals: np.ndarray, steps: np.ndarray
-    ) -> np.ndarray:
         # a number may have been read that isn't the point of the grid to its last bit
-        own = np.zeros(len(self.schema.columns))
-        own[self._numbers.places] = self._numbers.step
-        return np.abs(found - originals) <= np.maximum(own, steps) * 1e-6
+        same |= np.abs(found - originals) <= np.maximum(cells.step, steps) * 1e-6
+        return np.where(same, originals, found)
 
     def _limits(
         self, given: np.ndarray | None, default: float, shape: tuple[int, ...], what: str
@@ -247,19 +307,6 @@ class TableCoding:
                 f"{shape}, in the units of the values"
             )
         return np.broadcast_to(array, shape)
-
-    def _numbers_at(
-        self,
-        numbers: "_Numbers",
-        ends: np.ndarray,
-        low: np.ndarray,
-        high: np.ndarray,
-        steps: np.ndarray,
-    ) -> np.ndarray:
-        places = numbers.places
-        grid = grid_of(numbers.step, numbers.start, steps[:, places])
-        there = numbers.lower + ends[:, places].astype(np.float64) * numbers.scale
-        return clip_to_points(nearest_points(there, *grid), low[:, places], high[:, places], *grid)
 
     def with_codes(
         self, values: Float[np.ndarray, "n columns"], coordinates: Float[np.ndarray, "n columns"]
@@ -341,15 +388,46 @@ class TableCoding:
         return tuple((p, one) for p, one in columns if isinstance(one, Numeric) and one.special)
 
     @cached_property
+    def _category_places(self) -> tuple[int, ...]:
+        columns = enumerate(self.schema.columns)
+        return tuple(place for place, one in columns if not isinstance(one, Numeric))
+
+    @cached_property
     def _numbers(self) -> "_Numbers":
-        columns = self.schema.columns
-        mask = np.array([isinstance(one, Numeric) for one in columns])
-        given = [one for one in columns if isinstance(one, Numeric)]
-        arrays = (
-            np.array([getattr(one, name) for one in given])
-            for name in ("lower", "scale", "step", "grid_start")
+        given = [one for one in self.schema.columns if isinstance(one, Numeric)]
+        return _Numbers(
+            *(
+                np.array([getattr(one, name) for one in given])
+                for name in ("lower", "scale", "step", "grid_start")
+            )
         )
-        return _Numbers(mask, np.flatnonzero(mask), *arrays)
+
+    @cached_property
+    def _number_places(self) -> np.ndarray:
+        mask = np.array([isinstance(one, Numeric) for one in self.schema.columns])
+        return np.flatnonzero(mask)
+
+    @cached_property
+    def _own_steps(self) -> np.ndarray:
+        """`[columns]`, of their grids; 0 for none and for categories."""
+        steps = np.zeros(len(self.schema.columns))
+        steps[self._number_places] = self._numbers.step
+        return steps
+
+    @property
+    def _whole(self) -> "_Cells":
+        """The cells of arrays that have all columns."""
+        at = (slice(None), self._number_places)
+        return _Cells(self._numbers, at, lambda place: (slice(None), place), self._own_steps)
+
+    def _cells(self, feature: np.ndarray) -> "_Cells":
+        """The cells of arrays that have one column of each row."""
+        order = np.full(len(self.schema.columns), -1)
+        order[self._number_places] = np.arange(len(self._number_places))
+        at = np.flatnonzero(order[feature] >= 0)
+        numbers = _Numbers(*(array[order[feature[at]]] for array in self._numbers))
+        steps = self._own_steps[feature]
+        return _Cells(numbers, at, lambda place: np.flatnonzero(feature == place), steps)
 
     @cached_property
     def _tables(self) -> Tables:
@@ -371,23 +449,35 @@ def _avoid_codes(
 
 
 class _Numbers(NamedTuple):
-    """The columns of numbers, side by side: a table may have a thousand of them.
+    """Columns of numbers, side by side: a table may have a thousand of them.
 
     Attributes:
-        mask: `[columns]`, which they are.
-        places: `[numbers]`, where.
         lower: `[numbers]`, where coordinate 0 lies.
         scale: `[numbers]`, what a coordinate is worth.
         step: `[numbers]`, of their grids, 0 for none.
         start: `[numbers]`, a point of each grid.
     """
 
-    mask: np.ndarray
-    places: np.ndarray
     lower: np.ndarray
     scale: np.ndarray
     step: np.ndarray
     start: np.ndarray
+
+
+class _Cells(NamedTuple):
+    """Where columns stand in arrays of values: in all of their columns, or one of each row.
+
+    Attributes:
+        numbers: of `of_numbers`, entry by entry.
+        of_numbers: the index of the numbers.
+        of: from the place of a column to its index.
+        step: of the grids, wherever the arrays have entries; 0 for none.
+    """
+
+    numbers: _Numbers
+    of_numbers: Any
+    of: Callable[[int], Any]
+    step: np.ndarray
 
 
 _KINDS: dict[str, type[Numeric] | type[Ordinal] | type[Categorical]] = {

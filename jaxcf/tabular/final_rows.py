@@ -1,6 +1,7 @@
 """The rows of a table as they go out, and the model's word about exactly these."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
@@ -125,18 +126,51 @@ class FinalRows:
         exact = self.coding.values(points, begun, self.starts[source_row], lower, upper, steps)
         return self._as_held(exact, source_row)
 
+    def of_feature(
+        self,
+        points: Float[np.ndarray, " m"],
+        source_row: Int[np.ndarray, " m"],
+        feature: Int[np.ndarray, " m"],
+    ) -> Float[np.ndarray, " m"]:
+        """The same of one column of each point.
+
+        Args:
+            points: `[m]`, in coordinates.
+            source_row: `[m]`, the rows of the table they belong to.
+            feature: `[m]`, the places of the columns.
+        """
+        arrays = (self.begun, self.starts, self.read.lower, self.read.upper, self.read.steps)
+        known = (array[source_row, feature] for array in arrays)
+        exact = self.coding.values_of(feature, points, *known)
+        for place, kind in self._narrow:
+            lines = np.flatnonzero(feature == place)
+            exact[lines] = self._narrowed(exact[lines], source_row[lines], place, kind)
+        return exact
+
     def _as_held(self, exact: np.ndarray, source_row: np.ndarray) -> np.ndarray:
         """Values as the caller's table holds them, in place."""
-        types = float_types(self.table, self.coding.schema.names)
-        for place, (column, kind) in enumerate(zip(self.coding.schema.columns, types, strict=True)):
-            if kind is None or not isinstance(column, Numeric):
-                continue
-            # what a column of float32 can't hold would be another number in the result
-            lower, upper = self.read.lower[source_row, place], self.read.upper[source_row, place]
-            held = _held(exact[:, place], kind, lower, upper)
-            moved = exact[:, place] != self.values[source_row, place]
-            exact[:, place] = np.where(moved, held, exact[:, place])
+        for place, kind in self._narrow:
+            exact[:, place] = self._narrowed(exact[:, place], source_row, place, kind)
         return exact
+
+    def _narrowed(
+        self, exact: np.ndarray, source_row: np.ndarray, place: int, kind: np.dtype
+    ) -> np.ndarray:
+        # what a column of float32 can't hold would be another number in the result
+        lower, upper = self.read.lower[source_row, place], self.read.upper[source_row, place]
+        held = _held(exact, kind, lower, upper)
+        return np.where(exact != self.values[source_row, place], held, exact)
+
+    @cached_property
+    def _narrow(self) -> tuple[tuple[int, np.dtype], ...]:
+        """The columns of numbers that the table holds in a narrower type, with the type."""
+        columns = self.coding.schema.columns
+        types = enumerate(float_types(self.table, self.coding.schema.names))
+        return tuple(
+            (place, kind)
+            for place, kind in types
+            if kind is not None and isinstance(columns[place], Numeric)
+        )
 
     def own_cells(
         self, values: Float[np.ndarray, "m columns"], source_row: Int[np.ndarray, " m"]
@@ -151,6 +185,18 @@ class FinalRows:
         begun = self.begun[source_row]
         same = (exact == begun) | np.isnan(begun)
         return np.where(same, self.starts[source_row], self.coding.coordinates(exact))
+
+    def point_of_feature(
+        self,
+        exact: Float[np.ndarray, " m"],
+        source_row: Int[np.ndarray, " m"],
+        feature: Int[np.ndarray, " m"],
+    ) -> Float32[np.ndarray, " m"]:
+        """The same of one column of each."""
+        begun = self.begun[source_row, feature]
+        same = (exact == begun) | np.isnan(begun)
+        coordinates = self.coding.coordinates_of(feature, exact)
+        return np.where(same, self.starts[source_row, feature], coordinates)
 
     def predict(
         self,

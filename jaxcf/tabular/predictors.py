@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from jaxcf.predictors.blackbox import BadAnswer, BlackBox, Failures
 from jaxcf.predictors.checks import check_answer, few_rows
 from jaxcf.predictors.functions import ModelFunctions, check_models, is_pure
-from jaxcf.predictors.inference import check_training_answers, predict_and_encode
+from jaxcf.predictors.inference import check_training_answers, predict
 from jaxcf.predictors.jacobians import CentralDifferences, RandomDirections
 from jaxcf.predictors.trees import Thresholds, thresholds_of
 from jaxcf.tabular.category_values import fit_category_values
@@ -154,10 +154,11 @@ class TableModel:
         box = self.models.black_box
         if self.like is not None and box is not None:
             return self._of_tables(box, values, own, failures)
-        encoded = self.schema.encode(values)
         if isinstance(own.table, np.ndarray):
             encoded = np.asarray(self.schema.write(values, own.table, own=own), np.float32)
-        return predict_and_encode(self.models, self.params, encoded, failures, size)[0]
+        else:
+            encoded = self.schema.encode(values)
+        return predict(self.models, self.params, encoded, failures, size)
 
     def _of_tables(
         self, box: BlackBox, values: np.ndarray, own: OwnCells, failures: Failures

@@ -1,5 +1,7 @@
 """Values column by column: checked, encoded for the model, decoded, and as entries of a table."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from jaxcf.tabular.columns import (
@@ -36,18 +38,26 @@ def check_values(columns: Columns, values: np.ndarray) -> np.ndarray:
             f"values have shape {array.shape}; expected [n, {len(columns)}], one per column of "
             "the schema"
         )
-    for place, column in enumerate(columns):
-        if isinstance(column, Numeric):
-            continue
-        given = array[:, place]
-        most = len(column.categories)
-        known = np.isnan(given) | ((given >= 0) & (given < most) & (given == np.floor(given)))
-        if not known.all():
-            raise ValueError(
-                f"column {column.name!r} has the value {given[~known][0]}; expected the index of "
-                f"one of its categories, 0 to {most - 1}, or NaN"
-            )
+    counts = _category_counts(columns)
+    if counts is None:
+        return array
+    places, most = counts
+    given = array[:, places]
+    known = (given >= 0) & (given < most) & (given == np.floor(given)) | np.isnan(given)
+    if not known.all():
+        row, which = np.argwhere(~known)[0]
+        raise ValueError(
+            f"column {columns[places[which]].name!r} has the value {given[row, which]}; expected "
+            f"the index of one of its categories, 0 to {int(most[which]) - 1}, or NaN"
+        )
     return array
+
+
+@lru_cache(maxsize=16)
+def _category_counts(columns: Columns) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where the columns of categories stand, and how many each has; None where none does."""
+    counts = {p: len(c.categories) for p, c in enumerate(columns) if not isinstance(c, Numeric)}
+    return (np.array([*counts]), np.array([*counts.values()], float)) if counts else None
 
 
 def encode_values(

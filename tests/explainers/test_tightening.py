@@ -1,5 +1,6 @@
 """Features one by one: the fewest, the nearest, the cheapest; under every rule, for every row."""
 
+import threading
 from dataclasses import replace
 from functools import lru_cache
 
@@ -10,8 +11,10 @@ import pytest
 from helpers import search
 
 from jaxcf import BlackBox, Constraints, Explainer, KDTree, Refinement, Status
+from jaxcf.explainers import batch
 from jaxcf.explainers.costs import By
 from jaxcf.tabular import FittedTableExplainer, Rule, TableExplainer
+from jaxcf.utils import threads
 
 NAMES = ("strong", *(f"weak{place}" for place in range(5)))
 
@@ -126,14 +129,55 @@ def test_rows_get_alone_what_they_get_in_company():
             )
 
 
+def test_rows_get_from_several_threads_what_they_get_from_one(monkeypatch):
+    table = rows(60, 6)
+    alone = ready().explain(table)
+    monkeypatch.setattr(batch, "_LEAST_REFINED_TOGETHER", 8)
+    for module in (batch, threads):
+        monkeypatch.setattr(module, "cores", lambda: 3)
+    shared = ready().explain(table)
+    np.testing.assert_array_equal(shared.status, alone.status)
+    np.testing.assert_allclose(shared.values, alone.values, atol=1e-5)
+
+
+def test_a_model_outside_jax_is_asked_in_the_thread_of_the_caller(monkeypatch):
+    monkeypatch.setattr(batch, "_LEAST_REFINED_TOGETHER", 8)
+    for module in (batch, threads):
+        monkeypatch.setattr(module, "cores", lambda: 3)
+    x = np.random.default_rng(3).uniform(0, 1, (30, 3)).astype(np.float32)
+    asked_in: list[threading.Thread] = []
+    stepped([], asked_in, copies=2).fit(x).explain(x)
+    assert set(asked_in) == {threading.main_thread()}
+
+
+def test_a_value_that_was_refused_is_not_asked_about_again():
+    table = {"points": np.tile(np.arange(11.0), 4)}
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        up = (x[:, 0] > 0.55).astype(float)
+        return np.stack([0.9 - 0.8 * up, 0.1 + 0.8 * up], axis=1)
+
+    fitted = TableExplainer(BlackBox(predict, 2), objective="E").fit(table)
+    asked = []
+    for bisections in (5, 30):  # of eleven values five halvings leave one
+        refinement = replace(Refinement.for_tables(), bisections=bisections)
+        result = fitted.with_options(refinement=refinement).explain(table)
+        asked.append(result.scores["predictions"].tolist())
+    assert asked[0] == asked[1]
+
+
 def staircase(x: np.ndarray) -> np.ndarray:
     up = (np.floor(4 * x[:, 0]) + np.floor(4 * x[:, 1]) >= 3).astype(float)
     return np.stack([0.9 - 0.8 * up, 0.1 + 0.8 * up], axis=1)
 
 
-def stepped(asked: list[int], **refinement) -> Explainer:
+def stepped(
+    asked: list[int], asked_in: list[threading.Thread] | None = None, **refinement
+) -> Explainer:
     def predict(x: np.ndarray) -> np.ndarray:
         asked.append(len(x))
+        if asked_in is not None:
+            asked_in.append(threading.current_thread())
         return staircase(x)
 
     return Explainer(

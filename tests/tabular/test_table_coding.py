@@ -218,6 +218,27 @@ def test_limits_hold_for_what_has_changed_and_stay_on_the_grid():
     np.testing.assert_array_equal(found, [[1.0], [2.0]])
 
 
+def test_one_column_of_a_row_is_what_it_is_among_all():
+    counted = Numeric("months", 1, 60, 1.0, special=(-8, -9))
+    schema = Schema((*COLUMNS, counted))
+    coding, random = TableCoding(schema, NUMBERS), np.random.default_rng(3)
+    values = np.column_stack([_random_values(300), random.choice([-9.0, -8, 1, 30, 60], 300)])
+    starts = coding.coordinates(values)
+    ends = np.where(
+        random.random(starts.shape) < 0.1, starts, random.uniform(-1.2, 1.2, starts.shape)
+    )
+    ends = ends.astype(np.float32)
+    lower = np.where(random.random(ends.shape) < 0.5, -np.inf, 1.0)
+    upper = np.where(random.random(ends.shape) < 0.5, np.inf, 2.0)
+    steps = np.where(random.random(ends.shape) < 0.5, 0.0, 0.5)
+    whole = coding.values(ends, values, starts, lower, upper, steps)
+    feature, line = random.integers(0, len(schema.columns), 300), np.arange(300)
+    at = line, feature
+    rest = (array[at] for array in (values, starts, lower, upper, steps))
+    np.testing.assert_array_equal(coding.values_of(feature, ends[at], *rest), whole[at])
+    np.testing.assert_array_equal(coding.coordinates_of(feature, values[at]), starts[at])
+
+
 def test_a_missing_value_is_nan_in_its_own_row_only():
     coding = _coding()
     values = _random_values(3)

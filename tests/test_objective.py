@@ -171,6 +171,7 @@ def test_gradients_agree_with_finite_differences(name):
             upper=original + 1,
         )
 
+        @jax.jit
         def total(point: jax.Array) -> jax.Array:
             outputs = models.outputs(
                 None,

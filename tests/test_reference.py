@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -62,13 +61,13 @@ def explain(fitted: FittedExplainer, letter: str, **options: Any) -> Explanation
 
 def nudged(params: Any) -> Any:
     """The weights, each larger or smaller by one part in ten million, float32's own rounding."""
-    leaves, treedef = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(0), len(leaves))
-    moved = [
-        leaf * (1 + 1e-7 * jax.random.rademacher(key, leaf.shape, jnp.float32))
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    return jax.tree.unflatten(treedef, moved)
+    generator = np.random.default_rng(0)
+
+    def moved(leaf: Any) -> np.ndarray:
+        signs = generator.choice(np.array([-1, 1], np.float32), leaf.shape)
+        return np.asarray(leaf) * (1 + np.float32(1e-7) * signs)
+
+    return jax.tree.map(moved, params)
 
 
 @pytest.mark.parametrize("letter", NAMED_OBJECTIVES)

@@ -1,5 +1,6 @@
 """The search is float32 throughout, also where JAX and the caller's functions are float64."""
 
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -18,8 +19,9 @@ from jaxcf import (
 )
 
 
-def explained(wide: bool, options: dict[str, Any], **call: Any):
-    """The mlp's rows, by models that answer in float64 where `wide`."""
+@lru_cache
+def functions(wide: bool) -> dict[str, Any]:
+    """The mlp's, which answer in float64 where `wide`; made once, so that programs are shared."""
     dtype = np.float64 if wide else np.float32
 
     def own(candidate):
@@ -28,18 +30,25 @@ def explained(wide: bool, options: dict[str, Any], **call: Any):
     def logits(x):
         return jnp.log(mlp().predict(x).astype(dtype))
 
-    functions: dict[str, Any] = {
+    return {
         "predict": logits,
         "encode": lambda x: mlp().encode(x).astype(dtype),
         "reconstruct": lambda x: mlp().reconstruct(x).astype(dtype),
         "output": "logits",
         "objective": objective("D").with_term("own", own, 0.1),
+    }
+
+
+def explained(wide: bool, options: dict[str, Any], **call: Any):
+    """The mlp's rows, by models that answer in float64 where `wide`."""
+    usual: dict[str, Any] = {
         "prototypes": NearestMean(k=3),
         "search": search(),
         "feature_range": (-1.0, 1.0),
     }
     with jax.enable_x64(wide):
-        return Explainer(**functions | options).fit(mlp().x_train).explain(mlp().x, **call)
+        explainer = Explainer(**functions(wide) | usual | options)
+        return explainer.fit(mlp().x_train).explain(mlp().x, **call)
 
 
 def assert_answers_agree(options, **call):

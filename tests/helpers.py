@@ -25,6 +25,7 @@ from jaxcf import (
     solvers,
 )
 from jaxcf.objective import NAMED_OBJECTIVES
+from jaxcf.results.explanations import pack
 from jaxcf.utils import storage
 
 # --- comparing -----------------------------------------------------------------------------
@@ -98,6 +99,30 @@ def assert_same_answers(actual: Explanations, expected: Explanations) -> None:
         assert ours.keys() == theirs.keys()
         for key in ours:
             assert_close(ours[key], theirs[key], f"{name}/{key}")
+
+
+def assert_same_rows(actual: Any, expected: Any) -> None:
+    """The same explanations to the last bit, whatever they were made with."""
+    mine, theirs = pack(actual), pack(expected)
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(mine[name], array, err_msg=name)
+
+
+class RecordedRows:
+    """A source of rows that remembers which it was asked for."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x, self.asked = x, []
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        self.asked.append((start, stop))
+        return self.x[start:stop]
+
+    def fingerprint(self) -> str:
+        return "recorded"
 
 
 def joined(parts: list[Explanations]) -> dict[str, np.ndarray]:

@@ -2,7 +2,17 @@
 
 from jaxcf.jobs.checking import Certificate, check
 from jaxcf.jobs.job import Job
+from jaxcf.jobs.on_ray import ray_data
 from jaxcf.jobs.running import JobInterrupted, JobOptions, run
 from jaxcf.jobs.sources import RowSource
 
-__all__ = ["Certificate", "Job", "JobInterrupted", "JobOptions", "RowSource", "check", "run"]
+__all__ = [
+    "Certificate",
+    "Job",
+    "JobInterrupted",
+    "JobOptions",
+    "RowSource",
+    "check",
+    "ray_data",
+    "run",
+]

@@ -61,12 +61,7 @@ class Question:
             TypeError: if the explainer is none.
             ValueError: if there are no rows, or something doesn't go with the rest.
         """
-        fitted = explainer if isinstance(explainer, AnyExplainer) else explainer()
-        if not isinstance(fitted, AnyExplainer):
-            raise TypeError(
-                f"explainer must be fitted, or a function that gives one that is; got "
-                f"{type(fitted).__name__}"
-            )
+        fitted = fitted_by(explainer)
         is_table = isinstance(fitted, FittedTableExplainer)
         if (constraints if is_table else rules) is not None:
             wanted, given = ("rules", "constraints") if is_table else ("constraints", "rules")
@@ -158,6 +153,21 @@ class Question:
         if self.labels is None:
             return replace(explanations, labels=None)
         return explanations.with_labels(self.labels[rows.start : rows.stop])
+
+
+def fitted_by(explainer: AnyExplainer | Callable[[], AnyExplainer]) -> AnyExplainer:
+    """An explainer that is fitted, or that a function without arguments makes.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    fitted = explainer if isinstance(explainer, AnyExplainer) else explainer()
+    if not isinstance(fitted, AnyExplainer):
+        raise TypeError(
+            f"explainer must be fitted, or a function that gives one that is; got "
+            f"{type(fitted).__name__}"
+        )
+    return fitted
 
 
 def _labels(labels: Any, source: RowSource) -> np.ndarray | None:

@@ -186,21 +186,60 @@ def run(
     )
     if restart and shard is not None:
         raise ValueError("restart takes away the parts of all shards; call it once, without shard")
-    begun = _begin(question, Path(folder), restart, options, notes or {})
-    rows = shard_of(begun, shard)
-    tidy(begun, rows)
-    task = _Task(question, begun, rows, options, scored, on_progress)
-    return Job(begun, task.do()) if begun.missing(rows) else Job(begun)
+    begun = begin(question, Path(folder), restart, options, notes or {})
+    return do_rows(question, begun, shard_of(begun, shard), options, scored, on_progress)
 
 
-def _begin(
+def do_rows(
+    question: Question,
+    folder: JobFolder,
+    rows: Rows,
+    options: JobOptions,
+    scored: Callable[[Any], Any] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Job:
+    """Do what is missing of some rows of a job, whole units of it.
+
+    Args:
+        question: of the job; its source is asked for these rows and no others.
+        folder: of the job, which is begun.
+        rows: those to be done.
+        options: as `run` takes them.
+        scored: likewise.
+        on_progress: likewise.
+
+    Returns:
+        The job, with these rows done.
+
+    Raises:
+        OSError: as `run`.
+        JobInterrupted: likewise.
+    """
+    tidy(folder, rows)
+    if not folder.missing(rows):
+        return Job(folder)
+    return Job(folder, _Task(question, folder, rows, options, scored, on_progress).do())
+
+
+def begin(
     question: Question,
     folder: Path,
     restart: bool,
     options: JobOptions,
     notes: Mapping[str, Any],
 ) -> JobFolder:
-    """The job in the folder, which is this one; begun if there is none."""
+    """The job in the folder, which is this one; begun if there is none.
+
+    Args:
+        question: what is asked.
+        folder: where the job is to be.
+        restart: whether what it holds of another job is taken away.
+        options: how parts are written.
+        notes: JSON-able.
+
+    Raises:
+        ValueError: if the folder holds another job, or parts of nobody knows what.
+    """
     asked = question.asked()
     if restart:
         remove(folder)
@@ -214,7 +253,7 @@ def _begin(
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
             "rows": question.num_rows,
-            "rows_per_unit": options.rows_per_unit or _rows_per_unit(question.state),
+            "rows_per_unit": options.rows_per_unit or usual_rows_per_unit(question.state),
             "asked": asked,
             "described": question.described(),
             "notes": storage.plain(notes),
@@ -236,7 +275,8 @@ def _begin(
     return found
 
 
-def _rows_per_unit(state: FittedState) -> int:
+def usual_rows_per_unit(state: FittedState) -> int:
+    """How many rows are explained together where nobody says, see `JobOptions`."""
     calls = [box.max_rows_per_call for box in black_boxes(state.models, state.guides).values()]
     wanted = min(
         _NUMBERS_PER_UNIT // max(1, int(np.prod(state.shape))),

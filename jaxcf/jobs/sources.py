@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from jaxcf.results.parts import Rows
+from jaxcf.tabular.columns import is_missing
 from jaxcf.tabular.tables import is_frame, labels_of, plain_labels, read_columns
 from jaxcf.utils.fingerprints import described_array
 
@@ -99,6 +100,71 @@ def read_rows(source: RowSource, rows: Rows) -> Any:
     return given
 
 
+class RowsDigest:
+    """Which rows these are, in a few words: of rows that come in pieces, one after the other.
+
+    Args:
+        names: of the columns of a table that count; None for arrays.
+
+    Examples:
+        >>> digest = RowsDigest(("age",))
+        >>> for piece in ({"age": [20]}, {"age": [30.5, 40]}):
+        ...     digest.add(piece)
+        >>> digest.text == digest_of_rows({"age": [20, 30.5, 40]}, ("age",))
+        True
+    """
+
+    def __init__(self, names: tuple[str, ...] | None) -> None:
+        self._names = names
+        self._columns: dict[str, Any] = {}
+        self._kind: tuple[Any, ...] | None = None
+        self.num_rows = 0
+
+    def add(self, rows: Any) -> None:
+        """Take more rows into account.
+
+        Raises:
+            ValueError: if they are of another kind than those before.
+        """
+        if self._names is None or isinstance(rows, np.ndarray):
+            array = np.asarray(rows)
+            kind = (array.dtype, array.shape[1:])
+            if self._kind not in (None, kind):
+                raise ValueError(
+                    f"rows are {kind[0]} of shape {kind[1]}, and those before them "
+                    "were others; expected one type and shape in all of the input"
+                )
+            self._kind = kind
+            self._column("").update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            self.num_rows += len(array)
+            return
+        for name, column in read_columns(rows, self._names).items():
+            entries = column.entries
+            if entries.dtype.kind in "iufb":
+                # A column read in pieces holds whole numbers here and floats there.
+                self._column(name).update(np.ascontiguousarray(entries, np.float64).data)
+            else:
+                self._column(name).update("".join(map(_entry, entries.tolist())).encode())
+        self.num_rows += len(column.entries)
+
+    def _column(self, name: str) -> Any:
+        return self._columns.setdefault(name, hashlib.sha256())
+
+    @property
+    def text(self) -> str:
+        """All rows so far."""
+        if self._kind is not None:
+            dtype, shape = self._kind
+            return f"{dtype}{(self.num_rows, *shape)}{self._column('').hexdigest()}"
+        words = [f"{name}:{one.hexdigest()}" for name, one in self._columns.items()]
+        return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def _entry(value: Any) -> str:
+    # What stands for nothing is None to some readers, and NaN to others.
+    return "\x1e" if is_missing(value) else f"\x1f{value}"
+
+
 def digest_of_rows(rows: Any, names: tuple[str, ...] | None) -> str:
     """Which rows these are, in a few words.
 
@@ -111,15 +177,6 @@ def digest_of_rows(rows: Any, names: tuple[str, ...] | None) -> str:
         >>> one == digest_of_rows({"age": [20.0]}, ("age",))
         True
     """
-    if names is None or isinstance(rows, np.ndarray):
-        return described_array(np.asarray(rows))
-    digest = hashlib.sha256()
-    for name, column in read_columns(rows, names).items():
-        digest.update(f"{name}:".encode())
-        entries = column.entries
-        if entries.dtype.kind in "iufb":
-            # A column read in pieces holds whole numbers here and floats there.
-            digest.update(np.ascontiguousarray(entries, np.float64).data)
-        else:
-            digest.update("\x1f".join(map(str, entries.tolist())).encode())
-    return digest.hexdigest()
+    digest = RowsDigest(names)
+    digest.add(rows)
+    return digest.text

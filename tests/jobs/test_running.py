@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import assert_same_answers, mlp, search
+from helpers import RecordedRows, assert_same_answers, assert_same_rows, mlp, search
 
 from jaxcf import BlackBox, Constraints, EngineOptions, Explanations, Status, jobs
 from jaxcf.jobs import Job, JobInterrupted, JobOptions
@@ -39,35 +39,6 @@ def names(folder):
     return sorted(path.name for path in Path(folder, "parts").iterdir())
 
 
-def assert_equal(actual, expected):
-    """The same rows to the last bit."""
-    for name, array in explanations_arrays(expected).items():
-        np.testing.assert_array_equal(explanations_arrays(actual)[name], array, err_msg=name)
-
-
-def explanations_arrays(explanations):
-    from jaxcf.results.explanations import pack
-
-    return pack(explanations)
-
-
-class Recorded:
-    """A source that remembers what it was asked for."""
-
-    def __init__(self, x):
-        self.x, self.asked = x, []
-
-    def __len__(self):
-        return len(self.x)
-
-    def rows(self, start, stop):
-        self.asked.append((start, stop))
-        return self.x[start:stop]
-
-    def fingerprint(self):
-        return "recorded"
-
-
 def test_parts_hold_what_explain_gives(ready, whole):
     assert whole.complete
     assert_same_answers(whole.load().core, ready.explain(X))
@@ -88,18 +59,18 @@ def test_parts_are_read_without_the_library(whole):
 def test_shards_make_the_whole_and_read_only_what_they_explain(ready, whole, tmp_path):
     asked = []
     for number in (3, 1, 2):
-        source = Recorded(X)
+        source = RecordedRows(X)
         job = jobs.run(ready, source, tmp_path, shard=(number, 3), options=OPTIONS)
         asked.append(source.asked)
         assert not job.missing((number, 3))
     assert asked == [[(16, 20), (20, 24)], [(0, 4), (4, 8)], [(8, 12), (12, 16)]]
-    assert_equal(job.load(), whole.load())
+    assert_same_rows(job.load(), whole.load())
 
 
 def test_a_job_that_is_done_reads_and_writes_nothing(ready, tmp_path):
-    jobs.run(ready, Recorded(X), tmp_path, options=OPTIONS)
+    jobs.run(ready, RecordedRows(X), tmp_path, options=OPTIONS)
     before = names(tmp_path)
-    again = Recorded(X)
+    again = RecordedRows(X)
     assert jobs.run(ready, again, tmp_path, options=OPTIONS).complete
     assert again.asked == []
     assert names(tmp_path) == before
@@ -123,14 +94,14 @@ def test_what_ends_a_program_loses_nothing_that_was_finished(
     np.testing.assert_array_equal(kept.original, X)
     written = np.ones(24, bool)
     written[np.concatenate([np.arange(*rows) for rows in missing])] = False
-    assert_equal(replace(kept, scores={})[written], whole.load()[written])
+    assert_same_rows(replace(kept, scores={})[written], whole.load()[written])
     assert (kept.status[~written] == Status.INTERRUPTED).any()
     assert not kept.scores["interrupted"][written].any()
     shown = []
     job = jobs.run(ready, X, tmp_path, options=OPTIONS, on_progress=shown.append)
     assert shown[0].done > 0
     assert (shown[-1].done, shown[-1].total) == (24, 24)
-    assert_equal(job.load(), whole.load())
+    assert_same_rows(job.load(), whole.load())
 
 
 def test_another_question_is_refused_with_what_differs(ready, tmp_path):
@@ -202,9 +173,9 @@ def test_damaged_parts_are_done_again_and_leftovers_go(ready, whole, tmp_path):
     for read in (Job.open(tmp_path).load, lambda: list(Job.open(tmp_path).stream())):
         with pytest.raises(ValueError, match=f"{first.name} is damaged"):
             read()
-    source = Recorded(X)
+    source = RecordedRows(X)
     source.fingerprint = lambda: storage.read_json(tmp_path / "job.json")["asked"]["input"]
-    assert_equal(jobs.run(ready, source, tmp_path, options=OPTIONS).load(), whole.load())
+    assert_same_rows(jobs.run(ready, source, tmp_path, options=OPTIONS).load(), whole.load())
     assert source.asked == [(0, 4), (4, 8), (8, 12), (12, 16)]
     assert names(tmp_path) == before
 
@@ -217,7 +188,7 @@ def test_rows_that_two_processes_have_done_count_once(ready, whole, tmp_path):
     job = Job.open(tmp_path)
     assert len(job.folder.parts()) == 5
     assert [str(piece.rows) for piece in job.folder.pieces()] == ["0 to 11", "12 to 23"]
-    assert_equal(job.load(), whole.load())
+    assert_same_rows(job.load(), whole.load())
     jobs.run(ready, X, tmp_path, options=OPTIONS)
     assert len(job.folder.parts()) == 2  # those that don't count are gone
 
@@ -243,7 +214,7 @@ def test_a_disk_that_takes_no_more_ends_a_job_that_goes_on_later(ready, whole, t
     assert caught.value.errno == errno.EFBIG
     assert Job.open(tmp_path).missing() == [Rows(8, 24)]
     assert len(list((tmp_path / "parts").iterdir())) == 1
-    assert_equal(jobs.run(ready, X, tmp_path, options=OPTIONS).load(), whole.load())
+    assert_same_rows(jobs.run(ready, X, tmp_path, options=OPTIONS).load(), whole.load())
 
 
 def test_a_folder_that_becomes_read_only_ends_a_job_that_goes_on_later(
@@ -262,11 +233,11 @@ def test_a_folder_that_becomes_read_only_ends_a_job_that_goes_on_later(
         with pytest.raises(OSError, match="Read-only file system"):
             jobs.run(ready, X, tmp_path, options=OPTIONS)
     assert len(names(tmp_path)) == 1
-    assert_equal(jobs.run(ready, X, tmp_path, options=OPTIONS).load(), whole.load())
+    assert_same_rows(jobs.run(ready, X, tmp_path, options=OPTIONS).load(), whole.load())
 
 
 def test_rows_before_a_source_that_fails_are_kept(ready, whole, tmp_path):
-    class Failing(Recorded):
+    class Failing(RecordedRows):
         def rows(self, start, stop):
             if start >= 16:
                 raise ConnectionError("the storage is away")
@@ -275,7 +246,9 @@ def test_rows_before_a_source_that_fails_are_kept(ready, whole, tmp_path):
     with pytest.raises(ConnectionError):
         jobs.run(ready, Failing(X), tmp_path, options=OPTIONS)
     assert Job.open(tmp_path).missing() == [Rows(16, 24)]
-    assert_equal(jobs.run(ready, Recorded(X), tmp_path, options=OPTIONS).load(), whole.load())
+    assert_same_rows(
+        jobs.run(ready, RecordedRows(X), tmp_path, options=OPTIONS).load(), whole.load()
+    )
 
 
 def test_parts_without_what_was_asked_are_not_taken_over(ready, tmp_path):
@@ -294,13 +267,13 @@ def test_an_incomplete_job_is_not_loaded(ready, tmp_path):
 
 
 def test_an_explainer_can_come_from_a_factory(ready, whole, tmp_path):
-    assert_equal(jobs.run(lambda: ready, X, tmp_path, options=OPTIONS).load(), whole.load())
+    assert_same_rows(jobs.run(lambda: ready, X, tmp_path, options=OPTIONS).load(), whole.load())
     with pytest.raises(TypeError, match="explainer must be fitted"):
         jobs.run(cast(Any, mlp().explainer), X, tmp_path)
 
 
 def test_units_are_smaller_where_rows_or_calls_are():
-    from jaxcf.jobs.running import _rows_per_unit
+    from jaxcf.jobs.running import usual_rows_per_unit
 
     def units(shape=(5,), **box):
         state = mlp().fit(encoder=False)
@@ -308,7 +281,7 @@ def test_units_are_smaller_where_rows_or_calls_are():
             answer = BlackBox(mlp().probabilities, 3, **box)
             state = replace(mlp().explainer(encoder=False), predict=answer).fit(mlp().x_train)
         object.__setattr__(state, "shape", shape)
-        return _rows_per_unit(state)
+        return usual_rows_per_unit(state)
 
     sizes = [units(), units((100, 50)), units((224, 224, 3)), units(retries=1)]
     assert sizes == [4096, 128, 64, 1024]

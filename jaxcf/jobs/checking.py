@@ -475,9 +475,8 @@ def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _derived(rows: Rows, explanations: Results, columns: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Columns for others to read that don't follow from the rest."""
-    for name, values in unit_of(rows, explanations, "").derived.items():
+    for name, mine in unit_of(rows, explanations, "").derived.items():
         theirs = columns.get(name)
-        mine = np.asarray(values, object if isinstance(values, list) else None)
         if theirs is None or theirs.shape != mine.shape:
             yield f"the column {name} is missing"
         elif mine.dtype.kind == "f":

@@ -144,7 +144,7 @@ class RowsDigest:
                 # A column read in pieces holds whole numbers here and floats there.
                 self._column(name).update(np.ascontiguousarray(entries, np.float64).data)
             else:
-                self._column(name).update("".join(map(_entry, entries.tolist())).encode())
+                self._column(name).update(_in_one(entries.tolist()).encode())
         self.num_rows += len(column.entries)
 
     def _column(self, name: str) -> Any:
@@ -160,9 +160,12 @@ class RowsDigest:
         return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-def _entry(value: Any) -> str:
-    # What stands for nothing is None to some readers, and NaN to others.
-    return "\x1e" if is_missing(value) else f"\x1f{value}"
+def _in_one(entries: list[Any]) -> str:
+    try:
+        return "\x1f" + "\x1f".join(entries) if entries else ""
+    except TypeError:  # they aren't all texts
+        # What stands for nothing is None to some readers, and NaN to others.
+        return "".join("\x1e" if is_missing(one) else f"\x1f{one}" for one in entries)
 
 
 def digest_of_rows(rows: Any, names: tuple[str, ...] | None) -> str:

@@ -17,7 +17,7 @@ from jaxcf.results.parts import (
     gaps_in,
     one_after_the_other,
 )
-from jaxcf.tabular.columns import Numeric, is_missing
+from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.utils import storage
 
@@ -36,7 +36,7 @@ class Unit(NamedTuple):
 
     rows: Rows
     arrays: Mapping[str, np.ndarray]
-    derived: Mapping[str, np.ndarray | list[Any]]
+    derived: Mapping[str, np.ndarray]
     problems: list[list[Any]]
     settings: Mapping[str, Any]
     digest: str
@@ -71,17 +71,17 @@ def unit_of(rows: Rows, explanations: Results, digest: str) -> Unit:
 
 
 def _in_units(explanations: TableExplanations, values: np.ndarray, prefix: str) -> dict[str, Any]:
-    schema = explanations.coding.schema
-    written = schema.write(values, {}, None, None)
     columns: dict[str, Any] = {}
-    for place, column in enumerate(schema.columns):
+    for place, column in enumerate(explanations.coding.schema.columns):
         if isinstance(column, Numeric):
             columns[prefix + column.name] = values[:, place]
-        else:  # a category that is a number here would be a text there
-            entries = np.asarray(written[column.name], object).tolist()
-            columns[prefix + column.name] = [
-                None if is_missing(one) else str(one) for one in entries
-            ]
+            continue
+        # A category that is a number here would be a text there. The last stands for none.
+        names = np.array([*map(str, column.categories), None], object)
+        index = np.where(np.isnan(values[:, place]), len(column.categories), values[:, place])
+        # All rows of a category share its text: a million texts would be walked by the garbage
+        # collector again and again.
+        columns[prefix + column.name] = names[index.astype(np.int64)]
     return columns
 
 
@@ -142,7 +142,8 @@ class Finished:
         rows = Rows(units[0].rows.start, units[-1].rows.stop)
         arrays = one_after_the_other([unit.arrays for unit in units])
         derived = {
-            name: _joined([unit.derived[name] for unit in units]) for name in units[0].derived
+            name: np.concatenate([unit.derived[name] for unit in units])
+            for name in units[0].derived
         }
         description = {
             "settings": units[0].settings,
@@ -164,9 +165,3 @@ def _stretches(units: Sequence[Unit], most_rows: int) -> list[list[Unit]]:
         else:
             stretches.append([unit])
     return stretches
-
-
-def _joined(columns: Sequence[Any]) -> Any:
-    if isinstance(columns[0], np.ndarray):
-        return np.concatenate(columns)
-    return [one for column in columns for one in column]

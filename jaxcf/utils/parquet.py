@@ -52,7 +52,7 @@ def to_parquet(
 
 def _column(pa: Any, values: np.ndarray | Sequence[Any]) -> "pyarrow.Array":
     if not isinstance(values, np.ndarray) or values.dtype.kind in "OU":
-        return pa.array(list(values), pa.string())
+        return pa.array(values, pa.string())
     if values.ndim == 1:
         return pa.array(values)
     return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))

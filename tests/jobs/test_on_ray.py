@@ -71,6 +71,7 @@ def test_a_job_that_was_cut_off_goes_on_without_ray(done, whole):
     source.fingerprint = lambda: storage.read_json(place / "cut off" / "job.json")["asked"]["input"]
     job = jobs.run(program.ready, source, place / "cut off", options=program.OPTIONS)
     assert not there & {start for start, _ in source.asked}
+    assert "ray" not in sys.modules
     assert_same_rows(job.load(), whole.load())
 
 

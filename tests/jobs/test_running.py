@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from helpers import RecordedRows, assert_same_answers, assert_same_rows, mlp, se
 from jaxcf import BlackBox, Constraints, EngineOptions, Explanations, Status, jobs
 from jaxcf.jobs import Job, JobInterrupted, JobOptions
 from jaxcf.results.parts import Rows
+from jaxcf.tabular import Categorical, Numeric, Schema, TableExplainer
 from jaxcf.utils import storage
 
 X = np.tile(mlp().x, (4, 1)) + np.linspace(0, 0.05, 24, dtype=np.float32)[:, None]
@@ -54,6 +56,26 @@ def test_parts_are_read_without_the_library(whole):
     np.testing.assert_allclose(frame["l1"], loaded.l1)
     assert frame["status"][0] == Status(loaded.status[0]).name.lower()
     np.testing.assert_array_equal(np.stack(frame["counterfactual"].tolist()), loaded.counterfactual)
+
+
+def test_columns_of_a_table_are_read_in_its_own_units(tmp_path):
+    schema = Schema((Numeric("age", 18, 70, step=1.0), Categorical("rooms", (2, 3))))
+    weights = np.array([[4.0, -4.0], [1.0, -1.0], [-1.0, 1.0]], np.float32)
+    predict = lambda x: jax.nn.softmax((x - 0.5) @ weights)  # noqa: E731
+    table = {"age": [20, 30, 50, 60, 25], "rooms": np.array([2, 3, 3, 2, None], object)}
+    fitted = TableExplainer(predict, schema, search=search(max_steps=20)).fit(
+        {name: column[:4] for name, column in table.items()}
+    )
+    job = jobs.run(fitted, table, tmp_path, options=JobOptions(rows_per_unit=2))
+    frame: Any = pd.read_parquet(job.path / "parts").sort_values("row", ignore_index=True)
+    assert frame["before_rooms"].tolist()[:4] == ["2", "3", "3", "2"]
+    assert frame["before_rooms"].isna().tolist() == [False] * 4 + [True]
+    loaded = job.load()
+    assert loaded.found.any()
+    for name, column in loaded.counterfactual.items():
+        there = frame[f"after_{name}"][loaded.found].tolist()
+        kind = str if name == "rooms" else float
+        assert there == [kind(one) for one in np.asarray(column, object)[loaded.found]]
 
 
 def test_shards_make_the_whole_and_read_only_what_they_explain(ready, whole, tmp_path):

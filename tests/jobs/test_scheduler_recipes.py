@@ -64,6 +64,17 @@ def test_slurm(shards):
     assert done == ALL
 
 
+def test_slurm_gives_a_shard_that_failed_back_to_the_queue(shards, tmp_path):
+    code = recipe_with("#SBATCH")
+    called = tmp_path / "called"
+    (tmp_path / "srun").write_text('#!/bin/sh\n"$@"\nexit 143\n')
+    (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {called}\n')
+    (tmp_path / "scontrol").chmod(0o755)
+    task = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "SLURM_JOB_ID": "77"}
+    assert shards(code, **task) == [(3, 16)]
+    assert called.read_text() == "requeue 77\n"
+
+
 def test_kubernetes(shards):
     job = yaml.safe_load(recipe_with("kind: Job"))["spec"]
     assert job["completionMode"] == "Indexed"

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,7 @@ def disturbed(place: Path, how: str) -> Any:
 
 def main() -> None:
     """Do the jobs."""
-    import ray
-
+    ray, data = import_module("ray"), import_module("ray.data")
     place = Path(sys.argv[1])
     root = Path(__file__).parent.parent
     ray.init(
@@ -85,7 +85,7 @@ def main() -> None:
         runtime_env={"env_vars": {"PYTHONPATH": f"{root}:{root / 'tests'}"}},
     )
     on_ray = partial(jobs.ray_data, options=OPTIONS, num_workers=2)
-    arrays = ray.data.from_numpy([X[:7], X[7:15], X[15:]])
+    arrays = data.from_numpy([X[:7], X[7:15], X[15:]])
     on_ray(partial(disturbed, place, "is killed"), arrays, place / "killed one")
     for number, rows in enumerate((slice(3), slice(3, None))):
         lines = [f"{job or ''},{age}" for job, age in zip(*table().values(), strict=True)][rows]
@@ -93,7 +93,7 @@ def main() -> None:
     # To pandas an empty entry is missing; to Arrow where it is told so.
     missing = csv.ConvertOptions(strings_can_be_null=True)
     paths = [str(place / f"{number}.csv") for number in range(2)]
-    files = ray.data.read_csv(paths, convert_options=missing)
+    files = data.read_csv(paths, convert_options=missing)
     jobs.ray_data(ready_for_table, files, place / "table", options=TABLE_OPTIONS)
     try:
         on_ray(ready, arrays.random_shuffle(), place / "shuffled")

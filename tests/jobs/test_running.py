@@ -70,7 +70,7 @@ def test_columns_of_a_table_are_read_in_its_own_units(tmp_path):
     frame: Any = pd.read_parquet(job.path / "parts").sort_values("row", ignore_index=True)
     assert frame["before_rooms"].tolist()[:4] == ["2", "3", "3", "2"]
     assert frame["before_rooms"].isna().tolist() == [False] * 4 + [True]
-    loaded = job.load()
+    loaded: Any = job.load()
     assert loaded.found.any()
     for name, column in loaded.counterfactual.items():
         there = frame[f"after_{name}"][loaded.found].tolist()

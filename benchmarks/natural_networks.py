@@ -144,7 +144,7 @@ class Networks:
         """Those that had no part in any search, the robust one last."""
         return tuple(judge for name in _JUDGES for judge in models.load_judges(self.path(name)))
 
-    def settings(self, epochs: int) -> dict[str, int]:
+    def settings(self, epochs: int) -> dict[str, Any]:
         """Passes over the rows, and rows per update."""
         if self.quick:
             return {"epochs": _QUICK_EPOCHS, "batch_size": _QUICK_BATCH_SIZE}

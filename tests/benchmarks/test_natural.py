@@ -118,7 +118,8 @@ def test_names_are_distinct_and_the_chosen_way_is_led_from_each_seed():
 def test_an_aim_leaves_out_classes_that_have_none():
     aimed = Aimed("x", lambda given: {}, {"dark": "bright"})
     targets = targets_of(aimed, np.array([0, 1]), CLASSES)
-    assert targets is not None and targets.tolist() == [1, -1]
+    assert targets is not None
+    assert targets.tolist() == [1, -1]
 
 
 def test_each_class_is_shown_in_turn():

@@ -15,12 +15,14 @@ import pytest
 import type_checker  # noqa: F401 (before the package is imported, whose functions it checks)
 
 # Compiling takes most of the suite's time. What one test compiles serves the next, in the other
-# workers and in the processes that tests start; every run of the suite begins with nothing.
-if "JAXCF_TESTS_COMPILED" not in os.environ:
-    _folder = tempfile.mkdtemp(prefix="jaxcf-tests-compiled-")
+# workers and in the processes that tests start. A run of the suite begins with nothing, unless
+# JAXCF_TESTS_COMPILED names a folder of programs, which is kept for the next.
+if "JAXCF_TESTS_RUN" not in os.environ:
+    _folder = tempfile.mkdtemp(prefix="jaxcf-tests-")
     atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-    os.environ["JAXCF_TESTS_COMPILED"] = _folder
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder
+    os.environ["JAXCF_TESTS_RUN"] = _folder
+    _compiled = os.environ.get("JAXCF_TESTS_COMPILED", f"{_folder}/compiled")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     # As here, or their programs would be others.
@@ -39,7 +41,7 @@ if "JAXCF_TESTS_COMPILED" not in os.environ:
     # The workers share the cores: threads of theirs would spin while they wait for one another.
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
-jax.config.update("jax_compilation_cache_dir", os.environ["JAXCF_TESTS_COMPILED"])
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 _QUICKLY = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") == "1"

@@ -28,7 +28,7 @@ def train_judges(
 ) -> tuple[models.Judge, ...]:
     """What `jaxcf.models.train_judges` gives for the same, which is the same every time."""
     rows = fingerprint([dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test])
-    folder = Path(os.environ["JAXCF_TESTS_COMPILED"], "trained")
+    folder = Path(os.environ["JAXCF_TESTS_RUN"], "trained")
     path = folder / f"judges-{rows}-{seed}-{updates}.npz"
     if not path.is_file():
         with long_programs():

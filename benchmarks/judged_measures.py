@@ -73,10 +73,10 @@ def measure(explanations: Explanations, first: int, court: Court) -> dict[str, d
         REAL: _columns(court.dataset.x_test[real], real, some, court),
     }
     everything = {
-        subject: _intervals(of_subject, court.seed) for subject, of_subject in columns.items()
+        subject: intervals(of_subject, court.seed) for subject, of_subject in columns.items()
     }
-    attempted = _attempted(explanations, court.models) | over_all
-    everything[COUNTERFACTUAL] |= _intervals(attempted, court.seed)
+    of_all_rows = attempted(explanations, court.models) | over_all
+    everything[COUNTERFACTUAL] |= intervals(of_all_rows, court.seed)
     return everything
 
 
@@ -102,7 +102,8 @@ def permuted_change(chosen: Explanations, seed: int) -> np.ndarray:
     return np.clip(chosen.original + permuted.reshape(chosen.original.shape), 0, 1)
 
 
-def _intervals(columns: Columns, seed: int) -> dict[str, Interval]:
+def intervals(columns: Columns, seed: int) -> dict[str, Interval]:
+    """The mean of each column, with an interval by resampling rows."""
     return metrics.mean_intervals(columns, resamples=_RESAMPLES, seed=seed)
 
 
@@ -113,7 +114,7 @@ def _spread(values: np.ndarray, found: np.ndarray) -> np.ndarray:
     return everywhere
 
 
-def _attempted(explanations: Explanations, model_set: ModelSet) -> Columns:
+def attempted(explanations: Explanations, model_set: ModelSet) -> Columns:
     """What is known of every row, found or not."""
     new = explanations.counterfactual_class
     targets = np.eye(explanations.probabilities.shape[1], dtype=bool)[new]

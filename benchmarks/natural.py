@@ -45,6 +45,7 @@ from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
 from jaxcf.results.evaluation import COUNTERFACTUAL, REAL
 from jaxcf.utils import storage
+from jaxcf.utils.selection import turns
 
 _CHOOSING, _MEASURING = slice(0, 500), slice(2500, 4500)
 _QUICK_CHOOSING, _QUICK_MEASURING, _QUICK_FINALS = slice(0, 30), slice(30, 70), 2
@@ -163,7 +164,7 @@ class _Work:
         self._measure(measured[name], rows)
 
     def _measure(self, configuration: Configuration, rows: slice) -> None:
-        given = self.networks.given()
+        given, judges = self.networks.given(), self.networks.judges()
         x, y = self.dataset.x_test[rows], self.dataset.y_test[rows]
         original = np.asarray(given.models.predict(x)).argmax(1)
         targets = targets_of(configuration, original, self.dataset.class_names)
@@ -171,7 +172,7 @@ class _Work:
             x, y, targets = (array[targets >= 0] for array in (x, y, targets))
         fitted = Explainer(**configuration.options(given)).fit(self.dataset.x_train)
         explanations = fitted.explain(x, target=targets)
-        subjects = measure(explanations, given.models, self.dataset, self.networks.judges())
+        subjects = measure(explanations, given.models, self.dataset, judges)
         some = _first_of_each_class(y)
         explanations[some].save(self._file(configuration.name, "shown", ".npz"))
         row = {
@@ -187,7 +188,7 @@ class _Work:
             "labels": y[some],
             "seconds": dict(explanations.seconds),
             "explained": given.models.metadata["test_accuracy"],
-            "judges": {judge.name: judge.accuracy for judge in self.networks.judges()},
+            "judges": {judge.name: judge.accuracy for judge in judges},
             "guides": {
                 name: {"accuracy": guide.accuracy, "confidence": guide.confidence}
                 for name, guide in given.guides.items()
@@ -200,10 +201,7 @@ class _Work:
 
 def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
     """The first image of each class, by number, then the second, until there are enough."""
-    turn = np.zeros(len(labels), int)
-    for label in np.unique(labels):
-        turn[labels == label] = np.arange((labels == label).sum())
-    return np.lexsort((labels, turn))[:_SHOWN]
+    return np.lexsort((labels, turns(labels)))[:_SHOWN]
 
 
 def _share_out(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.judged_measures import Columns, permuted_change
+from benchmarks.judged_measures import Columns, attempted, intervals, permuted_change
 from benchmarks.natural_networks import ROBUST
 from jaxcf import Explanations, metrics
 from jaxcf.data import Dataset
@@ -17,7 +17,6 @@ from jaxcf.metrics.robustness import blur
 from jaxcf.models import Judge, ModelSet
 from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED, real_target_rows
 
-_RESAMPLES = 1000
 _SEED = 0
 
 
@@ -39,11 +38,7 @@ def measure(
         "robust" and "robust stays" (of the robust ones), the first three once more ", blurred", one
         "judge NAME" each, "l1", "l2", "l0", "high frequency", and "survives NAME".
     """
-    new = explanations.counterfactual_class
-    decided = np.asarray(explained.predict(explanations.counterfactual)).argmax(1)
-    valid = (decided == new) & (new != explanations.original_class) & explanations.found
-    attempted = {"found": explanations.found, "valid": valid, "steps": explanations.steps}
-    everything = {COUNTERFACTUAL: _intervals(attempted)}
+    everything = {COUNTERFACTUAL: intervals(attempted(explanations, explained), _SEED)}
     if not explanations.found.any():
         return everything
     chosen = explanations[explanations.found]
@@ -60,7 +55,7 @@ def measure(
         if subject in (COUNTERFACTUAL, REAL):
             survived = metrics.survival(explained.predict, shown, chosen.counterfactual_class)
             columns |= {f"survives {name}": kept for name, kept in survived.items()}
-        everything[subject] = everything.get(subject, {}) | _intervals(columns)
+        everything[subject] = everything.get(subject, {}) | intervals(columns, _SEED)
     return everything
 
 
@@ -85,7 +80,3 @@ def _distances(change: np.ndarray) -> Columns:
     if change.any():
         found["high frequency"] = metrics.high_frequency_share(change)
     return found
-
-
-def _intervals(columns: Columns) -> dict[str, Interval]:
-    return metrics.mean_intervals(columns, resamples=_RESAMPLES, seed=_SEED)

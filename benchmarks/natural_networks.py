@@ -156,7 +156,7 @@ class Networks:
         shape, classes = list(self.dataset.shape), self.dataset.num_classes
         return {**usual, **sizes, "image_shape": shape, "num_classes": classes}
 
-    def halves_of_size(self, number: int | None) -> np.ndarray:
+    def rows_of_half(self, number: int | None) -> np.ndarray:
         """The training rows of a half, or all of them."""
         rows = len(self.dataset.x_train)
         return np.arange(rows) if number is None else halves(rows, _JUDGES_SEED)[number]
@@ -217,7 +217,7 @@ def _guide(networks: Networks, name: str) -> None:
 
 def _judge(networks: Networks, name: str) -> None:
     recipe, dataset = _JUDGES[name], networks.dataset
-    rows = networks.halves_of_size(recipe.half)
+    rows = networks.rows_of_half(recipe.half)
     number = list(_JUDGES).index(name)
     network, info = models.train_classifier(
         dataset.x_train[rows],

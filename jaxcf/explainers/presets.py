@@ -128,10 +128,11 @@ def near(objective: str = "D", x_train: ArrayLike | None = None) -> dict[str, An
         >>> near()["objective"].prediction
         'log_odds'
     """
-    photographs = _are_photographs(x_train)
-    return _guided(objective, x_train, 0.6) | {
+    weights = _weights(x_train)
+    photographs = weights == _PHOTOGRAPHS
+    return _guided(objective, weights, 0.6) | {
         "search": SearchOptions(
-            solver=solvers.adam(_rate(photographs)),
+            solver=solvers.adam(_rate(weights)),
             stop="budget",
             max_steps=100 if photographs else 60,
             extra_steps=350,
@@ -153,9 +154,9 @@ def quick(objective: str = "A", x_train: ArrayLike | None = None) -> dict[str, A
     Returns:
         Keyword arguments of `Explainer`.
     """
-    rate = _rate(_are_photographs(x_train))
-    return _guided(objective, x_train, 0.6) | {
-        "search": SearchOptions(solver=solvers.adam(rate), prediction_weight=_FIRST_C),
+    weights = _weights(x_train)
+    return _guided(objective, weights, 0.6) | {
+        "search": SearchOptions(solver=solvers.adam(_rate(weights)), prediction_weight=_FIRST_C),
         "refinement": Refinement(tighten=True),
     }
 
@@ -173,15 +174,14 @@ def plausible(objective: str = "D", x_train: ArrayLike | None = None) -> dict[st
     Returns:
         Keyword arguments of `Explainer`.
     """
-    return _guided(objective, x_train, 4.0) | {
+    return _guided(objective, _weights(x_train), 4.0) | {
         "search": SearchOptions(
             solver=solvers.adam(5e-2), stop="budget", max_steps=150, extra_steps=350
         )
     }
 
 
-def _guided(objective: str, x_train: ArrayLike | None, typical: float) -> dict[str, Any]:
-    weights = distance_weights(x_train) if x_train is not None else _STROKES
+def _guided(objective: str, weights: dict[str, float], typical: float) -> dict[str, Any]:
     return {
         "objective": Objective.named(
             objective,
@@ -215,12 +215,12 @@ _BACKGROUND = 0.2
 _SHADES = 256
 
 
-def _are_photographs(x_train: ArrayLike | None) -> bool:
-    return x_train is not None and distance_weights(x_train) == _PHOTOGRAPHS
+def _weights(x_train: ArrayLike | None) -> dict[str, float]:
+    return _STROKES if x_train is None else distance_weights(x_train)
 
 
-def _rate(photographs: bool) -> float:
-    return _PHOTOGRAPHS_RATE if photographs else _RATE
+def _rate(weights: dict[str, float]) -> float:
+    return _PHOTOGRAPHS_RATE if weights == _PHOTOGRAPHS else _RATE
 
 
 def distance_weights(x_train: ArrayLike) -> dict[str, float]:

@@ -97,13 +97,23 @@ def representative_rows(
         >>> representative_rows(np.array([True] * 4), np.array([0, 0, 1, 1]), 2).tolist()
         [0, 2]
     """
-    turn = np.zeros(len(found), int)
-    for label in np.unique(original_class):
-        for group in (found, ~found):
-            members = np.flatnonzero((original_class == label) & group)
-            turn[members] = np.arange(len(members))
+    turn = turns(2 * original_class + found)
     chosen = np.sort(np.lexsort((original_class, turn, ~found))[:count])
     return chosen[np.argsort(original_class[chosen], kind="stable")]
+
+
+def turns(group: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """The number of each row among those of its group, from 0.
+
+    Examples:
+        >>> turns(np.array([3, 3, 1, 3, 1])).tolist()
+        [0, 1, 0, 2, 1]
+    """
+    turn = np.zeros(len(group), int)
+    for one in np.unique(group):
+        members = np.flatnonzero(group == one)
+        turn[members] = np.arange(len(members))
+    return turn
 
 
 def evenly_spread(count: int, most: int) -> Int[np.ndarray, " k"]:

@@ -117,7 +117,53 @@ class StridedClassifier(_HalvingClassifier):
         return jax.nn.gelu(_dense(x.reshape(x.shape[0], -1), self.dense))
 
 
-class MixerClassifier(_FeatureClassifier):
+class _TokenClassifier(_FeatureClassifier):
+    """Patches as tokens, some blocks of one kind, the mean of all tokens, then two dense layers."""
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        *,
+        patch: int = 4,
+        width: int = 96,
+        depth: int = 4,
+        rngs: nnx.Rngs,
+    ):
+        self.image_shape = checked_image_shape(image_shape)
+        self.num_classes = checked_size("num_classes", num_classes)
+        self.patch = checked_size("patch", patch)
+        self.width = checked_size("width", width)
+        self.depth = checked_size("depth", depth)
+        self.embedding = _linear(self._pixels, width, rngs)
+        for number in range(1, depth + 1):
+            self._add_block(number, rngs)
+        self.norm = LayerNorm(width)
+        self.dense = _linear(width, NUM_FEATURES, rngs)
+        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+
+    @abstractmethod
+    def _add_block(self, number: int, rngs: nnx.Rngs) -> None:
+        """Make the layers of a block."""
+
+    @property
+    @abstractmethod
+    def _pixels(self) -> int:
+        """How many numbers a token is made of."""
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens; patches that jut out are padded."""
+        height, width, _ = self.image_shape
+        return -(-height // self.patch), -(-width // self.patch)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `build` needs to make this network with other weights."""
+        return describe(self, "image_shape", "num_classes", "patch", "width", "depth")
+
+
+class MixerClassifier(_TokenClassifier):
     """An MLP-Mixer (Tolstikhin et al. 2021): dense layers along patches and along channels in turn.
 
     `tokens = dense(windows(2 x - 1))`, each a patch with half a patch around it; in each block
@@ -146,37 +192,20 @@ class MixerClassifier(_FeatureClassifier):
         ((2, 64), (2, 10))
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        num_classes: int,
-        *,
-        patch: int = 4,
-        width: int = 96,
-        depth: int = 4,
-        rngs: nnx.Rngs,
-    ):
-        height, image_width, channels = self.image_shape = checked_image_shape(image_shape)
-        self.num_classes = checked_size("num_classes", num_classes)
-        self.patch = checked_size("patch", patch)
-        self.width = checked_size("width", width)
-        self.depth = checked_size("depth", depth)
-        # Windows of twice the patch, so that neighbours overlap.
-        tokens, pixels = -(-height // patch) * -(-image_width // patch), 4 * patch**2 * channels
-        self.embedding = _linear(pixels, width, rngs)
-        for number in range(1, depth + 1):
-            for name, size, hidden in (("tokens", tokens, width), ("channels", width, 2 * width)):
-                setattr(self, f"block{number}_{name}_norm", LayerNorm(width))
-                setattr(self, f"block{number}_{name}_in", _linear(size, hidden, rngs))
-                setattr(self, f"block{number}_{name}_out", _linear(hidden, size, rngs))
-        self.norm = LayerNorm(width)
-        self.dense = _linear(width, NUM_FEATURES, rngs)
-        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+    def _add_block(self, number: int, rngs: nnx.Rngs) -> None:
+        rows, columns = self._grid
+        for name, size, hidden in (
+            ("tokens", rows * columns, self.width),
+            ("channels", self.width, 2 * self.width),
+        ):
+            setattr(self, f"block{number}_{name}_norm", LayerNorm(self.width))
+            setattr(self, f"block{number}_{name}_in", _linear(size, hidden, rngs))
+            setattr(self, f"block{number}_{name}_out", _linear(hidden, size, rngs))
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """What `build` needs to make this network with other weights."""
-        return describe(self, "image_shape", "num_classes", "patch", "width", "depth")
+    def _pixels(self) -> int:
+        # Windows of twice the patch, so that neighbours overlap.
+        return 4 * self.patch**2 * self.image_shape[2]
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""
@@ -190,7 +219,7 @@ class MixerClassifier(_FeatureClassifier):
         """Every patch with half a patch around it: `[n, patches, 4 * patch**2 * channels]`."""
         height, width, _ = self.image_shape
         patch = self.patch
-        rows, columns = -(-height // patch), -(-width // patch)
+        rows, columns = self._grid
         before, after = patch // 2, patch - patch // 2
         padding = (before, rows * patch - height + after), (before, columns * patch - width + after)
         x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
@@ -306,7 +335,7 @@ class PlainClassifier(_FeatureClassifier):
         return jax.nn.gelu(_dense(x.max((1, 2)), self.dense))
 
 
-class DepthwiseClassifier(_FeatureClassifier):
+class DepthwiseClassifier(_TokenClassifier):
     """Tokens that see their neighbours by one 3x3 kernel per channel, and mix channels in between.
 
     `tokens = dense(patches(2 x - 1))`; in each block `tokens += mlp(norm(depthwise(tokens)))`, as
@@ -335,36 +364,17 @@ class DepthwiseClassifier(_FeatureClassifier):
         ((2, 64), (2, 10))
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        num_classes: int,
-        *,
-        patch: int = 2,
-        width: int = 128,
-        depth: int = 6,
-        rngs: nnx.Rngs,
-    ):
-        *_, channels = self.image_shape = checked_image_shape(image_shape)
-        self.num_classes = checked_size("num_classes", num_classes)
-        self.patch = checked_size("patch", patch)
-        self.width = checked_size("width", width)
-        self.depth = checked_size("depth", depth)
-        self.embedding = _linear(patch**2 * channels, width, rngs)
-        for number in range(1, depth + 1):
-            kernel = Weights((3, 3, width), inputs=2 * 9, bias=0, rngs=rngs)
-            setattr(self, f"block{number}_depthwise", kernel)
-            setattr(self, f"block{number}_norm", LayerNorm(width))
-            setattr(self, f"block{number}_in", _linear(width, 2 * width, rngs))
-            setattr(self, f"block{number}_out", _linear(2 * width, width, rngs))
-        self.norm = LayerNorm(width)
-        self.dense = _linear(width, NUM_FEATURES, rngs)
-        self.last = _linear(NUM_FEATURES, num_classes, rngs)
+    def _add_block(self, number: int, rngs: nnx.Rngs) -> None:
+        width = self.width
+        kernel = Weights((3, 3, width), inputs=2 * 9, bias=0, rngs=rngs)
+        setattr(self, f"block{number}_depthwise", kernel)
+        setattr(self, f"block{number}_norm", LayerNorm(width))
+        setattr(self, f"block{number}_in", _linear(width, 2 * width, rngs))
+        setattr(self, f"block{number}_out", _linear(2 * width, width, rngs))
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """What `build` needs to make this network with other weights."""
-        return describe(self, "image_shape", "num_classes", "patch", "width", "depth")
+    def _pixels(self) -> int:
+        return self.patch**2 * self.image_shape[2]
 
     def features(self, x: Float[ArrayLike, "n h w c"]) -> Float[Array, "n features"]:
         """The last layer but one for a batch of images."""
@@ -382,7 +392,7 @@ class DepthwiseClassifier(_FeatureClassifier):
         """`[n, rows, columns, patch**2 * channels]`."""
         n, height, width, channels = x.shape
         patch = self.patch
-        rows, columns = -(-height // patch), -(-width // patch)
+        rows, columns = self._grid
         x = jnp.pad(x, ((0, 0), (0, rows * patch - height), (0, columns * patch - width), (0, 0)))
         x = x.reshape(n, rows, patch, columns, patch, channels).transpose(0, 1, 3, 2, 4, 5)
         return x.reshape(n, rows, columns, patch**2 * channels)

@@ -39,7 +39,7 @@ from jaxcf.results.explanations import Explanations
 from jaxcf.search.engine import Finished, Pending
 from jaxcf.search.status import GIVEN_BACK, Status
 from jaxcf.utils.batching import batch_size
-from jaxcf.utils.threads import cores, side_by_side
+from jaxcf.utils.threads import Workers, cores
 
 # Rows that are predicted, encoded and given prototypes together, ahead of their search.
 _PREPARED_TOGETHER = 4096
@@ -117,11 +117,17 @@ class BatchSearch:
     """A batch whose rows are being searched: its arrays, filled row by row."""
 
     def __init__(
-        self, state: FittedState, batch: Batch, first_row: int, failures: Failures
+        self,
+        state: FittedState,
+        batch: Batch,
+        first_row: int,
+        failures: Failures,
+        workers: Workers,
     ) -> None:
         self.first_row = first_row
         self._state = state
         self._failures = failures
+        self._workers = workers
         self._confidence = float(state.objective.confidence)
         self._x = batch.x
         self._feasible = batch.feasible
@@ -542,7 +548,7 @@ class BatchSearch:
             found = ((some, nearest(some)) for some in _pieces(rows, together))
         else:
             share = max(_LEAST_REFINED_TOGETHER, -(-len(rows) // cores()))
-            found = side_by_side(nearest, _pieces(rows, min(together, share)))
+            found = self._workers.side_by_side(nearest, _pieces(rows, min(together, share)))
         with closing(found):
             for some, best in found:
                 self._take_over(some, best, alternative)

@@ -24,6 +24,7 @@ from jaxcf.search.options import EngineOptions, split_options
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts
+from jaxcf.utils.threads import Workers
 from jaxcf.version import __version__
 
 # Rows of batches that have begun and aren't given out yet, per lane: the slowest row takes about so
@@ -120,6 +121,7 @@ class Run:
         self._found = 0
         self._already_in_target = 0
         self._interrupts = Interrupts()
+        self._workers = Workers()
         self._interruptions = 0
         self._source_error: Exception | None = None
 
@@ -145,7 +147,7 @@ class Run:
     def untouched(self, batch: Batch) -> Explanations:
         """A batch as it stands before its search: rows that weren't looked at are INTERRUPTED."""
         self._interruptions = max(1, self._interruptions)
-        return self._finish(BatchSearch(self._state, batch, 0, self._failures))
+        return self._finish(BatchSearch(self._state, batch, 0, self._failures, self._workers))
 
     def stream(
         self, batches: Iterable[Batch], *, in_order: bool = True
@@ -170,7 +172,8 @@ class Run:
         self, batches: Iterable[Batch], in_order: bool
     ) -> Generator[tuple[int, Explanations], None, None]:
         shown = self._on_progress
-        with shown if isinstance(shown, AbstractContextManager) else nullcontext():
+        context = shown if isinstance(shown, AbstractContextManager) else nullcontext()
+        with context, self._workers:
             work = self._work(batches, in_order)
             while True:
                 # Not where the caller has the word.
@@ -235,7 +238,7 @@ class Run:
                     self._source_error, batch = error, None
             if batch is None:
                 return
-            opened = BatchSearch(self._state, batch, first_row, self._failures)
+            opened = BatchSearch(self._state, batch, first_row, self._failures, self._workers)
             self._open[number] = opened
             # One at least: a batch without rows takes some memory, too.
             self._open_rows += max(1, len(batch.x))

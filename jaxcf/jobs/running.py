@@ -47,7 +47,7 @@ from jaxcf.utils.numbers import check_number, check_whole
 
 # Rows of one unit: many enough that what is done for them together costs little (a model outside
 # JAX is asked about all of them at once), few enough that they are seconds of work.
-_MOST_PER_UNIT, _MOST_OUTSIDE_JAX, _LEAST_PER_UNIT = 4096, 1024, 64
+_MOST_PER_UNIT, _MOST_OUTSIDE_JAX, _LEAST_PER_UNIT = 8192, 1024, 64
 _NUMBERS_PER_UNIT = 2**20
 
 # How often a process looks for what others have done, at most.
@@ -62,7 +62,7 @@ class JobOptions:
         rows_per_part: no part has more rows, >= 1.
         seconds_per_part: finished rows wait no longer until they are written, > 0.
         rows_per_unit: how many rows are explained together, >= 1: what is lost where a process is
-            killed are the units that it had begun. None takes 4096, or 1024 with models outside
+            killed are the units that it had begun. None takes 8192, or 1024 with models outside
             JAX; fewer (64 at least) where rows are large, or such a model takes fewer rows per
             call. It is fixed when a job is begun.
 

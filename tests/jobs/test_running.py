@@ -306,5 +306,5 @@ def test_units_are_smaller_where_rows_or_calls_are():
         return usual_rows_per_unit(state)
 
     sizes = [units(), units((100, 50)), units((224, 224, 3)), units(retries=1)]
-    assert sizes == [4096, 128, 64, 1024]
+    assert sizes == [8192, 128, 64, 1024]
     assert [units(max_rows_per_call=most) for most in (1, 200, 5000)] == [64, 128, 1024]

@@ -15,6 +15,7 @@ from jaxcf import EngineOptions, ExplanationInterrupted, Status
 from jaxcf.explainers import run
 from jaxcf.search import engine
 from jaxcf.search.engine import _choose_layout
+from jaxcf.utils.threads import cores
 
 
 def many(count: int) -> np.ndarray:
@@ -181,7 +182,7 @@ def test_a_long_chunk_is_stopped_between_its_steps(monkeypatch):
 
 
 def test_the_default_layout_depends_on_the_rows_and_the_devices():
-    most = 32 * max(4, os.cpu_count() or 1)
+    most = 32 * max(4, cores())
     rows_to_lanes = {0: 1, 1: 1, 5: 8, 100: 128, 10**6: most}
     for rows, expected in rows_to_lanes.items():
         groups, size = _choose_layout(EngineOptions(), rows)

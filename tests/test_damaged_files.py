@@ -13,7 +13,7 @@ from helpers import damage_file, with_array
 from made_explanations import images, table, traces
 
 from jaxcf import Explanations, Traces, models, report
-from jaxcf.cli.command import summary_rows
+from jaxcf.cli.shared import summary_rows
 from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.models import BlockClassifier, GuideNetwork, Judge
 from jaxcf.models.networks.judge_networks import MixerClassifier

@@ -1,5 +1,6 @@
 """The public face: documented, its examples run, and light to import."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -11,6 +12,7 @@ import pytest
 
 import jaxcf
 
+SOURCE = inspect.getsource(jaxcf)
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(jaxcf.__path__, "jaxcf.")
@@ -76,10 +78,33 @@ HEAVY = (
 )
 
 
-def test_importing_jaxcf_imports_nothing_heavy():
+def imported(code, names):
+    """Which of these modules a program has imported at its end."""
     # A list of modules rather than a time: how long an import takes depends on who else is busy.
-    code = "import jax, jaxcf, sys; print(*[name for name in sys.argv[1:] if name in sys.modules])"
+    code += "; import sys; print(*[name for name in sys.argv[1:] if name in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *names], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    return done.stdout.split()
+
+
+def test_explaining_imports_nothing_heavy_and_importing_nothing_at_all():
+    assert imported("import jax; from jaxcf import *", HEAVY) == []
+    assert imported("import jaxcf; jaxcf.__version__; dir(jaxcf)", ("jax", "numpy")) == []
+
+
+def test_what_editors_read_is_what_there_is():
+    [branch] = [one for one in ast.parse(SOURCE).body if isinstance(one, ast.If)]
+    read = {name.name: one.module for one in branch.body for name in one.names}
+    modules = {name for name, module in read.items() if inspect.ismodule(getattr(jaxcf, name))}
+    for name, module in read.items():
+        assert getattr(jaxcf, name) is getattr(importlib.import_module(module), name), name
+    assert modules | {"jobs", "models", "plots", "report", "tabular"} == set(jaxcf._MODULES)
+    assert set(read) - modules == set(jaxcf._DEFINED_IN)
+    assert {*read, "__version__"} == set(jaxcf.__all__)
+
+
+def test_a_name_that_there_isn_t_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Explaner'"):
+        _ = jaxcf.Explaner
+    assert {"Explainer", "plots"} < set(dir(jaxcf))

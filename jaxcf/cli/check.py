@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxcf import jobs
 from jaxcf.cli import explain, explain_table
-from jaxcf.cli.command import EXIT_FAILED
+from jaxcf.cli.commands import EXIT_FAILED
 from jaxcf.cli.finished import with_like
 from jaxcf.cli.recorded import recorded_options
 from jaxcf.cli.run_folder import (

@@ -5,30 +5,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxcf import data
-
+PRINT_COMPLETION = "--print-completion"
 ADULT = "adult"
-DATA_NAMES = (*data.available(), ADULT)
-"""What `explain` knows by name."""
 
 _SHELLS = ("bash", "zsh", "tcsh")
 # Names of data sets, and tables. Bash's own function is given the word that is completed; shtab
 # knows by "_file" in its name that it yields files.
 _DATA = {"bash": "_jaxcf_data_file", "zsh": "_jaxcf_data_file", "tcsh": "f"}
-_PREAMBLE = {
-    "bash": f"""\
-_jaxcf_data_file() {{
-  compgen -W "{" ".join(DATA_NAMES)}" -- "$1"
-  compgen -f -X '!*.[ct]sv' -- "$1"
-  compgen -d -- "$1"
-}}
-""",
-    "zsh": f"""\
-_jaxcf_data_file() {{
-  _alternative 'names:data set:({" ".join(DATA_NAMES)})' 'tables:table:_files -g "*.[ct]sv"'
-}}
-""",
-}
+
+
+def data_names() -> tuple[str, ...]:
+    """What `explain` knows by name."""
+    from jaxcf.data import available  # help comes by here, and needs no data
+
+    return (*available(), ADULT)
 
 
 def add_path(
@@ -55,7 +45,7 @@ def add_data(group: argparse._ActionsContainer, **settings: Any) -> None:
 def add_print_completion(parser: argparse.ArgumentParser) -> None:
     """Add the option that writes the completion script of a shell."""
     parser.add_argument(
-        "--print-completion",
+        PRINT_COMPLETION,
         choices=_SHELLS,
         action=_PrintCompletion,
         help="write the completion script of a shell to the output stream",
@@ -77,5 +67,24 @@ class _PrintCompletion(argparse.Action):
                 "--print-completion needs shtab, which is not installed; run "
                 "`pip install 'jaxcf[completion]'`"
             ) from None
-        sys.stdout.write(shtab.complete(parser, values, preamble=_PREAMBLE.get(values, "")))
+        sys.stdout.write(shtab.complete(parser, values, preamble=_preamble(values)))
         parser.exit()
+
+
+def _preamble(shell: str) -> str:
+    names = " ".join(data_names())
+    if shell == "bash":
+        return f"""\
+_jaxcf_data_file() {{
+  compgen -W "{names}" -- "$1"
+  compgen -f -X '!*.[ct]sv' -- "$1"
+  compgen -d -- "$1"
+}}
+"""
+    if shell == "zsh":
+        return f"""\
+_jaxcf_data_file() {{
+  _alternative 'names:data set:({names})' 'tables:table:_files -g "*.[ct]sv"'
+}}
+"""
+    return ""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxcf import data, metrics, models
-from jaxcf.cli.completion import DATA_NAMES
+from jaxcf.cli.completion import data_names
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
 from jaxcf.explainers.presets import GUIDED_PRESETS
@@ -16,7 +16,7 @@ from jaxcf.models import GuideNetwork, ModelSet
 from jaxcf.models.networks.registry import Classifier, instance_shape
 from jaxcf.results.explanations import Explanations
 from jaxcf.utils import storage
-from jaxcf.utils.validation import did_you_mean
+from jaxcf.utils.spelling import did_you_mean
 
 NO_GUIDE = "none"
 """Asks for none on the command line."""
@@ -27,10 +27,10 @@ MODELS = Path("models")
 
 def check_name(name: str) -> None:
     """Raise if there is no data set of that name."""
-    if name not in DATA_NAMES:
+    if name not in data_names():
         raise ValueError(
-            f"there is no data set {name!r}{did_you_mean(name, DATA_NAMES)}; expected one of "
-            f"{', '.join(DATA_NAMES)}, or the path of a table, which ends in .csv or .tsv"
+            f"there is no data set {name!r}{did_you_mean(name, data_names())}; expected one of "
+            f"{', '.join(data_names())}, or the path of a table, which ends in .csv or .tsv"
         )
 
 

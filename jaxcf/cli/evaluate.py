@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from jaxcf import data, metrics, models
-from jaxcf.cli.command import summary_rows
 from jaxcf.cli.dataset_models import check_fit, with_interpretability
 from jaxcf.cli.run_folder import (
     EVALUATION_FILE,
@@ -18,6 +17,7 @@ from jaxcf.cli.run_folder import (
     SUMMARY_FILE,
     read_run,
 )
+from jaxcf.cli.shared import summary_rows
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.models import Judge
 from jaxcf.models.networks.registry import instance_shape

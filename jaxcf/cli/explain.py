@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxcf.cli import explain_table
-from jaxcf.cli.command import asked, changed_search, chosen_prototypes, summary_rows
 from jaxcf.cli.dataset_models import (
     check_name,
     chosen_guide,
@@ -15,6 +14,7 @@ from jaxcf.cli.dataset_models import (
     with_interpretability,
 )
 from jaxcf.cli.explaining import Prepared, explain_in_parts
+from jaxcf.cli.shared import asked, changed_search, chosen_prototypes, summary_rows
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data import Dataset
 from jaxcf.explainers import presets
@@ -22,7 +22,7 @@ from jaxcf.explainers.explainer import Explainer
 from jaxcf.models import GuideNetwork, ModelSet
 from jaxcf.predictors.guides import Guide
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.utils.validation import did_you_mean
+from jaxcf.utils.spelling import did_you_mean
 
 # Where there is a guide and nobody has asked for other settings.
 _GUIDED_PRESET = "near"

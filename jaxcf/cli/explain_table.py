@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jaxcf import data
-from jaxcf.cli.command import asked, changed_search, chosen_prototypes, flag, summary_rows
+from jaxcf.cli.commands import TABLE_DEFAULTS, flag
 from jaxcf.cli.completion import ADULT
 from jaxcf.cli.explaining import Prepared, explain_in_parts
-from jaxcf.cli.options import TABLE_DEFAULTS
+from jaxcf.cli.shared import asked, changed_search, chosen_prototypes, summary_rows
 from jaxcf.cli.table_missing import keeps_missing, settle_missing, split_rows
 from jaxcf.cli.table_models import as_frame, load_model, train_model
 from jaxcf.cli.table_rows import Rows

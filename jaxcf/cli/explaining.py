@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcf import jobs
-from jaxcf.cli.command import EXIT_INTERRUPTED, asked, run_outcome, shard_named
+from jaxcf.cli.commands import EXIT_INTERRUPTED
 from jaxcf.cli.finished import (
     draw_run,
     fits_in_one_file,
@@ -24,6 +24,7 @@ from jaxcf.cli.run_folder import (
     claimed_folder,
     read_config,
 )
+from jaxcf.cli.shared import asked, run_outcome, shard_named
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.jobs import Job, JobInterrupted, JobOptions
 from jaxcf.jobs.asking import AnyExplainer

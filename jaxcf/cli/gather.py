@@ -3,11 +3,11 @@
 import argparse
 from typing import Any
 
-from jaxcf.cli.command import run_outcome, summary_rows
 from jaxcf.cli.explaining import large_rows
 from jaxcf.cli.finished import draw_run, fits_in_one_file, write_large_run, write_run
 from jaxcf.cli.report import write_page
 from jaxcf.cli.run_folder import REPORT_FILE, read_run
+from jaxcf.cli.shared import run_outcome, summary_rows
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.jobs import Job
 from jaxcf.jobs.running import tidy

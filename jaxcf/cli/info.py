@@ -7,9 +7,9 @@ from importlib.metadata import version as installed_version
 import jax
 
 from jaxcf import data, models
-from jaxcf.cli.command import summary_rows
 from jaxcf.cli.dataset_models import guide_document, guide_rows
 from jaxcf.cli.run_folder import EXPLANATION_FORMATS, RUN, read_explanations, read_run
+from jaxcf.cli.shared import summary_rows
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.models.guides import GUIDE_FORMAT
 from jaxcf.utils import storage

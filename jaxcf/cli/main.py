@@ -1,22 +1,18 @@
 """The command line: parses, runs a command, turns errors into messages and exit codes."""
 
 import argparse
+import os
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
-from jaxcf.cli.command import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, flag
-from jaxcf.cli.completion import add_print_completion
-from jaxcf.cli.options import COMMANDS
-from jaxcf.cli.recorded import recorded_values
-from jaxcf.cli.run_folder import read_config
-from jaxcf.cli.terminal import Terminal
+from jaxcf.cli.commands import COMMANDS, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, flag
+from jaxcf.cli.completion import PRINT_COMPLETION, add_print_completion
 from jaxcf.utils.interrupts import told_to_end
-from jaxcf.utils.validation import did_you_mean
+from jaxcf.utils.spelling import did_you_mean
 from jaxcf.version import __version__
 
 _WIDEST = 100
@@ -63,10 +59,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
+        # Here, as everything else that help comes by and doesn't need.
+        from jaxcf.cli.terminal import Terminal
+
         terminal = Terminal(quiet=options.quiet, as_json=options.json)
-        module, _, function = COMMANDS[options.command].runs.partition(":")
-        run = getattr(import_module(f"jaxcf.cli.{module}"), function)
-        outcome = run(options, terminal)
+        outcome = COMMANDS[options.command].run(options, terminal)
         terminal.show(outcome)
         return outcome.status
     except KeyboardInterrupt:
@@ -93,17 +90,16 @@ def _in_flags(text: str, options: argparse.Namespace) -> str:
 
 def script() -> None:
     """The console script: `main` in a process of its own, which keeps compiled programs on disk."""
-    import jax
+    from jaxcf.utils.folders import default_cache_dir
 
-    from jaxcf.data.cache import default_cache_dir
-
-    jax.config.update("jax_compilation_cache_dir", str(default_cache_dir() / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    # In JAX's own words, which it reads once it is imported; who has set them keeps them.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_cache_dir() / "compiled"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     sys.exit(main())
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser, commands = _parsers()
+    parser, commands = _parsers(arguments)
     if not arguments:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
@@ -122,7 +118,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             "its options"
         )
     if getattr(options, "config", None) is not None:
-        given, _ = _parsers(argument_default=argparse.SUPPRESS)
+        from jaxcf.cli.recorded import recorded_values
+        from jaxcf.cli.run_folder import read_config
+
+        given, _ = _parsers(arguments, argument_default=argparse.SUPPRESS)
         command = read_config(options.config)["command"]
         recorded = recorded_values(options.command, command, options.config)
         options = argparse.Namespace(**vars(options) | recorded | vars(given.parse_args(arguments)))
@@ -142,8 +141,14 @@ def _help_format(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=_width())
 
 
-def _parsers(**settings: Any) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser, and that of each command; with settings, they leave the defaults to those."""
+def _parsers(
+    arguments: Sequence[str], **settings: Any
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and that of each command; with settings, they leave the defaults to those.
+
+    Only a command that stands in the arguments has its options, unless completion asks for all.
+    """
+    every = any(one.startswith(PRINT_COMPLETION) for one in arguments)
     parser = argparse.ArgumentParser(
         prog="jaxcf",
         description=textwrap.fill(_DESCRIPTION, _width()),
@@ -170,7 +175,8 @@ def _parsers(**settings: Any) -> tuple[argparse.ArgumentParser, dict[str, argpar
             allow_abbrev=False,
             **settings,
         )
-        command.add_options(one)
+        if every or name in arguments:
+            command.add_options(one)
         _add_output_options(one)
         if not settings:
             one.set_defaults(**command.defaults)

@@ -1,10 +1,7 @@
-"""Every command with its options and its help; what a command does is in a module of its own."""
+"""The options of every command, by group."""
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
-from jaxcf.cli.command import EXIT_STATUS_TEXT, Command
 from jaxcf.cli.completion import add_data, add_path
 from jaxcf.explainers.costs import BY
 from jaxcf.explainers.presets import NAMED_PRESETS
@@ -12,31 +9,6 @@ from jaxcf.objective import NAMED_OBJECTIVES
 from jaxcf.prototypes.kinds import NAMED_KINDS
 from jaxcf.search.options import STOP_RULES
 from jaxcf.solvers import NAMED_SOLVERS
-
-TABLE_DEFAULTS: Mapping[str, Any] = {
-    "label": None,
-    "id": None,
-    "test": None,
-    "drop": [],
-    "missing": [],
-    "fill": None,
-    "drop_missing": False,
-    "ordinal": [],
-    "categorical": [],
-    "decimals": [],
-    "special": [],
-    "rule": [],
-    "relation": [],
-    "categories": None,
-    "confidence": None,
-    "cost": None,
-    "costs": [],
-    "model": None,
-    "trust_model_file": False,
-    "model_takes": "table",
-    "raw_csv": False,
-}
-"""Options of `explain` that only tables have, and their defaults."""
 
 _RUN = "folder written by `jaxcf explain`"
 
@@ -78,45 +50,8 @@ def _add_data_options(group: argparse._ActionsContainer) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="of training and k-means (default 0)")
 
 
-# --- explain -------------------------------------------------------------------------------
-_EXPLAIN_EPILOG = f"""\
-examples:
-  jaxcf explain digits                        every test image of the digits
-  jaxcf explain mnist --data-dir ~/data       MNIST's 10,000 test images
-  jaxcf explain digits --preset plausible     farther, and more typical
-  jaxcf explain digits --guide none           what changes this model's mind
-  jaxcf explain digits --target 3 --limit 20  how would the first 20 become a 3?
-  jaxcf explain mnist --preset report -o run  with the report's settings
-  jaxcf explain my.csv --label paid           every row of a table of yours
-  jaxcf explain adult --data-dir DIR --rule age:increase --rule sex:frozen
-  jaxcf explain my.csv --label paid --model mine.joblib --trust-model-file
-  jaxcf explain --config run/config.json      the same counterfactuals again
-  jaxcf explain --config run/config.json --limit 5 --out few
-  jaxcf explain my.csv --label paid -o run    goes on where it was
-  jaxcf explain my.csv --label paid -o run --shard 3/16
-  jaxcf explain digits --json --quiet         the summary as JSON, nothing else
-
-files written to --out:
-  explanations.npz     one row per instance (jaxcf.Explanations.load)
-  summary.json         counts, means over the found rows, seconds
-  config.json          everything that was asked for
-  details.npz          a closer look at some rows (jaxcf.Traces.load)
-  grid.png             originals, counterfactuals and differences
-  parts/, job.json     rows as they finish, and what was asked of them
-and for a table, instead of grid.png:
-  counterfactuals.csv  one line per row, in its units, with status and classes
-  columns.png          how often each column changed
-
-{EXIT_STATUS_TEXT} (what was finished is written)
-
-read on:
-  docs/summary.md      every file, key and status of a run
-  docs/tables.md       tables, rules, categories, models of your own
-  README.md            objectives, prototypes, solvers; the same in Python
-"""
-
-
-def _add_explain_options(parser: argparse.ArgumentParser) -> None:
+def add_explain_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf explain`."""
     add_data(
         parser,
         nargs="?",
@@ -171,7 +106,7 @@ def _add_explain_options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="N",
         help="rows explained together: those under way are lost by a kill; fixed when a run is "
-        "begun (default 4096, fewer where rows are large)",
+        "begun (default 8192, fewer where rows are large)",
     )
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
     group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
@@ -359,46 +294,13 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
     )
 
 
-# --- gather ----------------------------------------------------------------------------------
-_GATHER_EPILOG = f"""\
-examples:
-  jaxcf explain my.csv --label paid -o run --shard 1/2
-  jaxcf explain my.csv --label paid -o run --shard 2/2
-  jaxcf gather run
-
-files written to RUN:
-  as by `jaxcf explain`, all but details.npz, and report.html; of a run that is
-  too large for one file, without explanations.npz and counterfactuals.csv
-
-{EXIT_STATUS_TEXT}
-
-read on:
-  docs/scale.md        SLURM, Kubernetes, xargs; how long what takes
-"""
-
-
-def _add_gather_options(parser: argparse.ArgumentParser) -> None:
+def add_gather_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf gather`."""
     add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
 
 
-_CHECK_EPILOG = f"""\
-examples:
-  jaxcf explain digits --out run
-  jaxcf check run
-  jaxcf check run --json
-
-file written to RUN:
-  certificate.json     what was claimed and checked, by which versions and when,
-                       and what doesn't hold (then the exit status is 1)
-
-{EXIT_STATUS_TEXT}
-
-read on:
-  docs/scale.md        what is checked, and what can't be
-"""
-
-
-def _add_check_options(parser: argparse.ArgumentParser) -> None:
+def add_check_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf check`."""
     add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
     add_path(
         parser,
@@ -414,26 +316,8 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-# --- evaluate ------------------------------------------------------------------------------
-_EVALUATE_EPILOG = f"""\
-examples:
-  jaxcf evaluate runs/digits-D
-  jaxcf evaluate runs/digits-D --judges
-  jaxcf evaluate runs/digits-D --eps 1e-5 --json
-
-files written to RUN:
-  evaluation.json      the keys of summary.json anew, how many are confirmed
-  explanations.npz     with --judges: again, with what they read of each row
-
-{EXIT_STATUS_TEXT}
-
-read on:
-  docs/summary.md      what each key means
-  docs/study.md        which metrics say something, beside controls and judges
-"""
-
-
-def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf evaluate`."""
     add_path(parser, "run", folder=True, metavar="RUN", help="folder written by `jaxcf explain`")
     group = parser.add_argument_group("metrics")
     group.add_argument(
@@ -455,29 +339,8 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-# --- train and info ------------------------------------------------------------------------
-_TRAIN_EPILOG = f"""\
-examples:
-  jaxcf train digits
-  jaxcf train mnist --data-dir ~/data --seed 1 --out other.npz
-  jaxcf explain mnist --data-dir ~/data --models other.npz
-  jaxcf train mnist --data-dir ~/data --guide
-
-file written to --out:
-  classifier, autoencoder and one autoencoder per class, with their accuracy and
-  losses: plain arrays and one JSON description (jaxcf.models.load_models)
-or, with --guide:
-  one robust classifier of images, with its accuracy before and after steps
-  against it, and how sure it is of real images (jaxcf.models.load_guide)
-
-{EXIT_STATUS_TEXT}
-
-read on:
-  docs/recipes.md      models of your own instead, from any library
-"""
-
-
-def _add_train_options(parser: argparse.ArgumentParser) -> None:
+def add_train_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf train`."""
     add_data(parser, help="digits, breast_cancer, mnist, cifar10 or caltech101")
     group = parser.add_argument_group("data and models")
     add_path(
@@ -503,23 +366,8 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_INFO_EPILOG = f"""\
-examples:
-  jaxcf info                    versions, devices, data sets, shipped weights
-  jaxcf info runs/digits-D      what a run found, and with which settings
-  jaxcf info runs/digits-D/explanations.npz
-  jaxcf info models/mnist.npz --json
-
-Nothing is written.
-
-{EXIT_STATUS_TEXT}
-
-read on:
-  docs/summary.md      what each key means
-"""
-
-
-def _add_info_options(parser: argparse.ArgumentParser) -> None:
+def add_info_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf info`."""
     add_path(
         parser,
         "path",
@@ -529,39 +377,8 @@ def _add_info_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_REPORT_EPILOG = f"""\
-examples:
-  jaxcf report runs/digits-D
-  jaxcf report runs/digits-D --out for-the-reviewer.html
-  jaxcf report runs/digits-D --compare runs/digits-C
-
-file written to --out:
-  one HTML page that holds everything and loads nothing: counts, a gallery with
-  filters, class by class, histograms, settings, and each row in full
-
-{EXIT_STATUS_TEXT}
-
-read on:
-  docs/report.md       what is in the page, and how exact it is
-"""
-
-_COMPARE_EPILOG = f"""\
-examples:
-  jaxcf compare runs/digits-C runs/digits-D
-  jaxcf compare runs/digits-C runs/digits-D --json
-  jaxcf report runs/digits-C --compare runs/digits-D    the same, as a page
-
-Nothing is written. Means are over the rows that both found; differences are
-taken row by row, second minus first, with their 95 % bootstrap interval.
-
-{EXIT_STATUS_TEXT}
-
-read on:
-  docs/report.md       the comparison as a page
-"""
-
-
-def _add_report_options(parser: argparse.ArgumentParser) -> None:
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf report`."""
     add_path(parser, "run", folder=True, metavar="RUN", help=_RUN)
     group = parser.add_argument_group("what to show, and where to write")
     add_path(group, "-o", "--out", metavar="FILE", help="where to write (default RUN/report.html)")
@@ -569,87 +386,7 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     add_path(group, "--compare", folder=True, metavar="RUN", help="another run over the same rows")
 
 
-def _add_compare_options(parser: argparse.ArgumentParser) -> None:
+def add_compare_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `jaxcf compare`."""
     add_path(parser, "first", folder=True, metavar="RUN", help=_RUN)
     add_path(parser, "second", folder=True, metavar="OTHER", help="another one over the same rows")
-
-
-COMMANDS: Mapping[str, Command] = {
-    "explain": Command(
-        help="explain every row of a data set's test split, or of a table",
-        description="Load (or train) the models, fit class prototypes, find for each row the "
-        "smallest plausible change that makes the model decide otherwise, and write what was "
-        "found. Each row is answered: with a counterfactual, or with the best effort and a status "
-        "that says why.",
-        epilog=_EXPLAIN_EPILOG,
-        usage="jaxcf explain DATA [options]\n       jaxcf explain --config FILE [options]",
-        add_options=_add_explain_options,
-        defaults={"seed": 0, "details": 24, **TABLE_DEFAULTS},
-        runs="explain:explain",
-    ),
-    "gather": Command(
-        help="make a run of the parts that shards have written",
-        description="Check that no row is missing and no part damaged, and write the files of a "
-        "run: summary, pictures and report, and all rows in one file where they fit.",
-        epilog=_GATHER_EPILOG,
-        usage="jaxcf gather RUN [options]",
-        add_options=_add_gather_options,
-        runs="gather:gather",
-    ),
-    "check": Command(
-        help="hold a run against its model and its data, and write a certificate",
-        description="Load the model and the rows as the run did; ask the model again about every "
-        "row that was found and every original, hold each counterfactual against its rules, every "
-        "part against its name, every file against the parts, and name whatever doesn't hold.",
-        epilog=_CHECK_EPILOG,
-        usage="jaxcf check RUN [options]",
-        add_options=_add_check_options,
-        runs="check:check",
-    ),
-    "evaluate": Command(
-        help="ask the models again what a run's counterfactuals are worth",
-        description="Load a run's explanations.npz, predict each counterfactual anew and compute "
-        "all metrics.",
-        epilog=_EVALUATE_EPILOG,
-        usage="jaxcf evaluate RUN [options]",
-        add_options=_add_evaluate_options,
-        defaults={"eps": 1e-8},
-        runs="evaluate:evaluate",
-    ),
-    "report": Command(
-        help="write a run as one HTML page, to look at and to pass on",
-        description="The page needs no network and no server, and opens in any browser.",
-        epilog=_REPORT_EPILOG,
-        usage="jaxcf report RUN [options]",
-        add_options=_add_report_options,
-        runs="report:write_report",
-    ),
-    "compare": Command(
-        help="compare two runs over the same rows",
-        description="Say who found what, and, over the rows that both found, at what cost.",
-        epilog=_COMPARE_EPILOG,
-        usage="jaxcf compare RUN OTHER [options]",
-        add_options=_add_compare_options,
-        runs="report:compare_runs",
-    ),
-    "train": Command(
-        help="train classifier, autoencoder and class autoencoders of a data set, or a guide",
-        description="Write them to one file. `jaxcf explain` does both by itself where no "
-        "weights are shipped or kept; a guide is trained only here.",
-        epilog=_TRAIN_EPILOG,
-        usage="jaxcf train DATA [options]",
-        add_options=_add_train_options,
-        defaults={"seed": 0},
-        runs="train:train",
-    ),
-    "info": Command(
-        help="say which versions, devices and data sets there are; or what a file holds",
-        description="With PATH: what a run found and with which settings, or which models a "
-        "weights file holds.",
-        epilog=_INFO_EPILOG,
-        usage="jaxcf info [PATH] [options]",
-        add_options=_add_info_options,
-        runs="info:info",
-    ),
-}
-"""Every command by name, in the order of the help."""

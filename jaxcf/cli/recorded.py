@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxcf.cli.command import asked
-from jaxcf.cli.options import COMMANDS
-from jaxcf.utils.validation import did_you_mean
+from jaxcf.cli.commands import COMMANDS
+from jaxcf.cli.shared import asked
+from jaxcf.utils.spelling import did_you_mean
 
 # A run is written elsewhere than the one it repeats, and a file never grants trust.
 _NOT_TAKEN = ("out", "overwrite", "shard", "trust_model_file")

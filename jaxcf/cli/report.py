@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from jaxcf import report
-from jaxcf.cli.command import check_free
-from jaxcf.cli.options import COMMANDS
+from jaxcf.cli.commands import COMMANDS
 from jaxcf.cli.run_folder import REPORT_FILE, RunFolder, read_run, run_of
+from jaxcf.cli.shared import check_free
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.report.wording import measure_words
 from jaxcf.results.comparison import Comparison, PairedDifference, compare

@@ -15,7 +15,7 @@ from jaxcf.tabular import Schema
 from jaxcf.tabular.classifiers import logistic_accuracy, train_table_classifier
 from jaxcf.tabular.predictors import Takes
 from jaxcf.tabular.tables import Table
-from jaxcf.utils.validation import did_you_mean
+from jaxcf.utils.spelling import did_you_mean
 
 _TEST_FRACTION = 0.25
 

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from jaxcf.explainers.progress import ProgressBar, bars, progress_bar
 from jaxcf.utils import storage
 
@@ -36,9 +39,6 @@ class Terminal:
     """
 
     def __init__(self, *, quiet: bool, as_json: bool = False) -> None:
-        # Here, since `jaxcf --help` comes by on its way and shows nothing with it.
-        from rich.console import Console
-
         self._as_json = as_json
         # Nothing that is shown is markup: names of files, columns and classes may look like it.
         plain: dict[str, Any] = {
@@ -67,8 +67,6 @@ class Terminal:
             self.say(remark)
 
     def _table(self, title: str, rows: Mapping[str, Any]) -> None:
-        from rich.table import Table
-
         table = Table(title=title, title_justify="left", show_header=False, box=None)
         table.add_column(style="dim")
         table.add_column()

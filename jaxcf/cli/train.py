@@ -3,7 +3,6 @@
 import argparse
 
 from jaxcf import models
-from jaxcf.cli.command import check_free
 from jaxcf.cli.dataset_models import (
     check_name,
     guide_document,
@@ -14,6 +13,7 @@ from jaxcf.cli.dataset_models import (
     train_guide,
     train_models,
 )
+from jaxcf.cli.shared import check_free
 from jaxcf.cli.terminal import Outcome, Terminal
 
 

@@ -1,6 +1,5 @@
 """Decoded images on disk: written in one piece, checked when read, rebuilt when damaged."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,12 +7,6 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from jaxcf.utils.storage import ArrayHeader, open_arrays, write_atomically
-
-
-def default_cache_dir() -> Path:
-    """Return `$XDG_CACHE_HOME/jaxcf`, or `~/.cache/jaxcf` where that variable is not set."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "jaxcf"
 
 
 def read_images(

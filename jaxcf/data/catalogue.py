@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from jaxcf.data.cache import default_cache_dir
 from jaxcf.data.dataset import Dataset, from_arrays
 from jaxcf.data.originals import ORIGINAL_FILES, find_originals
 from jaxcf.data.prepared import check_image_size, describe_prepared, find_prepared, read_prepared
 from jaxcf.data.preparing import prepare
 from jaxcf.data.splitting import stratified_split
-from jaxcf.utils.validation import did_you_mean
+from jaxcf.utils.folders import default_cache_dir
+from jaxcf.utils.spelling import did_you_mean
 
 _EMBEDDED = ("breast_cancer", "digits")
 # side in pixels and channels; Caltech-101 has images of every size, so its side is a choice

@@ -1,7 +1,7 @@
 """What callers pass, checked and as the library works with it: rows, labels, names."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -175,17 +175,3 @@ def names_or_numbers(
     if isinstance(names, str) or len(names) != count:
         raise ValueError(f"got {len(names)} names for {count} {what}; pass one name for each")
     return [str(name) for name in names]
-
-
-def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """A question whether one of the known names was meant, if one is near.
-
-    Examples:
-        >>> did_you_mean("explian", ["explain", "evaluate"])
-        ' (did you mean explain?)'
-    """
-    # Nobody who spells right waits for it.
-    from difflib import get_close_matches
-
-    close = get_close_matches(text, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

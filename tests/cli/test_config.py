@@ -8,7 +8,7 @@ import pytest
 
 from jaxcf import Explanations
 from jaxcf.cli import main as cli
-from jaxcf.cli.command import Outcome
+from jaxcf.cli.terminal import Outcome
 from jaxcf.utils import storage
 
 ARRAYS = ("counterfactual", "status", "probabilities", "steps", "prototype", "prediction_weight")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from jaxcf.cli import main as cli
-from jaxcf.cli.options import COMMANDS
+from jaxcf.cli.commands import COMMANDS
 from jaxcf.cli.terminal import Outcome
 from jaxcf.utils import storage
 
@@ -40,6 +40,20 @@ def test_help_teaches_and_fits_into_80_columns(arguments, capsys, monkeypatch):
     if len(arguments) > 1:
         assert "--json" in text
         assert "--quiet" in text
+
+
+def test_the_first_help_comes_before_anything_heavy_is_imported():
+    code = """
+import sys
+from jaxcf.cli.main import main
+try:
+    main(["--help"])
+finally:
+    print(*({"jax", "numpy", "rich", "pyarrow"} & sys.modules.keys()), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "examples:" in done.stdout
+    assert done.stderr.split() == []
 
 
 def examples():

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from jaxcf.cli import main as cli
-from jaxcf.cli.options import TABLE_DEFAULTS
+from jaxcf.cli.commands import TABLE_DEFAULTS
 from jaxcf.cli.table_missing import settle_missing, split_rows
 from jaxcf.data import read_table
 

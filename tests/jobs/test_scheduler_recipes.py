@@ -9,7 +9,7 @@ import pytest
 import yaml
 from documentation import DOCS, blocks
 
-from jaxcf.cli.command import shard_named
+from jaxcf.cli.shared import shard_named
 
 NOTES = """#!/bin/sh
 echo "$@" >> "$NOTES"

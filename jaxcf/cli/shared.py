@@ -1,14 +1,15 @@
-"""What the commands share: what one is, the options of the search, what is shown of a run."""
+"""What the commands share: the options of the search, what is shown of a run."""
 
 import argparse
 import re
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jaxcf import prototypes, solvers
+from jaxcf.cli.commands import EXIT_INTERRUPTED
 from jaxcf.cli.run_folder import RUN, NewRun
 from jaxcf.cli.terminal import Outcome
 from jaxcf.prototypes import PrototypeKind
@@ -17,42 +18,8 @@ from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import SearchOptions
 from jaxcf.utils import storage
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
-
-EXIT_STATUS_TEXT = """\
-exit status:
-  0 done, 1 failed (one line on the error stream says why), 2 wrong usage,
-  130 interrupted; 143 by SIGTERM, 129 by SIGHUP"""
-"""The same in words, for help."""
-
 # How a command talks, and where its options come from, is no part of what was asked for.
 _NOT_RECORDED = ("command", "config", "json", "quiet")
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command of the command line; `--json` and `--quiet` every one of them has.
-
-    Attributes:
-        help: one line for the list of commands, as a sentence without capital and full stop.
-        description: what it does, beyond that line.
-        epilog: examples, what is written where, exit status, where to read on.
-        usage: one line.
-        add_options: adds its arguments to a parser, none with a default of its own.
-        runs: "module:function" of this room, which is given the options and where to say how far
-            it is; imported only if it is the one that was chosen.
-        defaults: of the options that have one other than None or False.
-    """
-
-    help: str
-    description: str
-    epilog: str
-    usage: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    runs: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 def shard_named(text: str | None) -> tuple[int, int] | None:
@@ -74,16 +41,6 @@ def shard_named(text: str | None) -> tuple[int, int] | None:
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise ValueError(f"--shard {text!r} is none; expected I/N with I from 1 to N, such as 3/16")
     return int(match[1]), int(match[2])
-
-
-def flag(name: str) -> str:
-    """The option that an attribute comes from.
-
-    Examples:
-        >>> flag("max_steps")
-        '--max-steps'
-    """
-    return "--" + name.replace("_", "-")
 
 
 def asked(options: argparse.Namespace) -> dict[str, Any]:

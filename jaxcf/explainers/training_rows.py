@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf.explainers.costs import units_of
-from jaxcf.prototypes.trees import RowTree
+from jaxcf.utils.neighbours import Neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +28,8 @@ class TrainingRows:
         return np.where(self.unordered, 1.0, units_of(np.concatenate(self.members)))
 
     @cached_property
-    def _indices(self) -> tuple["_Index", ...]:
-        return tuple(_Index(rows / self.unit) for rows in self.members)
+    def _neighbours(self) -> tuple[Neighbours, ...]:
+        return tuple(Neighbours(rows / self.unit, p=1) for rows in self.members)
 
     def nearest(
         self,
@@ -82,7 +81,7 @@ class TrainingRows:
 
     def _query(self, index: int, point: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         count = min(count, len(self.members[index]))
-        return self._indices[index].query(point / self.unit, count)
+        return self._neighbours[index].query(point / self.unit, count)
 
     def values(self, count: int) -> Float[np.ndarray, "count features"]:
         """A few values of each feature: quantiles of its rows, and of the values it takes.
@@ -117,26 +116,3 @@ class TrainingRows:
 def _middles(count: int) -> np.ndarray:
     """The middles of so many equal parts of 0 to 1."""
     return (np.arange(count) + 0.5) / max(1, count)
-
-
-@dataclass(frozen=True, eq=False)
-class _Index:
-    """What finds the nearest of some rows by the sum of all moves."""
-
-    rows: np.ndarray
-
-    @cached_property
-    def _tree(self) -> RowTree:
-        return RowTree(self.rows)
-
-    @cached_property
-    def _list(self) -> Any:
-        from sklearn.neighbors import NearestNeighbors
-
-        return NearestNeighbors(p=1, algorithm="brute").fit(self.rows)
-
-    def query(self, points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distances and places, `[n, count]`."""
-        if RowTree.suits(self.rows):
-            return self._tree.query(points, count, p=1)
-        return self._list.kneighbors(points, count)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from jaxcf.metrics.bootstrap import Interval
 from jaxcf.metrics.distances import flat
 from jaxcf.utils.images import with_channels_last
+from jaxcf.utils.neighbours import Neighbours
 
 # Share of the highest frequency along each axis from which a change counts as high.
 _HIGH = 0.5
@@ -128,14 +129,11 @@ def distance_to_class(
         >>> distance_to_class(np.array([[0.0]]), np.array([1]), x_train, np.array([0, 1, 1]), k=2)
         array([3.])
     """
-    from sklearn.neighbors import NearestNeighbors
-
     result = np.full(len(x), np.nan)
     for label in np.unique(classes[classes >= 0]):
         rows, train = classes == label, x_train[train_classes == label]
         if len(train):
-            neighbours = NearestNeighbors(n_neighbors=min(k, len(train)), algorithm="brute")
-            distances, _ = neighbours.fit(flat(train)).kneighbors(flat(x[rows]))
+            distances, _ = Neighbours(flat(train)).query(flat(x[rows]), min(k, len(train)))
             result[rows] = distances.mean(axis=1)
     return result
 

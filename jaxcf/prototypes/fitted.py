@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf.prototypes.kinds import ClassPrototypes, PrototypeKind, neighbours
+from jaxcf.prototypes.kinds import ClassPrototypes, PrototypeKind
+from jaxcf.utils.neighbours import Neighbours
 
 # Queries against one class at a time: bounds memory whatever the number of queries.
 _QUERIES_AT_ONCE = 2048
@@ -90,8 +91,7 @@ class FittedPrototypes:
         """
         members = self.members[class_index]
         flat = np.asarray(encodings, np.float32).reshape(len(encodings), -1)
-        index = neighbours(members, min(count, len(members)), "auto")
-        return index.kneighbors(flat, return_distance=False)
+        return Neighbours(members).query(flat, min(count, len(members)))[1]
 
     def _select_some(
         self,

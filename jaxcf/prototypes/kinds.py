@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from jaxcf.prototypes.trees import RowTree
+from jaxcf.utils.neighbours import Neighbours
 from jaxcf.utils.numbers import check_whole
 
 # The inertia of the best of a few k-means runs hardly falls with more of them.
@@ -91,7 +91,7 @@ class NearestMean:
         if self.k is None:
             return _Points(rows.mean(axis=0, keepdims=True))
         _check_count(self.k, rows, class_index, "k")
-        return _NeighbourMean(neighbours(rows, self.k, "brute"), rows)
+        return _NeighbourMean(Neighbours(rows), rows, self.k)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class KDTree:
 
     Args:
         k: which neighbour, >= 1; 1 is the nearest row.
-        leaf_size: of the tree; affects speed only.
+        leaf_size: of the tree that finds it among few features; affects speed only.
 
     Raises:
         TypeError: if a number is no whole number.
@@ -120,9 +120,7 @@ class KDTree:
     def fit_class(self, rows: np.ndarray, class_index: int) -> ClassPrototypes:
         """Prototypes of one class from its flat rows."""
         _check_count(self.k, rows, class_index, "k")
-        if RowTree.suits(rows):
-            return _KthOfTree(RowTree(rows, self.leaf_size), rows, self.k)
-        return _KthNeighbour(neighbours(rows, self.k, "kd_tree", self.leaf_size), rows)
+        return _KthNeighbour(Neighbours(rows, leaf_size=self.leaf_size), rows, self.k)
 
 
 @dataclass(frozen=True)
@@ -157,43 +155,27 @@ class KMeans:
         return _Points(clusters.cluster_centers_.astype(rows.dtype))
 
 
-def neighbours(rows: np.ndarray, k: int, algorithm: Any, leaf_size: int = 30) -> Any:
-    """scikit-learn's index of some rows, asked for k neighbours unless told otherwise."""
-    from sklearn.neighbors import NearestNeighbors
-
-    return NearestNeighbors(n_neighbors=k, algorithm=algorithm, leaf_size=leaf_size).fit(rows)
-
-
 @dataclass(frozen=True)
 class _NeighbourMean:
-    index: Any
+    neighbours: Neighbours
     rows: np.ndarray
+    k: int
 
     def query(self, encodings: np.ndarray) -> Nearest:
-        neighbours = self.index.kneighbors(encodings, return_distance=False)
-        prototype = self.rows[neighbours].mean(axis=1)
+        _, places = self.neighbours.query(encodings, self.k)
+        prototype = self.rows[places].mean(axis=1)
         return Nearest(prototype, np.linalg.norm(encodings - prototype, axis=1))
 
 
 @dataclass(frozen=True)
 class _KthNeighbour:
-    index: Any
-    rows: np.ndarray
-
-    def query(self, encodings: np.ndarray) -> Nearest:
-        distances, neighbours = self.index.kneighbors(encodings)
-        return Nearest(self.rows[neighbours[:, -1]], distances[:, -1])
-
-
-@dataclass(frozen=True)
-class _KthOfTree:
-    tree: RowTree
+    neighbours: Neighbours
     rows: np.ndarray
     k: int
 
     def query(self, encodings: np.ndarray) -> Nearest:
-        distances, neighbours = self.tree.query(encodings, self.k, p=2)
-        return Nearest(self.rows[neighbours[:, -1]], distances[:, -1])
+        distances, places = self.neighbours.query(encodings, self.k)
+        return Nearest(self.rows[places[:, -1]], distances[:, -1])
 
 
 @dataclass(frozen=True)

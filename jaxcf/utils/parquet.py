@@ -5,6 +5,7 @@ rest are Arrow's fixed-shape tensors, lists of numbers to those who don't know t
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,37 @@ def to_parquet(
 
 def _column(pa: Any, values: np.ndarray | Sequence[Any]) -> "pyarrow.Array":
     if not isinstance(values, np.ndarray) or values.dtype.kind in "OU":
-        return pa.array(values, pa.string())
+        return _texts(pa, values)
+    numbers = _numbers(pa, np.ascontiguousarray(values).reshape(-1))
     if values.ndim == 1:
-        return pa.array(values)
-    return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
+        return numbers
+    shape = values.shape[1:]
+    rows = pa.FixedSizeListArray.from_arrays(numbers, math.prod(shape))
+    return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(numbers.type, shape), rows)
+
+
+# From and to memory: `pyarrow.array` and `to_numpy` import pandas first, to see whether it is a
+# series that they are given.
+
+
+def _numbers(pa: Any, flat: np.ndarray) -> Any:
+    if flat.dtype.kind == "b":
+        kind, memory = pa.bool_(), np.packbits(flat, bitorder="little")
+    else:
+        kind, memory = pa.from_numpy_dtype(flat.dtype), flat
+    return pa.Array.from_buffers(kind, len(flat), [None, pa.py_buffer(memory)])
+
+
+def _texts(pa: Any, values: np.ndarray | Sequence[Any]) -> Any:
+    values = list(values)
+    places = {text: place for place, text in enumerate(dict.fromkeys(values))}
+    encoded = [b"" if text is None else str(text).encode() for text in places]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    there = np.packbits([text is not None for text in places], bitorder="little")
+    buffers = [pa.py_buffer(one) for one in (there, ends, b"".join(encoded))]
+    known = pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+    index = _numbers(pa, np.array([places[text] for text in values], np.int32))
+    return pa.DictionaryArray.from_arrays(index, known.cast(pa.string())).dictionary_decode()
 
 
 def from_parquet(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -74,7 +102,7 @@ def from_parquet(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
         description = json.loads((table.schema.metadata or {})[_DESCRIPTION])
         arrays = {
             name: _array(pa, table.column(name).combine_chunks()) for name in table.column_names
@@ -88,11 +116,20 @@ def from_parquet(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
 def _array(pa: Any, column: Any) -> np.ndarray:
-    if isinstance(column, pa.ExtensionArray):
-        array = column.to_numpy_ndarray()
-    elif pa.types.is_string(column.type):
+    if pa.types.is_string(column.type):
         return np.array(column.to_pylist(), object)
-    else:
-        array = column.to_numpy(zero_copy_only=False)
-    # Arrow's memory takes no changes, and ends with the table.
-    return array.copy()
+    if not isinstance(column, pa.ExtensionArray):
+        return _entries(column)
+    return _entries(column.storage.flatten()).reshape(len(column), *column.type.shape)
+
+
+def _entries(numbers: Any) -> np.ndarray:
+    """Numbers out of Arrow's memory, which takes no changes, and ends with the table."""
+    if numbers.null_count:
+        raise ValueError("it lacks numbers")
+    kind, memory = np.dtype(numbers.type.to_pandas_dtype()), numbers.buffers()[1]
+    window = slice(numbers.offset, numbers.offset + len(numbers))
+    if kind.kind == "b":
+        bits = np.unpackbits(np.frombuffer(memory, np.uint8), bitorder="little")
+        return bits[window].astype(bool)
+    return np.frombuffer(memory, kind)[window].copy()

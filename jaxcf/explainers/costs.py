@@ -15,6 +15,10 @@ BY: tuple[str, ...] = get_args(By)
 _LEAST_SHARE = 0.05
 _MIDDLE = (1, 99)
 
+# What each changed feature counts among answers that are about as near, in units. On Adult, wine
+# and breast cancer up to a fifteenth fewer are changed by it, at moves that sum up to the same.
+_PER_FEATURE = 0.1
+
 
 def units_of(x: Float[np.ndarray, "n features"]) -> Float[np.ndarray, " features"]:
     """How far a move of each feature is one unit far: its median absolute deviation.
@@ -46,9 +50,9 @@ class ChangeCost:
     """What it costs to change each feature of a row.
 
     Args:
-        by: "nearest", the weighted moves in units; "sparsest", the weighted number of changed
-            features, ties by the moves; "plausible", the distance to the training rows of the new
-            class, in units, ties by the moves.
+        by: "nearest", the weighted moves in units, and a tenth for each feature; "sparsest", the
+            weighted number of changed features, ties by the moves; "plausible", the distance to the
+            training rows of the new class, in units, ties by the moves.
         unit: `[features]`, how far a move is one unit far.
         unordered: `[features]`, those that count 1 where they differ, however far apart.
         weight: `[features]`, what a unit of each costs.
@@ -65,6 +69,10 @@ class ChangeCost:
         """What the move of each feature costs by itself, in units."""
         distance = np.abs(np.asarray(point, np.float64) - start) / self.unit
         return self.weight * np.where(self.unordered, start != point, distance)
+
+    def features(self, changed: Bool[np.ndarray, "*m features"]) -> Float[np.ndarray, "*m"]:
+        """What it costs that features are changed at all, beside their moves, in units."""
+        return _PER_FEATURE * (self.weight * changed).sum(axis=-1)
 
     def one_move(
         self, feature: np.ndarray, start: np.ndarray, value: np.ndarray

@@ -551,7 +551,7 @@ class Tightening:
         if self.cost.by == "plausible" and training is not None:
             classes = self.decided(pool)
             return [training.distance(pool.point, classes).round(6), total]
-        return [total]
+        return [(total + self.cost.features(self.changed(pool))).round(6)]
 
     def cheapest(self, pool: Pool, training: TrainingRows | None, most: int = 1) -> Pool:
         """The cheapest candidates of each row, ties by their order.

@@ -5,6 +5,7 @@ axes; with `ax=None` it draws on a new figure, which a notebook shows and `save`
 `explanations.plot` is the short way to those that take explanations.
 """
 
+from jaxcf.plots.convergence import convergence
 from jaxcf.plots.grids import grid
 from jaxcf.plots.latent import encoded_rows
 from jaxcf.plots.style import save
@@ -14,6 +15,7 @@ from jaxcf.plots.transitions import transitions
 
 __all__ = [
     "changes",
+    "convergence",
     "encoded_rows",
     "grid",
     "save",

@@ -1,7 +1,6 @@
 """`jaxcf explain` for the data sets with networks of their own; tables go on to `explain_table`."""
 
 import argparse
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from jaxcf.models import GuideNetwork, ModelSet
 from jaxcf.predictors.guides import Guide
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.spelling import did_you_mean
+from jaxcf.utils.timing import timed
 
 # Where there is a guide and nobody has asked for other settings.
 _GUIDED_PRESET = "near"
@@ -47,14 +47,15 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
         options: of the command.
         terminal: for progress.
     """
-    dataset = load_data(options.data, options.data_dir, terminal)
+    seconds: dict[str, float] = {}
+    with timed(seconds, "data"):
+        dataset = load_data(options.data, options.data_dir, terminal)
     if options.limit:
         dataset = dataset.first(test=options.limit)
     target = None if options.target is None else _class_number(options.target, dataset)
-    models_began = time.perf_counter()
-    guide = chosen_guide(options.guide, options.preset, dataset)  # before any training
-    model_set, models_from = find_models(options, dataset, terminal)
-    models_seconds = time.perf_counter() - models_began
+    with timed(seconds, "models"):
+        guide = chosen_guide(options.guide, options.preset, dataset)  # before any training
+        model_set, models_from = find_models(options, dataset, terminal)
 
     guides = [] if guide is None else [Guide(**guide[0].functions())]
     settings = _settings(options, dataset, guided=bool(guides))
@@ -71,7 +72,7 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
             explanations, dataset.x_train, target=target, **choice
         ),
         summary_rows,
-        {"models": models_seconds},
+        seconds,
         lambda explanations: with_interpretability(explanations, model_set),
     )
 

@@ -1,7 +1,6 @@
 """`jaxcf explain` for tables: a CSV file, or the Adult data by name."""
 
 import argparse
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,6 +37,7 @@ from jaxcf.tabular.explainer import as_table_objective
 from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.relations import read_relations
 from jaxcf.tabular.rules import read_rules
+from jaxcf.utils.timing import timed
 
 Declared = TypeVar("Declared")
 
@@ -94,18 +94,20 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
     objective = _objective(options)
     settings = _settings(options, objective)
     terminal.say(f"loading {options.data}")
-    train, test, asked_for = settle_missing(options, *_load(options))
-    asked_for = asked_for.first(options.limit)
-    schema = _schema(options, train)
+    seconds: dict[str, float] = {}
+    with timed(seconds, "data"):
+        train, test, asked_for = settle_missing(options, *_load(options))
+        asked_for = asked_for.first(options.limit)
+        schema = _schema(options, train)
     # Raises where a column is lacking that the model is going to be trained on.
     schema.read(asked_for.first(1).columns)
     allowed = _rules(options, schema, train)
     for note in schema.summary(allowed["rules"], train.columns)["notes"]:
         terminal.say(f"note: {note}")
-    models_began = time.perf_counter()
-    made = train_model(options, train, test, schema, terminal) if options.model is None else None
-    model = made or load_model(options, train, test, schema)
-    models_seconds = time.perf_counter() - models_began
+    with timed(seconds, "models"):
+        trained = options.model is None
+        made = train_model(options, train, test, schema, terminal) if trained else None
+        model = made or load_model(options, train, test, schema)
     explainer = TableExplainer(**model.arguments, **settings)
     class_names: tuple[str, ...] = model.arguments["class_names"]
 
@@ -147,7 +149,7 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
             explanations, training_table, target=options.target, **allowed, **choice
         ),
         shown,
-        {"models": models_seconds},
+        seconds,
     )
 
 

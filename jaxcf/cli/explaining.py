@@ -34,6 +34,7 @@ from jaxcf.results.parts import JOB_FILE, PARTS, named
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.utils import storage
+from jaxcf.utils.timing import timed
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def explain_in_parts(
             rows_per_unit=options.unit_rows,
         )
     )
-    began = time.perf_counter()
+    start = time.perf_counter() - terminal.began
     command = asked(options)
     with claimed_folder(options.out, name, overwrite=options.overwrite, command=command) as out:
         prepared = prepare()
@@ -117,9 +118,10 @@ def explain_in_parts(
             )
         except JobInterrupted as error:
             job, interrupted = error.job, error
-        seconds = {**prepared.seconds, **job.seconds, "total": time.perf_counter() - began}
+        seconds = {"start": start, **prepared.seconds, **job.seconds}
         if resumed:  # the search of some of the rows says nothing of how long all of them take
             seconds.pop("search", None)
+        seconds = _to_here(seconds, terminal)
         if shard is not None:
             return _shard_outcome(job, shard, seconds, interrupted)
         if not job.seconds and interrupted is None and _is_written(out, prepared):
@@ -168,19 +170,31 @@ def _outcome(
     explanations = job.load() if interrupted is None else interrupted.explanations()
     if isinstance(explanations, TableExplanations):
         explanations = with_like(explanations, prepared.rows)
-    explanations = with_seconds(explanations, seconds)
-    run = write_run(out, explanations, prepared.config)
+    explanations, after = with_seconds(explanations, seconds), dict(seconds)
+    with timed(after, "files"):
+        run = write_run(out, explanations, prepared.config)
     if options.out is not None:
         run.files.extend([JOB_FILE, PARTS])
-    draw_run(run, explanations, prepared.config)
+    with timed(after, "pictures"):
+        draw_run(run, explanations, prepared.config)
     status = 0 if interrupted is None else EXIT_INTERRUPTED
-    run.write_traces(
-        0 if status else options.details,
-        lambda num_rows: prepared.trace(explanations, num_rows=num_rows),
-        terminal,
-    )
+    with timed(after, "details"):
+        run.write_traces(
+            0 if status else options.details,
+            lambda num_rows: prepared.trace(explanations, num_rows=num_rows),
+            terminal,
+        )
+    explanations = with_seconds(explanations, _to_here(after, terminal))
+    run.write_json(SUMMARY_FILE, explanations.summary())  # once more, with all that it took
     shown = prepared.shown(explanations)
     return run_outcome(run, explanations.summary(), prepared.title, shown, status)
+
+
+def _to_here(seconds: Mapping[str, float], terminal: Terminal) -> dict[str, float]:
+    """Seconds by part of the work, with the rest, so that they add up to all since the start."""
+    parts = {name: one for name, one in seconds.items() if name not in ("other", "total")}
+    total = time.perf_counter() - terminal.began
+    return {**parts, "other": max(0.0, total - sum(parts.values())), "total": total}
 
 
 def _large_outcome(

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = argparse.Namespace()
+    options, began = argparse.Namespace(), time.perf_counter()
     try:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
         # Here, as everything else that help comes by and doesn't need.
         from jaxcf.cli.terminal import Terminal
 
-        terminal = Terminal(quiet=options.quiet, as_json=options.json)
+        terminal = Terminal(quiet=options.quiet, as_json=options.json, began=began)
         outcome = COMMANDS[options.command].run(options, terminal)
         terminal.show(outcome)
         return outcome.status

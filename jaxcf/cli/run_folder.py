@@ -278,7 +278,8 @@ class NewRun:
     def write(self, name: str, write: Callable[[Path], Any]) -> None:
         """Have `write(path)` write a file of that name."""
         write(self.folder / name)
-        self.files.append(name)
+        if name not in self.files:
+            self.files.append(name)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write content as JSON, with the id of the run."""

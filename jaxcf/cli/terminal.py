@@ -1,6 +1,7 @@
 """What the command line shows: progress bars, and tables or one JSON document."""
 
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,9 +37,11 @@ class Terminal:
     Args:
         quiet: show nothing at all, but the document if it is asked for.
         as_json: show what a command gives as one JSON document instead of tables.
+        began: when the command did, by `time.perf_counter`; None for now.
     """
 
-    def __init__(self, *, quiet: bool, as_json: bool = False) -> None:
+    def __init__(self, *, quiet: bool, as_json: bool = False, began: float | None = None) -> None:
+        self.began = time.perf_counter() if began is None else began
         self._as_json = as_json
         # Nothing that is shown is markup: names of files, columns and classes may look like it.
         plain: dict[str, Any] = {

@@ -25,6 +25,7 @@ from jaxcf.search.status import Status
 from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts
 from jaxcf.utils.threads import Workers
+from jaxcf.utils.timing import timed
 from jaxcf.version import __version__
 
 # Rows of batches that have begun and aren't given out yet, per lane: the slowest row takes about so
@@ -110,7 +111,10 @@ class Run:
         self._engine: Engine | None = None
         self._open: dict[int, BatchSearch] = {}
         self._open_rows = 0
-        self._seconds = {"prototypes": state.seconds, "compile": 0.0, "search": 0.0}
+        parts = ("compile", "search", "refinement")
+        self._seconds = {"prototypes": state.seconds, **dict.fromkeys(parts, 0.0)}
+        # Where others have the word: who takes the explanations, and who is told of progress.
+        self._elsewhere = {"": 0.0}
         self._settings: dict[str, Any] = {}
         self._failures = Failures()
         for box in black_boxes(state.models, state.guides).values():
@@ -181,7 +185,8 @@ class Run:
                     answer = next(work, None)
                 if answer is None:
                     return
-                yield answer
+                with timed(self._elsewhere, ""):
+                    yield answer
 
     def _work(self, batches: Iterable[Batch], in_order: bool) -> Iterator[tuple[int, Explanations]]:
         try:
@@ -282,14 +287,15 @@ class Run:
 
     def _count_search(self) -> None:
         if self._search_began is not None:
-            # Preparing rows happens during the search, but isn't it.
+            # All of these happen during the search, but aren't it.
             preparing = self._seconds["prototypes"] - self._state.seconds
-            self._seconds["search"] = time.perf_counter() - self._search_began - preparing
+            others = preparing + self._seconds["refinement"] + self._elsewhere[""]
+            self._seconds["search"] = time.perf_counter() - self._search_began - others
 
     def _report(self) -> None:
         if self._on_progress is not None and self._search_began is not None:
             seconds = time.perf_counter() - self._search_began
-            with self._interrupts.allowed():
+            with self._interrupts.allowed(), timed(self._elsewhere, ""):
                 self._on_progress(
                     Progress(
                         self._done, self._found, self._num_rows, seconds, self._already_in_target
@@ -318,10 +324,12 @@ class Run:
             with self._interrupts.allowed():
                 batch.look(in_pieces=self._interruptions > 0)
 
-        self._until_interrupted_again(0, refine)
-        self._until_interrupted_again(1, look)
-        result = batch.explanations(self._settings)
-        self._seconds["total"] = self._state.seconds + time.perf_counter() - self._began
+        with timed(self._seconds, "refinement"):
+            self._until_interrupted_again(0, refine)
+            self._until_interrupted_again(1, look)
+            result = batch.explanations(self._settings)
+        own = time.perf_counter() - self._began - self._elsewhere[""]
+        self._seconds["total"] = self._state.seconds + own
         return replace(result, seconds=dict(self._seconds))
 
     def _accept_stopped(self) -> None:

@@ -44,6 +44,7 @@ from jaxcf.tabular.rules import Rules
 from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts, told_to_end
 from jaxcf.utils.numbers import check_number, check_whole
+from jaxcf.utils.timing import timed
 
 # Rows of one unit: many enough that what is done for them together costs little (a model outside
 # JAX is asked about all of them at once), few enough that they are seconds of work.
@@ -350,7 +351,8 @@ class _Task:
         self._on_progress = on_progress
         self._begun: list[tuple[Rows, str]] = []
         self._open: dict[Rows, Results] = {}
-        self._seconds: Mapping[str, float] = {}
+        self._explaining: Mapping[str, float] = {}
+        self._others: dict[str, float] = {}
 
     def do(self) -> Mapping[str, float]:
         """Do what is missing of these rows; the seconds it took by part of the work."""
@@ -360,18 +362,26 @@ class _Task:
                 self._write()
             except KeyboardInterrupt:
                 self._write()
-                job = Job(self._folder, self._seconds)
+                job = Job(self._folder, self._seconds())
                 raise JobInterrupted(job, ended.by, self._as_it_stands) from None
             except BaseException:
                 with suppress(OSError, ValueError):  # the first error is the one to be told
                     self._write()
                 raise
-        return self._seconds
+        return self._seconds()
+
+    def _seconds(self) -> dict[str, float]:
+        total = self._explaining.get("total", 0.0) + sum(self._others.values())
+        return {**self._explaining, **self._others, "total": total}
 
     def _write(self) -> None:
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, timed(self._others, "parts"):
             self._finished.write()
         interrupts.check()
+
+    def _write_due(self) -> None:
+        with timed(self._others, "parts"):
+            self._finished.write_due()
 
     def _explain(self) -> None:
         missing = sum(one.size for one in self._folder.missing(self._rows))
@@ -384,7 +394,7 @@ class _Task:
             in_order=False,
             on_progress=_Told(
                 self._on_progress,
-                self._finished.write_due,
+                self._write_due,
                 (self._rows.size - missing) * per_row,
                 self._rows.size * per_row,
             ),
@@ -392,7 +402,7 @@ class _Task:
         with closing(stream):
             for explanations in stream:
                 rows, digest = self._begun[explanations.settings["batch"]]
-                self._seconds = explanations.core.seconds
+                self._explaining = explanations.core.seconds
                 if "interrupted" in explanations.scores:
                     self._open[rows] = explanations
                     self._write()
@@ -401,11 +411,14 @@ class _Task:
 
     def _take(self, rows: Rows, explanations: Results, digest: str) -> None:
         try:
-            scored = explanations if self._scored is None else self._scored(explanations)
+            scored = explanations
+            if self._scored is not None:
+                with timed(self._others, "scores"):
+                    scored = self._scored(explanations)
         except KeyboardInterrupt:
             self._open[rows] = explanations
             raise
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, timed(self._others, "parts"):
             self._finished.add(unit_of(rows, scored, digest))
         interrupts.check()
 

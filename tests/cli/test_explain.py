@@ -158,12 +158,22 @@ def test_judges_say_what_they_read(digits_run, capsys):
     assert after.scores.keys() == before.scores.keys() | {"oracle", "stays_original"}
 
 
+SECONDS = {
+    *("start", "data", "models", "prototypes", "compile", "search", "refinement", "scores"),
+    *("parts", "files", "pictures", "details", "other", "total"),
+}
+
+
 def test_summary_agrees_with_the_explanations(digits_run):
     summary = storage.read_json(digits_run / "summary.json")
     explanations = Explanations.load(digits_run / "explanations.npz")
     assert summary.keys() == SUMMARY_KEYS
     assert summary["steps"].keys() == {"median", "p99", "mean"}
-    assert summary["seconds"].keys() == {"models", "prototypes", "compile", "search", "total"}
+    seconds = dict(summary["seconds"])
+    assert seconds.keys() == SECONDS
+    assert seconds.pop("total") == pytest.approx(sum(seconds.values()), abs=0.01)
+    assert min(seconds.values()) >= 0
+    assert seconds["other"] < sum(seconds.values()) / 2
     found = explanations.found
     assert summary["n"] == 40
     assert summary["found"] == found.sum() >= 38

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import threading
 from dataclasses import replace
 
 import jax
@@ -314,8 +315,23 @@ def test_the_settings_say_what_was_done(ready):
 
 def test_the_seconds_are_those_of_the_parts(ready):
     seconds = ready.explain(mlp().x).seconds
-    assert seconds.keys() >= {"prototypes", "compile", "search", "total"}
+    assert seconds.keys() == {"prototypes", "compile", "search", "refinement", "total"}
     assert all(value >= 0 for value in seconds.values())
+    parts = sum(value for name, value in seconds.items() if name != "total")
+    assert seconds["total"] * 0.5 - 0.05 <= parts <= seconds["total"] * 1.01 + 0.01
+
+
+def test_the_seconds_of_those_who_take_the_rows_are_no_ones_of_the_search(ready):
+    waited = threading.Event()
+
+    def look(progress):
+        waited.wait(0.05)
+
+    x = mlp().x
+    seconds = {}
+    for explanations in ready.stream(iter([x, x]), on_progress=look):
+        waited.wait(0.2)
+        seconds = explanations.seconds
     parts = sum(value for name, value in seconds.items() if name != "total")
     assert parts <= seconds["total"] * 1.01 + 0.01
 

@@ -73,6 +73,7 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
         summary_rows,
         {"models": models_seconds},
         lambda explanations: with_interpretability(explanations, model_set),
+        dataset.y_test,
     )
 
 

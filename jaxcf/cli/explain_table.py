@@ -148,6 +148,7 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
         ),
         shown,
         {"models": models_seconds},
+        true_classes=asked_for.classes(class_names),
     )
 
 

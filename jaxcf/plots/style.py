@@ -18,10 +18,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
+class Ink(NamedTuple):
+    """A colour with a meaning, in pictures and on pages.
+
+    Attributes:
+        area: of marks and bars.
+        on_light: of words on a light ground, dark enough to be read.
+        on_dark: of words and marks on a dark ground.
+    """
+
+    area: str
+    on_light: str
+    on_dark: str
+
+
+MAIN = Ink("#0072B2", "#00588C", "#7CC6F2")
+"""What there is one of: bars, curves, what can be pressed."""
+
+FOUND = Ink("#009E73", "#00664B", "#4FD0A7")
+"""Rows with a counterfactual."""
+
+MISSED = Ink("#D55E00", "#A03C00", "#F2A367")
+"""Rows that needed one and have none."""
+
 COLOURS = (
-    "#0072B2",  # blue
-    "#D55E00",  # vermilion
-    "#009E73",  # bluish green
+    MAIN.area,  # blue
+    MISSED.area,  # vermilion
+    FOUND.area,  # bluish green
     "#CC79A7",  # reddish purple
     "#E69F00",  # orange
     "#56B4E9",  # sky blue
@@ -47,8 +71,14 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "--")
 DIFFERENCE = "RdBu"
 """Map of differences: red where a counterfactual is darker, blue where it is brighter."""
 
+DARKER, SAME, BRIGHTER = "#B2182B", "#F7F7F7", "#2166AC"
+"""The same map in three colours: ends that words can be read on, and the middle."""
+
 QUIET = "#8C8C8C"
 """For what is context: axes through 0, reference lines."""
+
+CHANGED = "#DCE9F5"
+"""The ground of an entry that changed."""
 
 
 class Look(NamedTuple):

@@ -17,9 +17,11 @@ function prepareTheme() {
 }
 
 document.documentElement.classList.add(`shows-${payload.kind}`);
-document.documentElement.style.setProperty("--changes", CHANGES_ON_A_CARD);
 if (payload.comparison) document.documentElement.classList.add("compares");
 prepareTheme();
+showQuestion();
+showExamples();
+showGlance();
 showTiles();
 showOutcomes();
 showComparison();
@@ -35,9 +37,11 @@ if (contents.givenWidth > contents.width) {
       `smaller, with ${contents.width} × ${contents.height}.`,
   );
 }
-watchers.push(showHistograms, markCells, markControls, showCards);
+byId("examples-key").append(...colourKey());
+byId("key").append(...colourKey());
+watchers.push(showHistograms, markCells, markControls, showCards, preparePrintSoon);
 refresh();
+preparePrint();
 byId("cards").addEventListener("keydown", moveByKey);
-window.addEventListener("scroll", drawSoon, { passive: true });
 new ResizeObserver(layOutAgain).observe(byId("cards"));
 followAddress();

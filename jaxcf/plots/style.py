@@ -220,6 +220,25 @@ def tidy(axis: "Axes") -> None:
     axis.set_axisbelow(True)
 
 
+def count_updates(axis: "Axes") -> None:
+    """The axis across counts updates: its ticks are whole numbers, and it is named so.
+
+    Args:
+        axis: likewise.
+
+    Examples:
+        >>> axis = new_figure(1, 1).subplots()
+        >>> _ = axis.plot([3, 2, 1])
+        >>> count_updates(axis)
+        >>> axis.get_xticks().tolist()
+        [-1.0, 0.0, 1.0, 2.0, 3.0]
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("update", fontsize=9)
+
+
 def save(
     picture: "Artist", path: str | os.PathLike[str], *, notes: Mapping[str, str] | None = None
 ) -> None:

@@ -168,10 +168,13 @@ def bars(
 
 def finish_bars(ax: "Axes", columns: Sequence[str], title: str) -> None:
     """Name the columns beside their bars, and say what their lengths are."""
+    from matplotlib.ticker import PercentFormatter
+
     ax.set_yticks(range(len(columns)), columns)
     ax.set_ylim(len(columns) - 0.4, -0.6)
     ax.set_xlim(left=0)
-    ax.set_xlabel("share of counterfactuals in which the column changed", fontsize=9)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.set_xlabel("counterfactuals in which the column changed", fontsize=9)
     ax.set_title(title, fontsize=10)
     tidy(ax)
 

@@ -341,9 +341,7 @@ def legend_below(ax: "Axes") -> None:
     Args:
         ax: whose axis across has a name.
     """
-    ax.legend(
-        fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False
-    )
+    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
 
 
 def _points(explanations: Explanations, row: int, along: bool) -> np.ndarray:

@@ -239,6 +239,43 @@ def count_updates(axis: "Axes") -> None:
     axis.set_xlabel("update", fontsize=9)
 
 
+def log_down_to_zero(axis: "Axes", values: np.ndarray) -> None:
+    """A logarithmic axis that ends in a linear stretch, or what is 0 would drop out of it.
+
+    Where something lies in that stretch, a line says so.
+
+    Args:
+        axis: whose axis upwards it is.
+        values: all that is drawn, any shape; NaN where there is none.
+
+    Examples:
+        >>> axis = new_figure(3, 2).subplots()
+        >>> log_down_to_zero(axis, np.array([0.0, 0.02, 30.0]))
+        >>> [label.get_text() for label in axis.get_yticklabels()]
+        ['0', '0.01', '0.1', '1', '10', '100']
+    """
+    from matplotlib.ticker import NullLocator
+
+    values = values[np.isfinite(values)]
+    sizes = np.abs(values[values != 0])
+    # No more than six powers of ten: rounding errors would push all else together.
+    least = max(sizes.min(), sizes.max() * 1e-6) if len(sizes) else 1.0
+    linear = 10.0 ** np.floor(np.log10(least))
+    axis.set_yscale("symlog", linthresh=linear)
+    powers = linear * 10.0 ** np.arange(np.ceil(np.log10(sizes.max(initial=linear) / linear)) + 1)
+    below = -powers[::-1] if (values < 0).any() else []
+    ends_above = (values >= linear).all()
+    ticks = powers if ends_above else [*below, 0, *powers]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.yaxis.set_minor_locator(NullLocator())
+    if not ends_above:
+        axis.axhline(linear, color=QUIET, linewidth=0.8, linestyle=":")
+        axis.annotate(
+            "linear below", (1, linear), (-2, -2), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="top", fontsize=7, color=QUIET,
+        )  # fmt: skip
+
+
 def save(
     picture: "Artist", path: str | os.PathLike[str], *, notes: Mapping[str, str] | None = None
 ) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxcf.plots.grids import title
 from jaxcf.plots.images import path_strip, reading
-from jaxcf.plots.style import QUIET, axes_or_new, count_updates, look, tidy
+from jaxcf.plots.style import QUIET, axes_or_new, count_updates, log_down_to_zero, look, tidy
 from jaxcf.plots.subjects import subject_of
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
@@ -35,9 +35,10 @@ def search_path(
 ) -> "Axes":
     """The way of one search, from the original to the counterfactual.
 
-    Images stand side by side, beneath each what the model reads and how surely; of rows `[features]` the most changed features are curves over the
-    updates, with the counterfactual as a star at their ends. A pass after the search (a line
-    search, a sparsity pass, exact values of a table) may have moved it off the curve.
+    Images stand side by side, beneath each what the model reads and how surely; of rows
+    `[features]` the most changed features are curves over the updates, with the counterfactual as a
+    star at their ends. A pass after the search (a line search, a sparsity pass, exact values of a
+    table) may have moved it off the curve.
 
     Args:
         explanations: with their path.
@@ -152,33 +153,11 @@ def search_losses(
     count_updates(ax)
     ax.set_ylabel("weighted loss", fontsize=9)
     if log:
-        _log_down_to_zero(ax, terms)
+        log_down_to_zero(ax, terms)
     ax.set_title(heading, fontsize=10)
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     tidy(ax)
     return ax
-
-
-def _log_down_to_zero(ax: "Axes", values: np.ndarray) -> None:
-    """A logarithmic axis that ends in a linear stretch, or what is 0 would drop out of it."""
-    from matplotlib.ticker import NullLocator
-
-    sizes = np.abs(values[values != 0])
-    # No more than six powers of ten: rounding errors would push all else together.
-    least = max(sizes.min(initial=np.inf), sizes.max(initial=0) * 1e-6) if len(sizes) else 1.0
-    linear = 10.0 ** np.floor(np.log10(least))
-    ax.set_yscale("symlog", linthresh=linear)
-    powers = linear * 10.0 ** np.arange(np.ceil(np.log10(sizes.max(initial=linear) / linear)) + 1)
-    below = -powers[::-1] if (values < 0).any() else []
-    ticks = [*below, 0, *powers]
-    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.yaxis.set_minor_locator(NullLocator())
-    if (values < linear).any():
-        ax.axhline(linear, color=QUIET, linewidth=0.8, linestyle=":")
-        ax.annotate(
-            "linear below", (1, linear), (-2, -2), xycoords=("axes fraction", "data"),
-            textcoords="offset points", ha="right", va="top", fontsize=7, color=QUIET,
-        )  # fmt: skip
 
 
 def _reached(explanations: Explanations, row: int, recorded: np.ndarray) -> np.ndarray:

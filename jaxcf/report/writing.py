@@ -11,7 +11,7 @@ from jaxtyping import ArrayLike
 from jaxcf.report.contents import contents
 from jaxcf.report.packing import PackedArray, pack
 from jaxcf.report.page import page
-from jaxcf.report.question import question, read_true_classes
+from jaxcf.report.question import question
 from jaxcf.report.rows import (
     columns,
     examples,
@@ -29,6 +29,7 @@ from jaxcf.report.searches import searches
 from jaxcf.results.comparison import Comparison, Results
 from jaxcf.results.convinced import who_was_convinced
 from jaxcf.results.traces import Traces
+from jaxcf.results.true_classes import read_true_classes
 from jaxcf.results.wording import measure_words
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.relations import Relation

@@ -204,6 +204,11 @@ async function showInstance(row) {
         { class: outcomeClass(row) },
         `${outcomeMark(row)} ${messageOf(row)}`,
       ),
+      element(
+        "p",
+        { class: "card-numbers" },
+        cardNumbers(row).map((one) => element("span", {}, one)),
+      ),
       comparisonPart(row),
       contentPart(row, original, counterfactual, other),
       convincedPart(row, convinced),

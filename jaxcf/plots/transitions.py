@@ -54,7 +54,7 @@ def transitions(
         ...     *[np.ones(3, int)] * 4)
         >>> axes = transitions(explanations, class_names=["no", "yes"])
         >>> [text.get_text() for text in axes.texts], axes.get_ylabel()
-        (['2', '1'], 'original')
+        (['2', '1', '0'], 'original')
     """
     if not len(explanations):
         raise ValueError("there is no row to draw")

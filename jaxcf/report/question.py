@@ -47,11 +47,12 @@ def question(
         >>> import numpy as np
         >>> from jaxcf import Explanations
         >>> rows = np.zeros((2, 3), np.float32)
-        >>> explanations = Explanations(rows, rows + 0.5, *[np.zeros(2, np.int8)] * 3,
-        ...     np.ones((2, 2)), np.ones(2, int), np.ones((2, 2)), *[np.ones(2, int)] * 4)
+        >>> none, ones, chances = np.zeros(2, int), np.ones(2, int), np.ones((2, 2))
+        >>> explanations = Explanations(rows, rows + 0.5, none, np.arange(2), none, chances, ones,
+        ...     chances, ones, rows, ones, np.ones(2))
         >>> asked = question(explanations, ["no", "yes"], true_classes=np.array([0, 1]))
         >>> asked["sentence"].removeprefix("What would have to be different for the ")
-        'model (right for 50.0 % of these 2 rows) to decide “yes”?'
+        'model (right for 50 % of these 2 rows) to decide “yes”?'
     """
     said = _rules_in_words(explanations, rules, relations)
     about = model if model is not None else _accuracy(explanations, true_classes)
@@ -84,7 +85,8 @@ def _accuracy(explanations: Results, true_classes: np.ndarray | None) -> str:
     if not len(first):
         return ""
     right = float((true_classes == core.original_class)[first].mean())
-    return f"right for {percent(right)} of {'these ' if len(first) > 1 else ''}{len(first):,} rows"
+    rows = f"these {len(first):,} rows" if len(first) > 1 else "one row"
+    return f"right for {percent(right)} of {rows}"
 
 
 def _rules_in_words(

@@ -32,10 +32,11 @@ def read_true_classes(
         >>> import numpy as np
         >>> from jaxcf import Explanations
         >>> rows = np.zeros((2, 3), np.float32)
-        >>> explanations = Explanations(rows, rows + 0.5, *[np.zeros(2, np.int8)] * 2,
-        ...     *[np.zeros(2, np.int8), np.ones((2, 2))] * 2, *[np.ones(2, int)] * 4)
+        >>> none, ones, chances = np.zeros(2, int), np.ones(2, int), np.ones((2, 2))
+        >>> explanations = Explanations(rows, rows + 0.5, none, np.arange(2), none, chances, ones,
+        ...     chances, ones, rows, ones, np.ones(2))
         >>> read_true_classes(["yes", None], explanations, ["no", "yes"]).tolist()
-        [-1, -1]
+        [1, -1]
     """
     if given is None:
         return None

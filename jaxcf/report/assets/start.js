@@ -41,7 +41,11 @@ byId("examples-key").append(...colourKey());
 byId("key").append(...colourKey());
 watchers.push(showHistograms, markCells, markControls, showCards, preparePrintSoon);
 refresh();
-preparePrint();
+// What is seen first comes first; whoever prints at once gets the cards without their pictures.
+Promise.all([...document.querySelectorAll(".card")].map((made) => made.filled)).then(preparePrint);
+window.addEventListener("beforeprint", () => {
+  if (!byId("printed").childElementCount) preparePrint();
+});
 byId("cards").addEventListener("keydown", moveByKey);
 new ResizeObserver(layOutAgain).observe(byId("cards"));
 followAddress();

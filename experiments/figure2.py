@@ -45,7 +45,7 @@ from experiments.latents import Described, Neighbourhood
 from experiments.plots import curves_with_intervals
 from jaxcf import FittedExplainer, KDTree, KMeans, NearestMean, metrics, prototypes
 from jaxcf.data import Dataset
-from jaxcf.plots.latent import latent_space, project
+from jaxcf.plots.latent import latent_space, legend_below, project
 from jaxcf.plots.style import new_figure
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
@@ -193,6 +193,7 @@ def _figure(
             points, train.classes[rows], axis, prototypes=by_class, class_names=dataset.class_names
         )
         axis.set_title(titles[kind], fontsize=10)
+        legend_below(axis)
     series = {
         kind: [row["purity"] for row in summary if row["kind"] == kind]
         for kind in dict.fromkeys(row["kind"] for row in summary)

@@ -5,11 +5,12 @@
 A 9 shall become a 4, and a 1 an 8 (`explain(x, target=4)`), with objective D under jaxcf's default
 settings and under the report's. The search keeps every point it evaluates
 (`SearchOptions(record_path=True)`). For one test image of each pair the picture shows some of
-these points as images, then the prototype, decoded; and beside them the whole path through latent
-space, seen from the side: to the right is the direction from the original to the prototype, upwards
-the one at right angles to it in which the encodings around differ most (the first principal
-component of the 200 of each class that are nearest to the original's). Unlike t-SNE's, this plane
-has a place for new points, and no other plane shows more of the way to the prototype.
+these points as images, then the prototype, decoded, each with what the classifier reads and how
+surely; and beside them the whole path through latent space, seen from the side: to the right is the
+direction from the original to the prototype, upwards the one at right angles to it in which the
+encodings around differ most (the first principal component of the 200 of each class that are
+nearest to the original's). Unlike t-SNE's, this plane has a place for new points, and no other
+plane shows more of the way to the prototype.
 
 One path proves little, so the first `--rows` test images of each pair are searched, and measured in
 the latent space itself:
@@ -48,9 +49,11 @@ from experiments import common, explaining, latents, tables
 from experiments.plots import path_overlay
 from jaxcf import Explanations, FittedExplainer, metrics, presets
 from jaxcf.data import Dataset
-from jaxcf.plots.images import path_strip
+from jaxcf.plots.images import path_strip, reading
 from jaxcf.plots.latent import latent_space
 from jaxcf.plots.style import new_figure
+from jaxcf.predictors.blackbox import Failures
+from jaxcf.predictors.inference import predict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -216,9 +219,12 @@ def _draw_strip(axis: "Axes", one: Searched, place: int, fitted: FittedExplainer
         jnp.asarray(explanation.prototype),
     )
     images = np.concatenate([explanation.path[0, updates], np.asarray(decoded)])
+    said = predict(fitted.models, fitted.params, images, Failures())
+    classes = [str(label) for label in range(said.shape[1])]
     names = {0: "original", last: f"update {last}"}
-    labels = [names.get(update, str(update)) for update in updates.tolist()]
-    path_strip(images, [*labels, "prototype,\ndecoded"], axis)
+    labels = [*(names.get(update, str(update)) for update in updates.tolist()), "prototype"]
+    read = [reading(one, classes) for one in said]
+    path_strip(images, [f"{a}\n{b}" for a, b in zip(labels, read, strict=True)], axis)
 
 
 def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described) -> None:
@@ -232,8 +238,11 @@ def _draw_path(axis: "Axes", one: Searched, place: int, train: latents.Described
     )
     plane = _plane(path[0], goal, train.encodings[near])
     points = (train.encodings[near] - path[0]) @ plane
-    latent_space(points, train.classes[near], axis, keep_look=False, size=4)
-    path_overlay((path - path[0]) @ plane, axis, goal=(goal - path[0]) @ plane)
+    way, end = (path - path[0]) @ plane, (goal - path[0]) @ plane
+    # A name under the star, or on the way, couldn't be read.
+    kept_free = np.concatenate([way, end[None]])
+    latent_space(points, train.classes[near], axis, kept_free=kept_free, keep_look=False, size=4)
+    path_overlay(way, axis, goal=end)
     axis.set_xlabel("towards the prototype", fontsize=8)
     axis.legend(
         fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, labelspacing=1.1

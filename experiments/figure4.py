@@ -3,11 +3,12 @@
     python -m experiments.figure4 [--data-dir DIR] [--row N]
 
 For one test image, a column per objective: the original, its counterfactual, what changed (red:
-darker, blue: brighter, one scale), and what the autoencoder makes of the counterfactual. If the
-autoencoder smooths the change away, the counterfactual lies off the data it knows; if it gives it
-back, the change looks like something it has seen. Beneath each: whether a counterfactual was found,
-the updates, L1, and the probability of its class. Above under the report's settings (c = 1), below
-under jaxcf's own, whose c grows until a counterfactual is found.
+darker, blue: brighter; one scale for either settings, that of a column in the middle), and what the
+autoencoder makes of the counterfactual. If the autoencoder smooths the change away, the
+counterfactual lies off the data it knows; if it gives it back, the change looks like something it
+has seen. Beneath each: whether a counterfactual was found, the updates, L1, and the probability of
+its class. Above under the report's settings (c = 1), below under jaxcf's own, whose c grows until a
+counterfactual is found.
 
 One digit is an illustration, and this one is easy: the first of those that the most searches found
 a counterfactual for. So the first `--limit` test images are searched under all twelve, and the

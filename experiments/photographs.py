@@ -110,4 +110,5 @@ def _figure(
     letter = "D" if "D" in options.objectives else options.objectives[-1]
     explanations = measured["default", letter].explanations
     names = [str(label) for label in measurer.dataset.class_names]
-    return plots.grid(explanations, num_instances=_SHOWN, class_names=names)
+    truth = measurer.dataset.y_test
+    return plots.grid(explanations, num_instances=_SHOWN, class_names=names, true_classes=truth)

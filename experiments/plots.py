@@ -10,13 +10,14 @@ from jaxcf.plots.style import (
     DIFFERENCE,
     QUIET,
     axes_or_new,
+    count_updates,
+    log_down_to_zero,
     look,
     new_figure,
     show_image,
     signed_change,
     tidy,
 )
-from jaxcf.plots.tables import bars, finish_bars
 from jaxcf.utils.images import is_image
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 KINDS = ("box", "violin", "ecdf")
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 3.4, 2.7
+
+# The marks of controls, none of which a box has.
+_CONTROLS = ("o", "x", "*", "^")
 
 # Fewer rows have no middle half worth drawing: this many, and this share of all.
 _FEWEST_ROWS, _FEWEST_SHARE = 4, 0.05
@@ -37,6 +41,7 @@ def distributions(
     kind: str = "box",
     log: Sequence[str] = (),
     columns: int = 3,
+    controls: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
 ) -> "Figure":
     """How one value per row is distributed in several groups, one panel per value.
 
@@ -50,6 +55,8 @@ def distributions(
             up to each value.
         log: the panels whose values have a logarithmic axis.
         columns: panels side by side at most, >= 1.
+        controls: title of a panel to what its boxes are to be held against, such as "real images",
+            to one number per group, drawn as a small grey mark.
 
     Returns:
         The figure, not yet shown or saved.
@@ -85,12 +92,33 @@ def distributions(
         axis.set_title(title, fontsize=9)
         if title in log:
             (axis.set_xscale if kind == "ecdf" else axis.set_yscale)("log")
+        if kind == "box":
+            _controls(axis, list(groups), (controls or {}).get(title, {}))
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
-    if kind == "ecdf":
-        handles, labels = axes[0].get_legend_handles_labels()
+    # Of the panels with the most to explain, the first.
+    handles, labels = max(
+        (axis.get_legend_handles_labels() for axis in axes), key=lambda one: len(one[1])
+    )
+    if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
     return figure
+
+
+def _controls(
+    axis: "Axes", groups: Sequence[str], controls: Mapping[str, Mapping[str, float]]
+) -> None:
+    for number, (name, values) in enumerate(controls.items()):
+        axis.plot(
+            range(len(groups)),
+            [values.get(group, np.nan) for group in groups],
+            _CONTROLS[number],
+            color=QUIET,
+            markerfacecolor="none",
+            markersize=5,
+            label=name,
+            zorder=3,
+        )
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -107,12 +135,16 @@ def _boxes(axis: "Axes", groups: Mapping[str, np.ndarray], order: Sequence[str])
         showfliers=False,
         showmeans=True,
         patch_artist=True,
-        medianprops={"color": "black", "linewidth": 1.6},
-        meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": "black"},
+        medianprops={"color": "black", "linewidth": 1.2},
+        meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": "black"}
+        | {"markersize": 4, "markeredgewidth": 0.8},
+        boxprops={"linewidth": 0.8},
+        whiskerprops={"linewidth": 0.8},
+        capprops={"linewidth": 0.8},
     )
+    # Each has its name beneath it: no hatch is needed to tell them apart in grey.
     for patch, name in zip(drawn["boxes"], groups, strict=True):
-        chosen = look(order.index(name))
-        patch.set(facecolor=chosen.colour, hatch=chosen.hatch, alpha=0.75)
+        patch.set(facecolor=look(order.index(name)).colour, alpha=0.4)
     # A group without a value keeps its place: empty, not missing.
     axis.set_xticks(range(len(groups)), list(groups))
 
@@ -240,7 +272,7 @@ def loss_curves(
         histories: name of each search, such as "D", to `Explanations.history`: each term at every
             evaluation, `[n, evaluations]`, NaN where not reached.
         example: the number of one row to be drawn beside the median.
-        log: the terms with a logarithmic axis; they must be positive to show.
+        log: the terms with a logarithmic axis, which ends in a linear stretch where one reaches 0.
 
     Returns:
         The figure, not yet shown or saved.
@@ -277,9 +309,7 @@ def loss_curves(
             if term in history:
                 _draw_term(axis, history[term][:, :length], example)
                 if term in log:
-                    # Labels between the powers of ten would crowd so small a panel.
-                    axis.set_yscale("log")
-                    axis.yaxis.set_minor_formatter("")
+                    log_down_to_zero(axis, history[term][:, :length])
             else:
                 # Keeps its name and place: the row's label hangs on the first.
                 axis.text(0.5, 0.5, "not in it", ha="center", transform=axis.transAxes, color=QUIET)
@@ -293,7 +323,7 @@ def loss_curves(
         axis.set_title(head, fontsize=9)
     for axis in axes[-1]:
         if axis.lines:
-            axis.set_xlabel("update", fontsize=8)
+            count_updates(axis)
     handles, labels = next(
         axis.get_legend_handles_labels() for axis in axes.flat if axis.collections
     )
@@ -385,8 +415,9 @@ def objective_rows(
 ) -> None:
     """One instance under several objectives, a column for each.
 
-    From above: the original, the counterfactual, their difference (one scale for all columns) and
-    what the autoencoder makes of the counterfactual, with a caption beneath.
+    From above: the original, the counterfactual, their difference and what the autoencoder makes of
+    the counterfactual, with a caption beneath. Differences have one scale, that of a column in the
+    middle: one with large changes reaches beyond full colour, and doesn't pale the others.
 
     Args:
         figure: a figure or a part of one (`Figure.subfigures`), still empty.
@@ -402,9 +433,9 @@ def objective_rows(
 
     Examples:
         >>> import numpy as np
-        >>>         >>> figure = new_figure(3, 4)
+        >>> figure = new_figure(3, 4)
         >>> objective_rows(figure, np.zeros((8, 8, 1)), {"A": np.ones((8, 8, 1))})
-        >>> [axis.get_ylabel() for axis in figure.axes]
+        >>> [axis.get_ylabel().split()[0] for axis in figure.axes]
         ['original', 'counterfactual', 'difference']
     """
     if not counterfactuals:
@@ -421,7 +452,7 @@ def objective_rows(
     lines += ["reconstruction"] if reconstructions else []
     axes = figure.subplots(len(lines), len(counterfactuals), squeeze=False)
     changes = {name: image - original for name, image in counterfactuals.items()}
-    reach = max(float(np.abs(change).max()) for change in changes.values()) or 1.0
+    reach = float(np.median([np.abs(change).max() for change in changes.values()])) or 1.0
     for column, (name, image) in zip(axes.T, counterfactuals.items(), strict=True):
         show_image(column[0], original, *value_range)
         show_image(column[1], image, *value_range)
@@ -432,6 +463,7 @@ def objective_rows(
             column[3].set_axis_off()
         column[0].set_title(name, fontsize=11, weight="bold")
         column[-1].set_xlabel((captions or {}).get(name, ""), fontsize=8)
+    lines[2] += f"\n(full colour: ±{reach:.2g})"
     for axis, line in zip(axes[:, 0], lines, strict=True):
         axis.set_ylabel(line, fontsize=8)
 
@@ -439,7 +471,7 @@ def objective_rows(
 def changed_columns(
     shares: Mapping[str, Mapping[str, float]], ax: "Axes | None" = None, *, title: str = ""
 ) -> "Axes":
-    """How often each column of a table changed, as bars, one colour and hatch per setting.
+    """How often each column of a table changed, a line per column and a cell per setting.
 
     Args:
         shares: name of a setting to name of a column to the share of counterfactuals that changed
@@ -448,7 +480,7 @@ def changed_columns(
         title: of the axes.
 
     Returns:
-        The axes, columns from most to least changed over all settings.
+        The axes, columns from most to least changed over all settings; the darker, the more often.
 
     Raises:
         ValueError: if there is nothing to draw, or settings differ in their columns.
@@ -457,6 +489,8 @@ def changed_columns(
         >>> axes = changed_columns({"C": {"age": 0.1, "hours": 0.7}})
         >>> [label.get_text() for label in axes.get_yticklabels()]
         ['hours', 'age']
+        >>> [text.get_text() for text in axes.texts]
+        ['70', '10']
     """
     if not shares or not all(shares.values()):
         raise ValueError("there is nothing to draw: pass one setting with one column at least")
@@ -468,15 +502,28 @@ def changed_columns(
                 f"{', '.join(columns)}"
             )
     columns.sort(key=lambda name: -sum(given[name] for given in shares.values()))
-    height = 0.8 / len(shares)
-    ax = axes_or_new(ax, 7, 1.2 + len(columns) * max(0.28, 0.11 * len(shares)))
-    for number, (name, given) in enumerate(shares.items()):
-        offset = (number - (len(shares) - 1) / 2) * height
-        places = np.arange(len(columns)) + offset
-        bars(ax, places, [given[column] for column in columns], height, number, name)
-    finish_bars(ax, columns, title)
-    if len(shares) > 1:
-        ax.legend(fontsize=8)
+    table = np.array([[given[column] for given in shares.values()] for column in columns])
+    longest = max(map(len, columns))
+    width = max(0.1 * max(map(len, shares)), 0.55)
+    ax = axes_or_new(ax, 0.5 + 0.075 * longest + width * len(shares), 1.0 + 0.22 * len(columns))
+    ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (line, place), share in np.ndenumerate(table):
+        ax.text(
+            place,
+            line,
+            f"{100 * share:.0f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if share > 0.6 else "black" if share >= 0.005 else QUIET,
+        )
+    ax.set_xticks(range(len(shares)), list(shares), fontsize=8)
+    ax.xaxis.tick_top()
+    ax.set_yticks(range(len(columns)), columns, fontsize=8)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("% of counterfactuals in which the column changed", fontsize=8)
+    ax.set_title(title, fontsize=10)
     return ax
 
 

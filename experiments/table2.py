@@ -40,7 +40,7 @@ Unchanged images are read as the new class by 0.01 of the judges, real ones by 0
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ from jaxcf import metrics, presets
 from jaxcf.metrics.interpretability import EPS
 from jaxcf.models import ModelSet
 from jaxcf.objective import NAMED_OBJECTIVES
-from jaxcf.results.evaluation import COUNTERFACTUAL
+from jaxcf.results.evaluation import COUNTERFACTUAL, NOISE, REAL, UNCHANGED
 
 PARTS = ("report", "default", "all", "all-report")
 MODEL_SETS = 3
@@ -141,7 +141,7 @@ def _write(
             ({"objective": letter}, {"models": models_of_rows, "test_row": rows} | columns)
             for letter, columns in instances.items()
         ),
-        figure=_figure(instances),
+        figure=_figure(instances, summary),
         search=next(iter(measured.values()))[0].explanations.settings,
         models=[model_set.metadata for model_set in sets],
         judges=measurer.described_judges(),
@@ -192,7 +192,17 @@ _PANELS = {
 }
 
 
-def _figure(instances: dict[str, dict[str, np.ndarray]]) -> Any:
+_CONTROLS = {
+    UNCHANGED: "unchanged image",
+    NOISE: "noise of the same size",
+    REAL: "real image of the new class",
+}
+"""What the boxes are to be held against: means, drawn beside them."""
+
+
+def _figure(
+    instances: dict[str, dict[str, np.ndarray]], summary: Sequence[Mapping[str, Any]]
+) -> Any:
     panels = {
         title: {
             letter: np.where(table["found"], table[name], np.nan)
@@ -201,7 +211,19 @@ def _figure(instances: dict[str, dict[str, np.ndarray]]) -> Any:
         for name, title in _PANELS.items()
         if all(name in table for table in instances.values())
     }
-    return distributions(panels, log=[_PANELS["steps"]])
+    controls = {
+        title: {
+            words: {
+                row["objective"]: row[name].mean
+                for row in summary
+                if row["subject"] == subject and name in row
+            }
+            for subject, words in _CONTROLS.items()
+        }
+        for name, title in _PANELS.items()
+        if any(name in row for row in summary if row["subject"] == REAL)
+    }
+    return distributions(panels, log=[_PANELS["steps"]], controls=controls)
 
 
 def _print(

@@ -80,6 +80,7 @@ def with_guides(
     before = np.stack([core.original_probabilities] * len(names), axis=1)
     after = np.stack([probabilities] * len(names), axis=1)
     after[held_up, 0] = core.original_probabilities[held_up]
+    least = after[np.arange(len(core)), :, new].min(axis=1)
     asked = {name: 0.15 * number for number, name in enumerate(names)}
     return replace(
         core,
@@ -88,6 +89,7 @@ def with_guides(
         probabilities=probabilities,
         guide_original_probabilities=before,
         guide_probabilities=after,
+        scores={**core.scores, "guide_probability": least},
         settings=dict(core.settings) | {"guides": {"confidence": asked, "needed": len(names)}},
     )
 

@@ -27,6 +27,7 @@ def example() -> bytes:
             explanations,
             traces=fitted.trace(explanations, digits.x_train),
             class_names=digits.class_names,
+            true_classes=digits.y_test,
             title="Digits: what would make the classifier read another one?",
         )
         return path.read_bytes()

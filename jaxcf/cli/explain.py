@@ -74,6 +74,7 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
         summary_rows,
         seconds,
         lambda explanations: with_interpretability(explanations, model_set),
+        dataset.y_test,
     )
 
 

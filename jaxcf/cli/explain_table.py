@@ -150,6 +150,7 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
         ),
         shown,
         seconds,
+        true_classes=asked_for.classes(class_names),
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxcf import jobs
 from jaxcf.cli.commands import EXIT_INTERRUPTED
 from jaxcf.cli.finished import (
@@ -21,8 +23,10 @@ from jaxcf.cli.run_folder import (
     CONFIG_FILE,
     RUN_FILES,
     SUMMARY_FILE,
+    TRUE_CLASSES_FILE,
     claimed_folder,
     read_config,
+    write_true_classes,
 )
 from jaxcf.cli.shared import asked, run_outcome, shard_named
 from jaxcf.cli.terminal import Outcome, Terminal
@@ -35,6 +39,9 @@ from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.utils import storage
 from jaxcf.utils.timing import timed
+
+# What the folder of a run holds besides `RUN_FILES`.
+_BESIDE_THEM = (JOB_FILE, PARTS, TRUE_CLASSES_FILE)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Prepared:
         shown: what the terminal says of explanations.
         seconds: that this took, by part of the work.
         scored: gives explanations further scores; None for none.
+        true_classes: what each row really is, -1 where that is unknown; None where it is of all.
     """
 
     fitted: AnyExplainer
@@ -62,6 +70,7 @@ class Prepared:
     shown: Callable[[Any], dict[str, str]]
     seconds: Mapping[str, float]
     scored: Callable[[Any], Any] | None = None
+    true_classes: np.ndarray | None = None
 
 
 def explain_in_parts(
@@ -118,6 +127,7 @@ def explain_in_parts(
             )
         except JobInterrupted as error:
             job, interrupted = error.job, error
+        write_true_classes(out, prepared.true_classes)
         seconds = {"start": start, **prepared.seconds, **job.seconds}
         if resumed:  # the search of some of the rows says nothing of how long all of them take
             seconds.pop("search", None)
@@ -144,10 +154,14 @@ def _is_written(out: Path, prepared: Prepared) -> bool:
 
 
 def _complete_outcome(out: Path) -> Outcome:
-    files = sorted(name for name in (*RUN_FILES, JOB_FILE, PARTS) if (out / name).exists())
+    files = sorted(name for name in (*RUN_FILES, *_BESIDE_THEM) if (out / name).exists())
     summary = storage.read_json(out / SUMMARY_FILE)
     remark = f"{out} is complete: nothing was left to do; --restart begins anew"
     return Outcome({**summary, "out": str(out), "files": files}, {}, (remark,))
+
+
+def _known_classes(prepared: Prepared) -> list[str]:
+    return [] if prepared.true_classes is None else [TRUE_CLASSES_FILE]
 
 
 def _given(**given: Any) -> dict[str, Any]:
@@ -175,6 +189,7 @@ def _outcome(
         run = write_run(out, explanations, prepared.config)
     if options.out is not None:
         run.files.extend([JOB_FILE, PARTS])
+    run.files.extend(_known_classes(prepared))
     with timed(after, "pictures"):
         draw_run(run, explanations, prepared.config)
     status = 0 if interrupted is None else EXIT_INTERRUPTED
@@ -207,7 +222,7 @@ def _large_outcome(
     if interrupted is not None:
         return _interrupted_outcome(job, seconds)
     run, summary, shown = write_large_run(out, job, prepared.config, seconds)
-    run.files.extend([JOB_FILE, PARTS])
+    run.files.extend([JOB_FILE, PARTS, *_known_classes(prepared)])
     draw_run(run, shown, prepared.config)
     return run_outcome(run, summary, prepared.title, large_rows(summary), 0)
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from jaxcf import report
 from jaxcf.cli.commands import COMMANDS
-from jaxcf.cli.run_folder import REPORT_FILE, RunFolder, read_run, run_of
+from jaxcf.cli.run_folder import REPORT_FILE, TRAINED_HERE, RunFolder, read_run, run_of
 from jaxcf.cli.shared import check_free
+from jaxcf.cli.table_rules import parse_relations, parse_rules
 from jaxcf.cli.terminal import Outcome, Terminal
-from jaxcf.report.wording import measure_words
-from jaxcf.results.comparison import Comparison, PairedDifference, compare
-from jaxcf.results.convinced import found_and_agreed
+from jaxcf.results.comparison import Comparison, aligned, compare
+from jaxcf.results.convinced import found_and_agreed, percent
+from jaxcf.tabular import TableExplanations
 from jaxcf.utils import storage
 
 
@@ -68,12 +69,37 @@ def write_page(out: Path, run: RunFolder, name: str, compared: Comparison | None
         class_names=_class_names(run),
         feature_names=described.get("features"),
         feature_units=_units(described),
-        title=f"{title}: counterfactual explanations{some}",
+        title=f"{title}: what would have to be different?{some}",
         config=_without_places(run.config),
         comparison=compared,
+        model=_model(run.config),
+        true_classes=run.true_classes,
+        **_rules(run),
         run=run.id,
     )
     return title
+
+
+def _model(config: Mapping[str, Any]) -> str | None:
+    """What is known of the model of a table, in words; None of the networks of data sets."""
+    record = config.get("model")
+    if record is None or record.get("accuracy") is None:
+        return None
+    trained = record["source"] == TRAINED_HERE
+    which = "a network trained for this" if trained else _last_part(record["source"])
+    rows = f"{record['accuracy_rows']:,} {record['accuracy_on']}"
+    return f"{which}, right for {percent(record['accuracy'])} of {rows}"
+
+
+def _rules(run: RunFolder) -> dict[str, Any]:
+    """The rules of a table's run, as `jaxcf.report.write` takes them."""
+    if not isinstance(run.explanations, TableExplanations):
+        return {}
+    schema = run.explanations.coding.schema
+    return {
+        "rules": parse_rules(run.config.get("rules", []), schema),
+        "relations": parse_relations(run.config.get("relations", [])),
+    }
 
 
 def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -81,7 +107,8 @@ def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     terminal.say(f"reading {options.first} and {options.second}")
     first, second = read_run(options.first), read_run(options.second)
     compared = _compared(options.first, first, options.second, second)
-    return Outcome(compared.summary(), _tables(compared))
+    shown = {title: aligned(table) for title, table in compared.tables().items()}
+    return Outcome(compared.summary(), shown)
 
 
 def _check_out(out: Path, options: argparse.Namespace, run: RunFolder) -> None:
@@ -141,31 +168,3 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
         same += 1
     same = 1 if one == other else same
     return "/".join(one[-same:]), "/".join(other[-same:])
-
-
-def _tables(compared: Comparison) -> dict[str, dict[str, str]]:
-    n, (first, second) = len(compared), compared.names
-    words = {
-        "both": "found by both",
-        "only_first": f"found only by {first}",
-        "only_second": f"found only by {second}",
-        "neither": "found by neither",
-        "already_in_target": "already in the target",
-    }
-    counts = {words[name]: f"{count} of {n}" for name, count in compared.counts.items()}
-    counts["found by both, same class"] = f"{compared.same_new_class} of {compared.counts['both']}"
-    counts["models decide alike before"] = f"{compared.same_original_class} of {n}"
-    lines = {"": f"{first:>12} {second:>12}   difference"}
-    lines |= {
-        measure_words(name).label: _line(one, len(first), len(second))
-        for name, one in compared.differences.items()
-    }
-    title = f"means over the {compared.counts['both']} rows found by both, and {second} - {first}"
-    return {f"{first} and {second}": counts, title: lines}
-
-
-def _line(one: PairedDifference, first_width: int, second_width: int) -> str:
-    if not one.difference.n:
-        return "-"
-    means = f"{one.first:>{max(first_width, 12)}.4g} {one.second:>{max(second_width, 12)}.4g}"
-    return f"{means}   {one.difference}"

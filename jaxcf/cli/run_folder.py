@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.tabular import explanations as tables
 from jaxcf.utils import storage
+from jaxcf.utils.storage import ArrayRule
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -46,6 +47,9 @@ COUNTERFACTUALS_FILE = "counterfactuals.csv"
 
 REPORT_FILE = "report.html"
 
+TRUE_CLASSES_FILE = "true_classes.npz"
+"""What the rows really are, where that is known; of a job, whichever of its processes wrote it."""
+
 RUN_FILES = (
     EXPLANATIONS_FILE,
     TRACES_FILE,
@@ -64,6 +68,12 @@ RUN = "run"
 """Under what a file says which run it is of: a key of JSON, a column, an entry of a picture."""
 
 CONFIG_SCHEMA_VERSION = 1
+
+TRUE_CLASSES_FORMAT = "jaxcf.true_classes"
+TRUE_CLASSES_SCHEMA_VERSION = 1
+
+TRAINED_HERE = "trained here"
+"""Where the model of a table comes from that was no file."""
 
 EXPLANATION_FORMATS = (plain.FORMAT, tables.FORMAT)
 """The formats that `read_explanations` reads."""
@@ -98,12 +108,15 @@ class RunFolder:
         explanations: `TableExplanations` where the run explained a table.
         traces: a closer look at some of the rows; None where the run has none.
         shown_of: how many rows the run has, where `explanations` are some of them; else None.
+        true_classes: what each row that was explained really is, -1 where that is unknown; None
+            where it is of all.
     """
 
     config: Mapping[str, Any]
     explanations: Explanations | TableExplanations
     traces: Traces | None = None
     shown_of: int | None = None
+    true_classes: np.ndarray | None = None
 
     @property
     def id(self) -> str | None:
@@ -324,6 +337,21 @@ def _id(explanations: Explanations, command: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:_ID_DIGITS]
 
 
+def write_true_classes(folder: Path, true_classes: np.ndarray | None) -> None:
+    """Write what the rows of a run really are; where it isn't known, take away what lies there.
+
+    Args:
+        folder: of the run.
+        true_classes: `[n]`, one per row that is explained, -1 where unknown; None for all.
+    """
+    path = folder / TRUE_CLASSES_FILE
+    if true_classes is None:
+        path.unlink(missing_ok=True)
+        return
+    described = {"format": TRUE_CLASSES_FORMAT, "schema_version": TRUE_CLASSES_SCHEMA_VERSION}
+    storage.write_arrays(path, {"true_classes": true_classes}, described)
+
+
 # --- reading -----------------------------------------------------------------------------------
 
 
@@ -366,6 +394,11 @@ def _check_leaves(path: Path, config: Mapping[str, Any]) -> None:
         given = data.get(name, [])
         texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
         leaves[f"data.{name}"] = (given, texts)
+    for name in ("rules", "relations"):
+        given = config.get(name, [])
+        texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
+        leaves[name] = (given, texts)
+    leaves["model"] = (config.get("model"), _is_record(config.get("model")))
     for name in ("offset", "scale"):
         given = data.get(name, [])
         numbers = isinstance(given, list) and all(map(storage.is_number, given))
@@ -373,6 +406,18 @@ def _check_leaves(path: Path, config: Mapping[str, Any]) -> None:
     for name, (given, right) in leaves.items():
         if not right:
             raise ValueError(f"{path} is damaged: {name} is {given!r}")
+
+
+def _is_record(model: Any) -> bool:
+    """Whether something says where a table's model comes from, and how good it is, if it does."""
+    if not isinstance(model, dict) or model.get("accuracy") is None:
+        return model is None or isinstance(model, dict)
+    return (
+        isinstance(model.get("source"), str)
+        and storage.is_number(model["accuracy"])
+        and storage.is_number(model.get("accuracy_rows"))
+        and isinstance(model.get("accuracy_on"), str)
+    )
 
 
 def read_run(folder: str | os.PathLike[str], *, some_rows: bool = False) -> RunFolder:
@@ -416,7 +461,22 @@ def read_run(folder: str | os.PathLike[str], *, some_rows: bool = False) -> RunF
     _check_data(config_file, config["data"], run)
     if run.traces is not None:
         _check_traces(traces_file, run.traces, run.core)
-    return run
+    return replace(run, true_classes=_read_true_classes(folder / TRUE_CLASSES_FILE, run.core))
+
+
+def _read_true_classes(path: Path, core: Explanations) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    highest = core.probabilities.shape[1] - 1
+    rules = {"true_classes": ArrayRule("iu", 1, lowest=-1, highest=highest)}
+    with storage.open_arrays(path) as file:
+        storage.check_format(path, file.metadata, TRUE_CLASSES_FORMAT, TRUE_CLASSES_SCHEMA_VERSION)
+        found = file.read(storage.check_arrays(path, file.headers, rules))["true_classes"]
+    if len(found) <= core.source_row.max(initial=-1):
+        raise ValueError(
+            f"{path} is of {len(found)} rows; {EXPLANATIONS_FILE} has a row {core.source_row.max()}"
+        )
+    return found
 
 
 def run_of(file: Path) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcf.cli.run_folder import TRAINED_HERE
 from jaxcf.cli.table_missing import refuse_missing
 from jaxcf.cli.table_rows import Rows
 from jaxcf.cli.terminal import Terminal
@@ -85,7 +86,7 @@ def train_model(
             on_progress=on_progress,
         )
     record = {
-        "source": "trained here",
+        "source": TRAINED_HERE,
         "architecture": dict(trained.network.architecture),
         "train_rows": len(learnt),
         "epochs": trained.training.epochs,

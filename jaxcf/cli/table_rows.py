@@ -1,8 +1,10 @@
 """The rows of a table that a command works on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxcf.tabular.columns import is_missing
 from jaxcf.tabular.tables import read_columns
@@ -42,6 +44,21 @@ class Rows:
         if self.labels is None:
             return np.ones(len(self), bool)
         return np.array([not is_missing(one) for one in self.labels.tolist()], bool)
+
+    def classes(self, class_names: Sequence[str]) -> Int[np.ndarray, " n"] | None:
+        """What each row really is, by number; -1 where its label is missing or of no such class.
+
+        Args:
+            class_names: in the order of the numbers.
+
+        Returns:
+            `[n]`; None where that is so of all.
+        """
+        if self.labels is None:
+            return None
+        numbers = {name: place for place, name in enumerate(class_names)}
+        found = np.array([numbers.get(str(one), -1) for one in self.labels.tolist()], np.int32)
+        return found if (found >= 0).any() else None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

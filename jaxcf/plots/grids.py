@@ -1,9 +1,10 @@
 """A grid of explanations: originals, counterfactuals and their differences, side by side."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import ArrayLike
 
 from jaxcf.plots.images import column_places, frame_mosaic, line_places, place_image
 from jaxcf.plots.style import DIFFERENCE, axes_or_new, signed_change
@@ -11,6 +12,7 @@ from jaxcf.plots.subjects import subject_of
 from jaxcf.plots.tables import cells
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
+from jaxcf.results.true_classes import read_true_classes
 from jaxcf.search.status import Status
 from jaxcf.utils.images import Channels, is_image, value_range, with_channels_last
 from jaxcf.utils.selection import representative_rows
@@ -30,6 +32,7 @@ def grid(
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
     channels: Channels | None = None,
+    true_classes: ArrayLike | Sequence[Any] | None = None,
 ) -> "Axes":
     """Originals, counterfactuals and their differences, side by side.
 
@@ -46,13 +49,15 @@ def grid(
         feature_names: one per feature, for rows that are no images; likewise.
         channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
             by their shape, see `jaxcf.utils.images.is_image`.
+        true_classes: what each row that was explained really is, by number or name of its class,
+            to stand beside what the model reads; -1 or None where nobody knows.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: if there is no row, names are too many or too few, or the shape of a row is
-            neither an image nor `[features]`.
+        ValueError: if there is no row, names are too many or too few, a true class is none, or the
+            shape of a row is neither an image nor `[features]`.
 
     Examples:
         >>> import numpy as np
@@ -70,10 +75,13 @@ def grid(
     core, class_names, feature_names, table = subject_of(explanations, class_names, feature_names)
     rows = representative_rows(core.found, core.original_class, num_instances)
     chosen = core[rows]
+    really = _really(chosen, true_classes, class_names)
     if table is not None:
         titles = [title(chosen, row, class_names, longest=99) for row in range(len(chosen))]
+        titles = [f"{one}{said}" for one, said in zip(titles, really, strict=True)]
         return cells(table[rows], titles, ax)
     titles = [title(chosen, row, class_names) for row in range(len(chosen))]
+    titles = [f"{one}\n{said.strip()}".rstrip() for one, said in zip(titles, really, strict=True)]
     shape = chosen.original.shape[1:]
     if len(shape) == 1:
         return _changes(
@@ -116,6 +124,19 @@ def title(
     # Two long names side by side would run into the next column's.
     narrow = len(before) + len(after) <= longest
     return f"{before} → {after}" if narrow else f"{before}\n→ {after}"
+
+
+def _really(
+    explanations: Explanations,
+    true_classes: ArrayLike | Sequence[Any] | None,
+    class_names: Sequence[str] | None,
+) -> list[str]:
+    """What each row is known to be, to stand behind its title; empty where nobody knows."""
+    names = names_or_numbers("classes", class_names, explanations.probabilities.shape[1])
+    truth = read_true_classes(true_classes, explanations, names)
+    if truth is None:
+        return [""] * len(explanations)
+    return ["" if label < 0 else f" (really {names[label]})" for label in truth.tolist()]
 
 
 def _longest_line(titles: Sequence[str]) -> int:

@@ -122,6 +122,21 @@ def path_strip(
     return ax
 
 
+def reading(probabilities: Float[np.ndarray, " classes"], class_names: Sequence[str]) -> str:
+    """What a model reads and how surely, to stand beneath an image.
+
+    Args:
+        probabilities: of each class.
+        class_names: one per class.
+
+    Examples:
+        >>> reading(np.array([0.03, 0.97]), ["3", "8"])
+        '8, 97 %'
+    """
+    label = int(probabilities.argmax())
+    return f"{class_names[label]}, {100 * probabilities[label]:.0f} %"
+
+
 def column_places(count: int) -> np.ndarray:
     """The middles of the columns of placed images, for their labels."""
     return np.arange(count) * (1 + _GAP) + 0.5

@@ -32,10 +32,13 @@ def latent_space(
     *,
     prototypes: Mapping[int, Float[np.ndarray, "_ 2"]] | None = None,
     class_names: Sequence[str] | None = None,
+    kept_free: Float[np.ndarray, "_ 2"] | None = None,
     size: float = 5.0,
     keep_look: bool = True,
 ) -> "Axes":
     """Points of a plane by class, each class with its name at its middle, prototypes on top.
+
+    Names lie on no prototype and on no other name, as far as their class has room for that.
 
     Args:
         points: `[n, 2]`, projected encodings.
@@ -44,6 +47,7 @@ def latent_space(
         prototypes: class to `[k, 2]`, projected like the points: large, with a black edge, in the
             look of their class.
         class_names: one per class; their numbers where not given.
+        kept_free: `[k, 2]`, what else no name shall hide, such as a path that is drawn later.
         size: of a point, in points of print.
         keep_look: whether class i has the i-th look, as in other pictures; else the classes that
             are there take the first looks.
@@ -78,7 +82,7 @@ def latent_space(
             alpha=0.45,
             linewidths=0,
         )
-    for label, marked in (prototypes or {}).items():
+    for place, (label, marked) in enumerate((prototypes or {}).items()):
         chosen = looks.get(label, look(label))
         ax.scatter(
             *marked.T,
@@ -88,13 +92,22 @@ def latent_space(
             edgecolors="black",
             linewidths=1.1,
             zorder=3,
+            # One stands for all of them in a legend.
+            label=None if place else "prototype",
         )
-    marks = np.concatenate([np.empty((0, 2)), *(prototypes or {}).values()])
-    for label in looks:
-        name = str(label) if class_names is None else str(class_names[label])
+    others = [] if kept_free is None else [kept_free]
+    marks = np.concatenate([np.empty((0, 2)), *(prototypes or {}).values(), *others])
+    names = {
+        label: str(label) if class_names is None else str(class_names[label]) for label in looks
+    }
+    members = [points[classes == label] for label in looks]
+    inches = ax.get_window_extent().size / ax.get_figure(root=True).dpi
+    scale = inches / np.maximum(np.ptp(points, axis=0), 1e-12)
+    places = _places_of_names(members, list(names.values()), marks, scale)
+    for name, where in zip(names.values(), places, strict=True):
         ax.annotate(
             name,
-            tuple(_place_of_name(points[classes == label], marks)),
+            tuple(where),
             fontsize=11,
             weight="bold",
             ha="center",
@@ -108,15 +121,35 @@ def latent_space(
     return ax
 
 
-def _place_of_name(members: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """A point of the class near its median, which itself may lie where the class has none."""
-    distance = np.square(members - np.median(members, axis=0)).sum(axis=1)
-    if not len(marks):
-        return members[distance.argmin()]
-    # Not on top of a prototype: the freest place in the inner half of the class.
-    inner = members[np.argsort(distance)[: -(-len(members) // 2)]]
-    room = np.square(inner[:, None] - marks[None]).sum(axis=2).min(axis=1)
-    return inner[room.argmax()]
+# Half of a letter's width, and of a line's height with what lies around it, in inches.
+_HALF_LETTER, _HALF_LINE = 0.055, 0.14
+
+# Of a class with more points so many are tried.
+_MOST_PLACES = 200
+
+
+def _places_of_names(
+    members: Sequence[np.ndarray], names: Sequence[str], marks: np.ndarray, scale: np.ndarray
+) -> list[np.ndarray]:
+    """For each class the free point of its inner half that is nearest to its median.
+
+    Its median itself may lie where the class has no point. `scale` makes inches of coordinates.
+    """
+    taken, sizes = marks * scale, np.zeros((len(marks), 2))
+    places = []
+    for points, name in zip(members, names, strict=True):
+        distance = np.square((points - np.median(points, axis=0)) * scale).sum(axis=1)
+        inner = points[np.argsort(distance, kind="stable")[: -(-len(points) // 2)]]
+        inner = inner[evenly_spread(len(inner), _MOST_PLACES)]
+        size = np.array([_HALF_LETTER * (len(name) + 1), _HALF_LINE])
+        apart = np.abs(inner[:, None] * scale - taken) - size - sizes
+        room = apart.max(axis=2).min(axis=1, initial=np.inf)
+        # The first that is free; where none is, that with the most room.
+        chosen = inner[(room > 0).argmax() if (room > 0).any() else room.argmax()]
+        places.append(chosen)
+        taken = np.concatenate([taken, [chosen * scale]])
+        sizes = np.concatenate([sizes, [size]])
+    return places
 
 
 PROJECTIONS = ("pca", "tsne")
@@ -289,15 +322,26 @@ def encoded_rows(
         ax,
         prototypes=dict(zip(present.tolist(), placed, strict=False)),
         class_names=names,
+        kept_free=np.concatenate([np.empty((0, 2)), *placed[len(marked) :]]),
         size=5.0 if len(x) > _MANY_ROWS else 7.0,
     )
-    for way, arrived in zip(placed[len(marked) :], found, strict=True):
-        _draw_way(ax, way, bool(arrived))
+    for place, (way, arrived) in enumerate(zip(placed[len(marked) :], found, strict=True)):
+        is_first = place == int(np.flatnonzero(found == arrived)[0])
+        _draw_way(ax, way, bool(arrived), is_first)
     ax.set_xlabel(plane.labels[0], fontsize=8)
     ax.set_ylabel(plane.labels[1], fontsize=8)
-    large = "large, with an edge: prototypes"
-    ax.set_title(f"{large}; arrows: counterfactuals" if ways else large, fontsize=9)
+    if ax.get_legend_handles_labels()[0]:
+        legend_below(ax)
     return ax
+
+
+def legend_below(ax: "Axes") -> None:
+    """A legend below the axes, where it hides no point.
+
+    Args:
+        ax: whose axis across has a name.
+    """
+    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
 
 
 def _points(explanations: Explanations, row: int, along: bool) -> np.ndarray:
@@ -310,12 +354,15 @@ def _points(explanations: Explanations, row: int, along: bool) -> np.ndarray:
     return np.concatenate([path[reached], ends[1][None]]) if reached.any() else np.stack(ends)
 
 
-def _draw_way(ax: "Axes", way: np.ndarray, found: bool) -> None:
+def _draw_way(ax: "Axes", way: np.ndarray, found: bool, is_first: bool) -> None:
+    """From the original to where it went; the first of its kind stands for all in the legend."""
     line = "-" if found else ":"
+    label = "way to the counterfactual" if found else "no counterfactual found"
     colour = "black" if found else QUIET
     ax.plot(*way.T, color="white", linewidth=2.6, alpha=0.7, zorder=4)
-    ax.plot(*way.T, color=colour, linewidth=1.1, linestyle=line, zorder=5)
-    ax.plot(*way[0], "o", color="white", markeredgecolor=colour, markersize=4, zorder=6)
+    start = {"marker": "o", "markerfacecolor": "white", "markersize": 4, "markevery": [0]}
+    name = label if is_first else None
+    ax.plot(*way.T, color=colour, linewidth=1.1, linestyle=line, zorder=6, label=name, **start)
     if found:
         # A long enough last stretch: the head of an arrow has the direction of its own line.
         reach = np.linalg.norm(way - way[-1], axis=1)

@@ -4,6 +4,7 @@ Apart from the rest since it imports matplotlib, which `jaxcf.plots` does only t
 """
 
 import io
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +12,12 @@ from matplotlib.figure import Figure
 
 class ShownFigure(Figure):
     """A figure that a notebook shows where it is the last word of a cell."""
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        """As matplotlib does, once its parts have found their places."""
+        # One pass of its layout isn't enough for axes that keep their aspect: titles get cut.
+        self.draw_without_rendering()
+        super().savefig(*args, **options)
 
     def _repr_png_(self) -> bytes:
         content = io.BytesIO()

@@ -18,10 +18,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
+class Ink(NamedTuple):
+    """A colour with a meaning, in pictures and on pages.
+
+    Attributes:
+        area: of marks and bars.
+        on_light: of words on a light ground, dark enough to be read.
+        on_dark: of words and marks on a dark ground.
+    """
+
+    area: str
+    on_light: str
+    on_dark: str
+
+
+MAIN = Ink("#0072B2", "#00588C", "#7CC6F2")
+"""What there is one of: bars, curves, what can be pressed."""
+
+FOUND = Ink("#009E73", "#00664B", "#4FD0A7")
+"""Rows with a counterfactual."""
+
+MISSED = Ink("#D55E00", "#A03C00", "#F2A367")
+"""Rows that needed one and have none."""
+
 COLOURS = (
-    "#0072B2",  # blue
-    "#D55E00",  # vermilion
-    "#009E73",  # bluish green
+    MAIN.area,  # blue
+    MISSED.area,  # vermilion
+    FOUND.area,  # bluish green
     "#CC79A7",  # reddish purple
     "#E69F00",  # orange
     "#56B4E9",  # sky blue
@@ -47,8 +71,14 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "--")
 DIFFERENCE = "RdBu"
 """Map of differences: red where a counterfactual is darker, blue where it is brighter."""
 
+DARKER, SAME, BRIGHTER = "#B2182B", "#F7F7F7", "#2166AC"
+"""The same map in three colours: ends that words can be read on, and the middle."""
+
 QUIET = "#8C8C8C"
 """For what is context: axes through 0, reference lines."""
+
+CHANGED = "#DCE9F5"
+"""The ground of an entry that changed."""
 
 
 class Look(NamedTuple):
@@ -188,6 +218,62 @@ def tidy(axis: "Axes") -> None:
     axis.tick_params(which="both", labelsize=8)
     axis.grid(alpha=0.25, linewidth=0.6)
     axis.set_axisbelow(True)
+
+
+def count_updates(axis: "Axes") -> None:
+    """The axis across counts updates: its ticks are whole numbers, and it is named so.
+
+    Args:
+        axis: likewise.
+
+    Examples:
+        >>> axis = new_figure(3, 2).subplots()
+        >>> _ = axis.plot([3, 2, 1])
+        >>> count_updates(axis)
+        >>> set(axis.get_xticks().tolist()) >= {0.0, 1.0, 2.0}
+        True
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    axis.set_xlabel("update", fontsize=9)
+
+
+def log_down_to_zero(axis: "Axes", values: np.ndarray) -> None:
+    """A logarithmic axis that ends in a linear stretch, or what is 0 would drop out of it.
+
+    Where something lies in that stretch, a line says so.
+
+    Args:
+        axis: whose axis upwards it is.
+        values: all that is drawn, any shape; NaN where there is none.
+
+    Examples:
+        >>> axis = new_figure(3, 2).subplots()
+        >>> log_down_to_zero(axis, np.array([0.0, 0.02, 30.0]))
+        >>> [label.get_text() for label in axis.get_yticklabels()]
+        ['0', '0.01', '0.1', '1', '10', '100']
+    """
+    from matplotlib.ticker import NullLocator
+
+    values = values[np.isfinite(values)]
+    sizes = np.abs(values[values != 0])
+    # No more than six powers of ten: rounding errors would push all else together.
+    least = max(sizes.min(), sizes.max() * 1e-6) if len(sizes) else 1.0
+    linear = 10.0 ** np.floor(np.log10(least))
+    axis.set_yscale("symlog", linthresh=linear)
+    powers = linear * 10.0 ** np.arange(np.ceil(np.log10(sizes.max(initial=linear) / linear)) + 1)
+    below = -powers[::-1] if (values < 0).any() else []
+    ends_above = (values >= linear).all()
+    ticks = powers if ends_above else [*below, 0, *powers]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.yaxis.set_minor_locator(NullLocator())
+    if not ends_above:
+        axis.axhline(linear, color=QUIET, linewidth=0.8, linestyle=":")
+        axis.annotate(
+            "linear below", (1, linear), (-2, -2), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="top", fontsize=7, color=QUIET,
+        )  # fmt: skip
 
 
 def save(

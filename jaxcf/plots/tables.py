@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxcf.plots.style import QUIET, axes_or_new, look, tidy
+from jaxcf.plots.style import CHANGED, QUIET, axes_or_new, look, tidy
 from jaxcf.plots.subjects import subject_of
 from jaxcf.results.comparison import Results
 from jaxcf.tabular.columns import Categorical
@@ -168,10 +168,13 @@ def bars(
 
 def finish_bars(ax: "Axes", columns: Sequence[str], title: str) -> None:
     """Name the columns beside their bars, and say what their lengths are."""
+    from matplotlib.ticker import PercentFormatter
+
     ax.set_yticks(range(len(columns)), columns)
     ax.set_ylim(len(columns) - 0.4, -0.6)
     ax.set_xlim(left=0)
-    ax.set_xlabel("share of counterfactuals in which the column changed", fontsize=9)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.set_xlabel("counterfactuals in which the column changed", fontsize=9)
     ax.set_title(title, fontsize=10)
     tidy(ax)
 
@@ -184,7 +187,60 @@ _LONGEST = 18
 # The width of a letter and the height of a line, in inches.
 _LETTER, _LINE = 0.072, 0.3
 
-_CHANGED = "#DCE9F5"
+
+class Cells(NamedTuple):
+    """Some rows of a table, as texts: of the columns that changed, old and new entries.
+
+    Attributes:
+        heads: the names of the columns shown, from most to least often changed.
+        entries: for each row and column the entry as it was, and as it became; None for the latter
+            where it is the same.
+        also_changed: the names of columns that changed and aren't shown.
+    """
+
+    heads: list[str]
+    entries: list[list[tuple[str, str | None]]]
+    also_changed: list[str]
+
+
+def changed_cells(explanations: TableExplanations) -> Cells:
+    """What pictures and reports show of rows of a table: as many columns as changed, up to eight.
+
+    Args:
+        explanations: of a few rows; all of them are read.
+
+    Returns:
+        The cells.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxcf.tabular import TableExplainer
+        >>> def predict(x):
+        ...     granted = 4 * x[:, 0] - 2 * x[:, 2] - 1
+        ...     return jax.nn.softmax(jnp.stack([-granted, granted], axis=1))
+        >>> table = {"age": [20, 30, 50, 60], "job": ["clerk", "sailor", "clerk", "sailor"]}
+        >>> fitted = TableExplainer(predict, class_names=("declined", "granted")).fit(table)
+        >>> changed_cells(fitted.explain(table, target="granted")[:2]).entries
+        [[('20', '31'), ('clerk', None)], [('30', '31'), ('sailor', 'clerk')]]
+    """
+    changed = explanations.changed
+    often = np.argsort(-changed.sum(axis=0), kind="stable")
+    most = max(int(changed.any(axis=0).sum()), 1)
+    columns, left_out = often[: min(most, _MOST_COLUMNS)], often[_MOST_COLUMNS:most]
+    schema = explanations.coding.schema
+    before, after = (
+        list(schema.write(values, like={}).values())
+        for values in (explanations.original_values, explanations.values)
+    )
+    entries = [
+        [
+            (_text(before[one][row]), _text(after[one][row]) if changed[row, one] else None)
+            for one in columns
+        ]
+        for row in range(len(changed))
+    ]
+    names = [str(name) for name in schema.names]
+    return Cells([names[one] for one in columns], entries, [names[one] for one in left_out])
 
 
 def cells(
@@ -215,45 +271,35 @@ def cells(
         >>> [text.get_text() for text in axes.texts]
         ['30 → 31', 'sailor → clerk']
     """
-    changed = explanations.changed
-    often = np.argsort(-changed.sum(axis=0), kind="stable")
-    most = max(int(changed.any(axis=0).sum()), 1)
-    columns, left_out = often[: min(most, _MOST_COLUMNS)], often[_MOST_COLUMNS:most]
-    schema = explanations.coding.schema
-    before, after = (
-        list(schema.write(values, like={}).values())
-        for values in (explanations.original_values, explanations.values)
-    )
+    shown = changed_cells(explanations)
     entries = [
         [
-            f"{_text(before[column][row])} → {_text(after[column][row])}"
-            if changed[row, column]
-            else _text(before[column][row])
-            for column in columns
+            _cut(old) if new is None else f"{_cut(old)} → {_cut(new)}"
+            for old, new in line
         ]
-        for row in range(len(changed))
-    ]
-    heads = [_cut(str(schema.names[column])) for column in columns]
+        for line in shown.entries
+    ]  # fmt: skip
+    heads = [_cut(head) for head in shown.heads]
     widths = [
         _LETTER * (2 + max(map(len, (head, *below))))
         for head, below in zip(heads, zip(*entries, strict=True), strict=True)
     ]
     margin = _LETTER * (2 + max(map(len, titles)))
-    ax = axes_or_new(ax, sum(widths) + margin, _LINE * (len(changed) + 2))
+    ax = axes_or_new(ax, sum(widths) + margin, _LINE * (len(entries) + 2))
     ends = np.cumsum([0.0, *widths])
     for row, line in enumerate(entries):
-        for place, (column, entry) in enumerate(zip(columns, line, strict=True)):
-            _draw_cell(ax, entry, bool(changed[row, column]), row, ends[place], widths[place])
+        for place, entry in enumerate(line):
+            changed = shown.entries[row][place][1] is not None
+            _draw_cell(ax, entry, changed, row, ends[place], widths[place])
     ax.set_xlim(0, ends[-1])
-    ax.set_ylim(len(changed) - 0.5, -0.5)
+    ax.set_ylim(len(entries) - 0.5, -0.5)
     ax.set_xticks((ends[:-1] + ends[1:]) / 2, heads, fontsize=9, weight="bold")
     ax.xaxis.tick_top()
-    ax.set_yticks(range(len(changed)), titles, fontsize=9)
+    ax.set_yticks(range(len(entries)), titles, fontsize=9)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    if len(left_out):
-        names = ", ".join(str(schema.names[column]) for column in left_out)
-        ax.set_xlabel(f"also changed: {names}", fontsize=8)
+    if shown.also_changed:
+        ax.set_xlabel(f"also changed: {', '.join(shown.also_changed)}", fontsize=8)
     return ax
 
 
@@ -262,7 +308,7 @@ def _draw_cell(ax: "Axes", entry: str, changed: bool, row: int, left: float, wid
 
     if changed:
         edge = 0.04
-        ground = Rectangle((left + edge, row - 0.42), width - 2 * edge, 0.84, color=_CHANGED)
+        ground = Rectangle((left + edge, row - 0.42), width - 2 * edge, 0.84, color=CHANGED)
         ax.add_patch(ground)
     ax.text(
         left + width / 2,
@@ -282,7 +328,7 @@ def _text(entry: Any) -> str:
         return "-"
     if isinstance(entry, float | np.floating):
         return f"{entry:.6g}"
-    return _cut(str(entry))
+    return str(entry)
 
 
 def _cut(text: str) -> str:

@@ -1,13 +1,13 @@
 """One row's search: the points it went through, and its loss terms on the way."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxcf.plots.grids import title
-from jaxcf.plots.images import path_strip
-from jaxcf.plots.style import QUIET, axes_or_new, look, tidy
+from jaxcf.plots.images import path_strip, reading
+from jaxcf.plots.style import QUIET, axes_or_new, count_updates, log_down_to_zero, look, tidy
 from jaxcf.plots.subjects import subject_of
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
@@ -31,12 +31,14 @@ def search_path(
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
     channels: Channels | None = None,
+    predict: Callable[[np.ndarray], Any] | None = None,
 ) -> "Axes":
     """The way of one search, from the original to the counterfactual.
 
-    Images stand side by side; of rows `[features]` the most changed features are curves over the
-    updates, with the counterfactual as a star at their ends. A pass after the search (a line
-    search, a sparsity pass, exact values of a table) may have moved it off the curve.
+    Images stand side by side, beneath each what the model reads and how surely; of rows
+    `[features]` the most changed features are curves over the updates, with the counterfactual as a
+    star at their ends. A pass after the search (a line search, a sparsity pass, exact values of a
+    table) may have moved it off the curve.
 
     Args:
         explanations: with their path.
@@ -47,6 +49,9 @@ def search_path(
         feature_names: one per feature, for rows that are no images; likewise.
         channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
             by their shape, see `jaxcf.utils.images.is_image`.
+        predict: the model, from `[k, *shape]` to probabilities `[k, classes]`, to be asked about
+            the images between the ends; None leaves them without. Rows `[features]` have no use
+            for it.
 
     Returns:
         The axes.
@@ -79,10 +84,12 @@ def search_path(
     path = _reached(core, row, core.path[row])
     heading = _heading(core, row, class_names)
     if is_image(path.shape[1:], channels):
-        found = bool(core.found[row])
-        path = with_channels_last(path, channels)
-        counterfactual = with_channels_last(core.counterfactual[[row]], channels)[0]
-        return _images(path, counterfactual, ax, num_points, heading, found)
+        shown = _strip(core, row, path, num_points, predict, class_names)
+        images = with_channels_last(shown.points, channels)
+        ax = axes_or_new(ax, 1.15 * len(images), 1.1 * images.shape[1] / images.shape[2] + 0.9)
+        path_strip(images, shown.labels, ax, value_range=value_range(images), channels="last")
+        ax.set_title(heading, fontsize=10)
+        return ax
     names = names_or_numbers("features", feature_names, path[0].size, "feature ")
     change = (path - core.original[row]).reshape(len(path), -1)
     axes = _curves(change, core.perturbation[row].ravel(), ax, names, heading)
@@ -105,8 +112,9 @@ def search_losses(
         explanations: with their history.
         row: which one; negative numbers count from the end.
         ax: to draw on; None for a new figure.
-        log: whether the values have a logarithmic axis, on which only positive ones show; the terms
-            often differ a thousandfold.
+        log: whether the values have a logarithmic axis, since the terms often differ a
+            thousandfold; from its lowest power of ten down to 0, which a term may reach, it is
+            linear, and a line says where.
         class_names: one per class; a table's own or their numbers where not given.
 
     Returns:
@@ -140,15 +148,12 @@ def search_losses(
     ax = axes_or_new(ax, 5.5, 3.2)
     updates = np.arange(len(terms))
     ax.plot(updates, terms.sum(axis=1), color=QUIET, linewidth=3.5, alpha=0.7, label="sum")
-    if log:
-        # Else a curve would drop out of the picture where its term is 0.
-        terms = np.where(terms > 0, terms, np.nan)
     for place, name in enumerate(names):
         _draw_curve(ax, terms[:, place], place, name)
-    ax.set_xlabel("update", fontsize=9)
+    count_updates(ax)
     ax.set_ylabel("weighted loss", fontsize=9)
     if log:
-        ax.set_yscale("log")
+        log_down_to_zero(ax, terms)
     ax.set_title(heading, fontsize=10)
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     tidy(ax)
@@ -192,29 +197,43 @@ def _some(count: int, place: int) -> tuple[int, int]:
     return (place * every // 3) % every, every
 
 
-def _images(
+class _Strip(NamedTuple):
+    """Some points of a path, and what is said of each."""
+
+    points: np.ndarray
+    labels: list[str]
+
+
+def _strip(
+    core: Explanations,
+    row: int,
     path: np.ndarray,
-    counterfactual: np.ndarray,
-    ax: "Axes | None",
     num_points: int,
-    heading: str,
-    found: bool,
-) -> "Axes":
-    last = len(path) - 1
+    predict: Callable[[np.ndarray], Any] | None,
+    class_names: Sequence[str] | None,
+) -> _Strip:
+    last, counterfactual = len(path) - 1, core.counterfactual[row]
     # Best so far, or mended after the search: not where the path ends.
     apart = not np.array_equal(path[last], counterfactual)
     updates = evenly_spread(len(path), num_points - apart)
-    images = path[updates]
+    points = path[updates]
     labels = [str(update) for update in updates.tolist()]
     labels[0] = "original"
     if apart:
-        images = np.concatenate([images, counterfactual[None]])
+        points = np.concatenate([points, counterfactual[None]])
         labels.append("")
-    labels[-1] += "\ncounterfactual" if found else "\nbest effort"
-    ax = axes_or_new(ax, 1.15 * len(images), 1.1 * images.shape[1] / images.shape[2] + 0.7)
-    path_strip(images, labels, ax, value_range=value_range(images), channels="last")
-    ax.set_title(heading, fontsize=10)
-    return ax
+    probabilities = np.full((len(points), core.probabilities.shape[1]), np.nan)
+    if predict is not None:
+        probabilities[:] = np.asarray(predict(points))
+    # What the ends are is known.
+    probabilities[0], probabilities[-1] = core.original_probabilities[row], core.probabilities[row]
+    names = names_or_numbers("classes", class_names, probabilities.shape[1])
+    labels = [
+        f"{label}\n{reading(one, names)}".strip() if np.isfinite(one).all() else label
+        for label, one in zip(labels, probabilities, strict=True)
+    ]
+    labels[-1] += "\ncounterfactual" if core.found[row] else "\nbest effort"
+    return _Strip(points, labels)
 
 
 def _curves(
@@ -243,7 +262,7 @@ def _curves(
         label="counterfactual",
     )
     ax.axhline(0, color=QUIET, linewidth=0.8)
-    ax.set_xlabel("update", fontsize=9)
+    count_updates(ax)
     ax.set_ylabel("change", fontsize=9)
     ax.set_title(heading, fontsize=10)
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

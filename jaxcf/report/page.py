@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from jaxcf.plots.style import BRIGHTER, CHANGED, DARKER, FOUND, MAIN, MISSED, SAME, Ink
 from jaxcf.report.packing import PackedArray
 from jaxcf.utils import storage
 
-_STYLES = ("page.css", "parts.css", "cards.css", "instance.css")
+_STYLES = ("page.css", "parts.css", "cards.css", "instance.css", "print.css")
 _SCRIPTS = (
     "data.js",
     "text.js",
@@ -20,9 +21,11 @@ _SCRIPTS = (
     "charts.js",
     "overview.js",
     "controls.js",
+    "download.js",
+    "features.js",
     "cards.js",
     "gallery.js",
-    "features.js",
+    "opening.js",
     "search.js",
     "instance.js",
     "start.js",
@@ -56,7 +59,7 @@ def page(
         >>> "<title>&lt;b&gt;</title>" in text, text.count("</script>")  # payload and program
         (True, 2)
     """
-    style = "".join(_asset(name) for name in _STYLES)
+    style = _colours() + "".join(_asset(name) for name in _STYLES)
     script = '"use strict";\n' + "".join(_asset(name) for name in _SCRIPTS)
     described = {name: array.description() for name, array in arrays.items()}
     parts = {
@@ -75,6 +78,28 @@ def page(
     pieces = text.split("%%")
     # Odd pieces are names of parts: one pass, so that no part is searched for markers itself.
     return "".join(parts[one] if place % 2 else one for place, one in enumerate(pieces))
+
+
+def _colours() -> str:
+    """The colours of pictures as variables of the style sheet, for light grounds and dark ones."""
+    fixed = {"darker": DARKER, "same": SAME, "brighter": BRIGHTER}
+    inks: dict[str, Ink] = {"accent": MAIN, "good": FOUND, "bad": MISSED}
+    light = {name: ink.area for name, ink in inks.items()} | {"changed": CHANGED}
+    light |= {f"{name}-text": ink.on_light for name, ink in inks.items()}
+    dark = {name: ink.on_dark for name, ink in inks.items()}
+    dark |= {f"{name}-text": ink.on_dark for name, ink in inks.items()}
+    dark["changed"] = f"color-mix(in srgb, {MAIN.area} 40%, #000)"
+    on_dark = _variables(dark)
+    return (
+        f":root {{ {_variables(fixed | light)} }}\n"
+        f"@media screen {{ :root[data-theme='dark'] {{ {on_dark} }} }}\n"
+        "@media screen and (prefers-color-scheme: dark) "
+        f"{{ :root:not([data-theme='light']) {{ {on_dark} }} }}\n"
+    )
+
+
+def _variables(values: Mapping[str, str]) -> str:
+    return " ".join(f"--{name}: {value};" for name, value in values.items())
 
 
 def _asset(name: str) -> str:

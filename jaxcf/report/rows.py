@@ -4,13 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 
-from jaxcf.report.wording import STATUS_LABELS, measure_words
+from jaxcf.plots.grids import title
+from jaxcf.plots.tables import changed_cells
 from jaxcf.results.comparison import Results, row_measures
 from jaxcf.results.convinced import agreement, new_classes, who_was_convinced
+from jaxcf.results.wording import STATUS_LABELS, measure_words
 from jaxcf.search.status import Status
 from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.utils.selection import representative_rows
+
+_EXAMPLES = 3
+_AT_A_GLANCE = 10
 
 
 def numbers(values: Shaped[np.ndarray, " n"]) -> list[float | int | None]:
@@ -38,22 +44,66 @@ def _short(value: float) -> float | int:
     return int(rounded) if rounded.is_integer() else rounded
 
 
-def columns(explanations: Results) -> dict[str, list[Any]]:
+def columns(
+    explanations: Results, true_classes: Int[np.ndarray, " n"] | None = None
+) -> dict[str, list[Any]]:
     """Whole-number columns of every row: status, classes and the row asked about.
 
     Args:
         explanations: of n rows.
+        true_classes: what they really are, -1 where that is unknown; None where it is of all.
 
     Returns:
         Name to n numbers; -1 for no class.
     """
     core = explanations.core
-    return {
+    known = {} if true_classes is None else {"trueClass": true_classes.tolist()}
+    return known | {
         "status": core.status.tolist(),
         "sourceRow": core.source_row.tolist(),
         "originalClass": core.original_class.tolist(),
         "newClass": core.counterfactual_class.tolist(),
         "targetClass": core.target_class.tolist(),
+    }
+
+
+def examples(explanations: Results) -> list[int]:
+    """A few rows to begin with: found ones of all classes, those that pictures show first.
+
+    Args:
+        explanations: of n rows.
+
+    Returns:
+        Up to three row numbers; none that wasn't found.
+    """
+    core = explanations.core
+    rows = representative_rows(core.found, core.original_class, _EXAMPLES)
+    return rows[core.found[rows]].tolist()
+
+
+def glance(explanations: Results, class_names: Sequence[str]) -> dict[str, Any] | None:
+    """The picture of a table: some rows with what changed; None of other rows, and of none.
+
+    Args:
+        explanations: of n rows.
+        class_names: one per class.
+
+    Returns:
+        "rows": their numbers. "titles": what became of them. The rest as in `changed_cells`.
+    """
+    if not isinstance(explanations, TableExplanations) or not explanations.found.any():
+        return None
+    core = explanations.core
+    rows = representative_rows(core.found, core.original_class, _AT_A_GLANCE)
+    rows = rows[core.found[rows]]
+    chosen = explanations[rows]
+    cells = changed_cells(chosen)
+    return {
+        "rows": rows.tolist(),
+        "titles": [title(chosen.core, row, class_names, longest=99) for row in range(len(rows))],
+        "heads": cells.heads,
+        "entries": cells.entries,
+        "alsoChanged": cells.also_changed,
     }
 
 

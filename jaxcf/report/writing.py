@@ -11,9 +11,12 @@ from jaxtyping import ArrayLike
 from jaxcf.report.contents import contents
 from jaxcf.report.packing import PackedArray, pack
 from jaxcf.report.page import page
+from jaxcf.report.question import question
 from jaxcf.report.rows import (
     columns,
+    examples,
     flattened,
+    glance,
     guided,
     labels,
     measures,
@@ -23,11 +26,14 @@ from jaxcf.report.rows import (
     statuses,
 )
 from jaxcf.report.searches import searches
-from jaxcf.report.wording import measure_words
 from jaxcf.results.comparison import Comparison, Results
 from jaxcf.results.convinced import who_was_convinced
 from jaxcf.results.traces import Traces
+from jaxcf.results.true_classes import read_true_classes
+from jaxcf.results.wording import measure_words
 from jaxcf.tabular.explanations import TableExplanations
+from jaxcf.tabular.relations import Relation
+from jaxcf.tabular.rules import Rules
 from jaxcf.utils import storage
 from jaxcf.utils.images import Channels
 from jaxcf.version import __version__
@@ -45,9 +51,13 @@ def write(
     config: Mapping[str, Any] | None = None,
     comparison: Comparison | None = None,
     channels: Channels | None = None,
+    model: str | None = None,
+    true_classes: ArrayLike | Sequence[Any] | None = None,
+    rules: Rules | None = None,
+    relations: Sequence[Relation] | None = None,
     run: str | None = None,
 ) -> None:
-    """Write explanations as one HTML page: counts, gallery, filters, and each row in full.
+    """Write explanations as one HTML page: the question, examples, filters, and each row in full.
 
     The page holds everything, needs no network and no server, and may be sent to others. Images are
     shown in 256 steps of brightness, those with sides above 128 pixels reduced; tables in original
@@ -66,11 +76,20 @@ def write(
         comparison: with another run; its `first` must have the rows of `explanations`.
         channels: "first" for images `[channels, h, w]`, "last" for `[h, w, channels]`; None tells
             by their shape, see `jaxcf.utils.images.is_image`.
+        model: which model was asked, and how good it is, in words: "a forest, right for 93 % of
+            5,000 rows it had not seen". None says how many rows it reads right, where that is
+            known.
+        true_classes: what each row that was explained really is, by number or name of its class;
+            -1 or None where nobody knows.
+        rules: those that `explain` was given, to be told in words; None names no more than the
+            columns that a table's rules spoke about.
+        relations: likewise.
         run: of which run the page is a part, where several files are.
 
     Raises:
-        ValueError: if there are more or fewer names or units than classes or features, or the
-            traces or the comparison are of other rows.
+        ValueError: if there are more or fewer names or units than classes or features, the traces
+            or the comparison are of other rows, a true class is none, or the rules are of other
+            columns.
 
     Examples:
         >>> import tempfile, pathlib, numpy as np
@@ -91,14 +110,21 @@ def write(
         raise ValueError(
             f"the comparison is of {len(other)} rows; the explanations have {len(core)}"
         )
+    names = _class_names(explanations, class_names)
+    truth = read_true_classes(true_classes, explanations, names)
     shown = contents(explanations, feature_names, feature_units, other, channels)
     search_facts, search_arrays = searches(explanations, traces, shown)
     payload = {
         "title": title,
+        "question": question(
+            explanations, names, model=model, true_classes=truth, rules=rules, relations=relations
+        ),
         "count": len(core),
-        "classes": _class_names(explanations, class_names),
+        "classes": names,
         "statuses": statuses(explanations),
-        "columns": columns(explanations),
+        "columns": columns(explanations, truth),
+        "examples": examples(explanations),
+        "glance": glance(explanations, names),
         "labels": labels(explanations),
         "measures": measures(explanations),
         "messages": own_messages(explanations),

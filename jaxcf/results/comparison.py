@@ -9,7 +9,9 @@ from jaxtyping import Bool, Int
 
 from jaxcf import metrics
 from jaxcf.metrics import Interval, mean_intervals
+from jaxcf.results import html
 from jaxcf.results.explanations import Explanations
+from jaxcf.results.wording import measure_words
 from jaxcf.search.status import Status
 
 _NOT_COMPARED = ("confidence_before", "prediction_weight")
@@ -61,7 +63,7 @@ class PairedDifference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found.
+    """What `compare` found; printed, or as the last line of a notebook's cell, two tables.
 
     Attributes:
         first: the explanations compared.
@@ -86,6 +88,45 @@ class Comparison:
     def __len__(self) -> int:
         return len(self.first)
 
+    def tables(self) -> dict[str, html.Table]:
+        """What is printed: who found what, and the means, in words under titles."""
+        first, second = self.names
+        counts = {
+            "found by both": self.counts["both"],
+            f"found only by {first}": self.counts["only_first"],
+            f"found only by {second}": self.counts["only_second"],
+            "found by neither": self.counts["neither"],
+            "already in the target": self.counts["already_in_target"],
+            "found by both, same class": self.same_new_class,
+            "models decide alike before": self.same_original_class,
+        }
+        lines = [
+            [
+                measure_words(name).label,
+                *(_number(mean) for mean in (one.first, one.second)),
+                str(one.difference) if one.difference.n else "-",
+            ]
+            for name, one in self.differences.items()
+        ]
+        head = ("", first, second, f"{second} - {first} [95 % interval]")
+        return {
+            f"{first} and {second}: {len(self)} rows": html.Table(
+                [[name, str(count)] for name, count in counts.items()]
+            ),
+            f"means over the {self.counts['both']} rows found by both": html.Table(lines, head),
+        }
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for title, table in self.tables().items():
+            shown = aligned(table)
+            longest = max(map(len, shown), default=0)
+            lines += [title, *(f"  {name:{longest}}  {cells}" for name, cells in shown.items())]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return "".join(html.under_title(title, table) for title, table in self.tables().items())
+
     def summary(self) -> dict[str, Any]:
         """Everything but the rows, JSON-able; None where no row has a number."""
         return {
@@ -106,6 +147,31 @@ class Comparison:
                 for name, one in self.differences.items()
             },
         }
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if np.isfinite(value) else "-"
+
+
+def aligned(table: html.Table) -> dict[str, str]:
+    """The lines of a table as text, by their first cells, which differ; numbers to the right.
+
+    Args:
+        table: any.
+
+    Returns:
+        The head first, if there is one; nothing where there are no rows.
+
+    Examples:
+        >>> aligned(html.Table([["steps", "3"], ["L1", "0.5"]], ["", "mean"]))
+        {'': 'mean', 'steps': '   3', 'L1': ' 0.5'}
+    """
+    lines = [*([table.head] if table.head else []), *table.rows] if table.rows else []
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return {
+        name: "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        for name, *cells in lines
+    }
 
 
 def _finite(value: float) -> float | None:
@@ -150,6 +216,12 @@ def compare(
         {'both': 2, 'only_first': 0, 'only_second': 1, 'neither': 0, 'already_in_target': 0}
         >>> compared.differences["steps"].difference.mean
         -2.0
+        >>> print(compared)  # doctest: +ELLIPSIS
+        first and second: 3 rows
+          found by both               2
+          found only by first         0
+          found only by second        1
+        ...
     """
     first.check_same_rows(second)
     one, other = first.core, second.core

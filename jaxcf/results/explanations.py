@@ -591,7 +591,7 @@ def check_equal_rows(rows: np.ndarray, others: np.ndarray) -> None:
             "runs over the same data"
         )
     same = (rows == others) | (np.isnan(rows) & np.isnan(others))
-    differing = np.flatnonzero(~same.reshape(len(rows), -1).all(axis=1))
+    differing = np.flatnonzero(~same.all(axis=tuple(range(1, same.ndim))))
     if len(differing):
         raise ValueError(
             f"the runs explain different rows: {len(differing)} of {len(rows)} differ, the first "

@@ -77,7 +77,24 @@ def titled_table(title: str, rows: Mapping[str, str]) -> str:
         >>> "<strong>Options</strong>" in titled_table("Options", {"stop": "budget"})
         True
     """
-    return f"<div><strong>{html.escape(title)}</strong>{_table(Table(list(rows.items())))}</div>"
+    return under_title(title, Table(list(rows.items())))
+
+
+def under_title(title: str, table: Table) -> str:
+    """A table under a title.
+
+    Args:
+        title: the first line.
+        table: what stands below.
+
+    Returns:
+        HTML.
+
+    Examples:
+        >>> "<strong>a &amp; b</strong>" in under_title("a & b", Table([["steps", "3"]]))
+        True
+    """
+    return f"<div><strong>{html.escape(title)}</strong>{_table(table)}</div>"
 
 
 def _strip(pairs: np.ndarray) -> str:

@@ -1,6 +1,6 @@
 """What each column of a table may become, by name and in original units."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -49,6 +49,36 @@ class Rule:
     step: ArrayLike = 0.0
     move_in: ArrayLike = False
 
+    def in_words(self) -> str:
+        """What it asks, as the rest of a sentence that begins with the name of the column.
+
+        Returns:
+            Nothing where it asks nothing.
+
+        Examples:
+            >>> Rule(increase_only=True, upper=65).in_words()
+            'may only rise and is at most 65'
+            >>> Rule(allowed=("clerk", "pilot")).in_words(), Rule(lower=[18, 30]).in_words()
+            ('is clerk or pilot', 'has a lower limit for each row')
+        """
+        said = [
+            "stays as it is" if _one(self.frozen) else "",
+            "may only rise" if _one(self.increase_only) else "",
+            "may only fall" if _one(self.decrease_only) else "",
+            _limits_in_words(self.lower, self.upper),
+            _allowed_in_words(self.allowed),
+            f"is a multiple of {_one(self.step):.10g}" if _one(self.step) else "",
+        ]
+        per_row = {
+            "stays as it is": self.frozen,
+            "may only rise": self.increase_only,
+            "may only fall": self.decrease_only,
+            "is a multiple of a step of its own": self.step,
+        }
+        said += [f"{words} in some rows" for words, given in per_row.items() if np.ndim(given)]
+        *first, last = [one for one in said if one] or [""]
+        return f"{', '.join(first)} and {last}" if first else last
+
     def of_rows(self, rows: Int[np.ndarray, " m"]) -> "Rule":
         """The rule of some of the rows that it is for, any of them as often as it is named.
 
@@ -72,6 +102,33 @@ class Rule:
 
 
 Rules = Mapping[str, Rule]
+
+
+def _one(given: ArrayLike) -> Any:
+    """What holds for all rows; nothing where each has its own."""
+    return None if np.ndim(given) else np.asarray(given).item()
+
+
+def _limits_in_words(lower: Any, upper: Any) -> str:
+    ends = {"lower": lower, "upper": upper}
+    per_row = [name for name, end in ends.items() if end is not None and np.ndim(end)]
+    if per_row:
+        return f"has {' and '.join(f'a {name} limit' for name in per_row)} for each row"
+    low, high = (f"{end:.10g}" if isinstance(end, int | float) else end for end in (lower, upper))
+    if lower is None:
+        return "" if upper is None else f"is at most {high}"
+    return f"is at least {low}" if upper is None else f"is between {low} and {high}"
+
+
+def _allowed_in_words(allowed: Any) -> str:
+    if allowed is None:
+        return ""
+    if isinstance(allowed, np.ndarray) and allowed.ndim == 2:
+        return "is one of those that its row allows"
+    names = [str(one) for one in allowed] or ["nothing"]
+    if isinstance(allowed, Set):  # in no order of its own
+        names = sorted(names)
+    return f"is {', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else f"is {names[0]}"
 
 
 class ReadRules(NamedTuple):

@@ -65,7 +65,11 @@ def test_explain_writes_the_documented_files(digits_run):
         "grid.png",
         "job.json",
         "parts",
+        "true_classes.npz",
     }
+    np.testing.assert_array_equal(
+        read_run(digits_run).true_classes, data.load("digits").y_test[:40]
+    )
     explanations = Explanations.load(digits_run / "explanations.npz")
     np.testing.assert_array_equal(explanations.original, data.load("digits").x_test[:40])
     with Image.open(digits_run / "grid.png") as picture:
@@ -105,7 +109,7 @@ def test_a_run_is_overwritten_only_if_asked_to_and_then_wholly(digits_run, capsy
     assert document["run"] == run.id != read_run(digits_run).id
     files = sorted(document["files"])
     kept = ["config.json", "explanations.npz", "grid.png", "job.json", "parts", "summary.json"]
-    assert files == kept
+    assert files == [*kept, "true_classes.npz"]
     assert len(Explanations.load("run")) == 4
     assert sorted(file.name for file in Path("run").iterdir()) == sorted([*files, "notes.txt"])
 

@@ -27,6 +27,7 @@ FILES = {
     "details.npz",
     "job.json",
     "parts",
+    "true_classes.npz",
 }
 JOBS = ("clerk", "pilot", "sailor")
 SIZES = ("small", "medium", "large")
@@ -131,6 +132,13 @@ def test_every_rule_holds_in_the_file(run, folder):
     assert all(message for message in after["message"][~found])
 
 
+def test_a_run_keeps_what_its_rows_really_are(run, folder):
+    paid = read_table(folder / "loans.csv")["paid"]
+    truth = read_run(run).true_classes
+    assert truth is not None
+    assert np.array(load(run).class_names)[truth].tolist() == paid.tolist()
+
+
 def test_changes_are_counted_and_told_in_words(run, folder):
     before, after = read_table(folder / "loans.csv"), read(run)
     names = [name for name in before if name != "paid"]
@@ -193,6 +201,7 @@ def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     assert after["jaxcf_status"][-1] == "invalid_input"
     assert "'astronaut', which is none of its 3 categories" in after["message"][-1]
     assert after["job"][-1] is None
+    assert read_run("run").true_classes is None  # the other file has no label
     output, said = capsys.readouterr()
     assert "held out of training" in output
     assert "a plain logistic regression" in output

@@ -41,7 +41,11 @@ def assert_same_run(folder, whole):
 
 def test_shards_are_gathered_once_all_are_there(whole, capsys):
     assert cli.main([*RUN, "-q", "--out", "run", "--shard", "2/2"]) == 0
-    assert sorted(path.name for path in Path("run").iterdir()) == ["job.json", "parts"]
+    assert sorted(path.name for path in Path("run").iterdir()) == [
+        "job.json",
+        "parts",
+        "true_classes.npz",
+    ]
     assert cli.main(["gather", "run", "-q"]) == 1
     assert "rows 0 to 7 are missing of 24; run the shards again" in capsys.readouterr().err
     assert cli.main([*RUN, "-q", "--json", "--out", "run", "--shard", "1/2"]) == 0
@@ -117,7 +121,8 @@ def test_a_run_that_is_too_large_for_one_file_stays_in_parts(whole, monkeypatch,
     monkeypatch.setattr("jaxcf.cli.run_folder.SHOWN_ROWS", 6)
     assert cli.main([*RUN, "-q", "--out", "run", "--part-rows", "8"]) == 0
     names = sorted(path.name for path in Path("run").iterdir())
-    assert names == ["config.json", "grid.png", "job.json", "parts", "summary.json"]
+    kept = ["config.json", "grid.png", "job.json", "parts", "summary.json"]
+    assert names == [*kept, "true_classes.npz"]
     assert_same_run("run", whole)
     mine, theirs = (storage.read_json(one / "summary.json") for one in (Path("run"), whole))
     for name in theirs.keys() - {"run", "seconds"}:

@@ -10,7 +10,7 @@ import pytest
 from made_explanations import images, made, table, traces
 
 from jaxcf.cli import main as cli
-from jaxcf.cli.run_folder import NewRun
+from jaxcf.cli.run_folder import NewRun, read_run, write_true_classes
 from jaxcf.cli.terminal import Terminal
 
 CONFIG = {"command": {}, "models": "x", "settings": {}}
@@ -76,6 +76,31 @@ def test_scaled_tables_are_put_back_into_their_units(tmp_path):
     contents = payload(tmp_path / "run" / "report.html")["contents"]
     assert contents["features"][0]["name"] == "height"
     assert contents["units"] == "in original units"
+
+
+def test_a_page_says_what_was_asked_and_what_rows_really_are(tmp_path):
+    people = replace(table(20), ruled=("age",))
+    run = write_run(tmp_path / "run", people)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["rules"], config["relations"] = ["age:increase", "age:..65"], ["pay <= 90"]
+    config["model"] = {"source": "/home/me/forest.joblib", "accuracy": 0.931}
+    config["model"] |= {"accuracy_rows": 1200, "accuracy_on": "labelled rows"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    write_true_classes(tmp_path / "run", np.arange(20) % 3 - 1)
+    assert cli.main(["report", run, "-q"]) == 0
+    page = payload(tmp_path / "run" / "report.html")
+    assert page["question"]["sentence"] == (
+        "What would have to be different for the model (forest.joblib, right for 93.1 % of 1,200 "
+        "labelled rows) to decide otherwise, where age may only rise and is at most 65 and "
+        "pay <= 90?"
+    )
+    assert page["columns"]["trueClass"] == (np.arange(20) % 3 - 1).tolist()
+    for wrong, message in ((np.arange(20), "damaged"), (np.zeros(3, int), "is of 3 rows")):
+        write_true_classes(tmp_path / "run", wrong)
+        with pytest.raises(ValueError, match=message):
+            read_run(run)
+    write_true_classes(tmp_path / "run", None)
+    assert read_run(run).true_classes is None
 
 
 def test_a_report_may_hold_a_comparison(runs, tmp_path):

@@ -95,7 +95,7 @@ def test_every_command_can_be_given(page):
 
 def is_accepted(arguments):
     try:
-        cli._parsers()[0].parse_args(arguments)
+        cli._parsers(arguments)[0].parse_args(arguments)
     except SystemExit as stop:
         return stop.code == 0  # `--help` and `--version` end the process, too
     return True

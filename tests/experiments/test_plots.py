@@ -120,7 +120,7 @@ def test_the_curve_is_the_median_of_the_rows_still_searched():
     axes: Any = figure.axes
     first, second, left = axes
     assert [axis.get_title() for axis in figure.axes] == ["l1", "prototype", "still searched"]
-    assert second.get_yscale() == "log"
+    assert second.get_yscale() == "symlog"
     median, example = first.lines
     # Eight rows at first; four are left at the ninth evaluation, three after it.
     np.testing.assert_allclose(median.get_ydata(), [3.5] * 4 + [4, 4.5, 5, 5.5])
@@ -148,3 +148,16 @@ def test_a_missing_history_or_row_is_an_error():
             loss_curves(nothing)
     with pytest.raises(ValueError, match="example=8, but the history of 'D' has 8 rows"):
         loss_curves({"D": history_of(l1=0)}, example=8)
+
+
+def test_controls_are_marks_beside_the_boxes_and_named():
+    panels = {"L1": groups("A", "B"), "steps": groups("A", "B")}
+    controls = {"L1": {"unchanged": {"A": 0.0, "B": 0.0}, "real": {"B": 9.0}}}
+    figure = distributions(panels, controls=controls)
+    axis: Any = figure.axes[0]
+    marks = {line.get_label(): line.get_ydata() for line in axis.lines}
+    np.testing.assert_array_equal(marks["unchanged"], [0, 0])
+    np.testing.assert_array_equal(marks["real"], [np.nan, 9])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["unchanged", "real"]
+    assert not distributions(panels).legends

@@ -68,6 +68,8 @@ def test_arrows_lead_from_originals_to_counterfactuals(projection):
     arrows = [text for text in axes.texts if text.arrow_patch is not None]
     assert len(arrows) == explanations.found.sum() > 0
     ways = [line for line in axes.lines if line.get_color() == "black"]
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named[:2] == ["prototype", "way to the counterfactual"]
     points = {len(line.get_xdata()) for line in ways}
     assert points == {2} if projection == "tsne" else max(points) > 2
 

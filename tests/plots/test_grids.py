@@ -168,3 +168,14 @@ def test_nothing_to_draw_is_an_error():
         plots.grid(explanations, class_names=["a", "b"])
     with pytest.raises(ValueError, match="got 1 names for 4 features"):
         plots.grid(made_explanations((4,)), feature_names=["a"])
+
+
+def test_what_rows_really_are_stands_beside_what_the_model_reads():
+    explanations = made_explanations((5, 4))
+    truth = ["cat", None, "dog", "cat", None, "dog"]
+    names = ["cat", "dog", "cow"]
+    axes: Any = explanations.plot(class_names=names, true_classes=truth)
+    plain: Any = explanations.plot(class_names=names)
+    rows = np.argsort(explanations.original_class, kind="stable")
+    for row, told, bare in zip(rows, tick_labels(axes)[0], tick_labels(plain)[0], strict=True):
+        assert told == (bare if truth[row] is None else f"{bare}\n(really {truth[row]})")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from experiments.plots import path_overlay
 from jaxcf.plots.latent import latent_space
@@ -74,3 +75,19 @@ def test_without_points_there_is_nothing_to_draw():
         latent_space(np.zeros((3, 2)), np.zeros(2, int))
     with pytest.raises(ValueError, match="record_path=True"):
         path_overlay(np.zeros((0, 2)))
+
+
+def test_names_of_classes_that_lie_on_each_other_do_not():
+    generator = np.random.default_rng(0)
+    points = generator.normal(size=(400, 2))
+    classes = np.repeat(np.arange(4), 100)
+    path = np.stack([np.linspace(-2, 2, 50), np.zeros(50)], axis=1)
+    names = ["automobile", "aeroplane", "lorry", "ship"]
+    axis: Any = latent_space(points, classes, class_names=names, kept_free=path)
+    canvas = FigureCanvasAgg(axis.figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in axis.texts]
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        assert not any(box.contains(*point) for point in axis.transData.transform(path))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import made_explanations, mlp, objective, search, tick_labels
+from helpers import made_explanations, mlp, objective, search, texts, tick_labels
 
 from jaxcf import Explanations, Status
 
@@ -31,8 +31,23 @@ def with_path(shape: tuple[int, ...], evaluations: int = 20, reached: int = 11) 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3), (3, 6, 5)])
 def test_a_path_of_images_goes_from_the_original_to_the_counterfactual(shape):
     explanations = with_path(shape)
-    axes: Any = explanations.plot.path(2, num_points=4, class_names=["a", "b", "c"])
-    assert tick_labels(axes)[0] == ["original", "3", "7", "10\ncounterfactual"]
+    names = ["a", "b", "c"]
+    start, end = (
+        f"{names[one[2].argmax()]}, {100 * one[2].max():.0f} %"
+        for one in (explanations.original_probabilities, explanations.probabilities)
+    )
+    axes: Any = explanations.plot.path(2, num_points=4, class_names=names)
+    ends = [f"original\n{start}", f"10\n{end}\ncounterfactual"]
+    assert tick_labels(axes)[0] == [ends[0], "3", "7", ends[1]]
+    asked = []
+
+    def predict(points):
+        asked.append(points)
+        return np.tile([0.2, 0.7, 0.1], (len(points), 1))
+
+    told: Any = explanations.plot.path(2, num_points=4, class_names=names, predict=predict)
+    assert tick_labels(told)[0] == [ends[0], "3\nb, 70 %", "7\nb, 70 %", ends[1]]
+    assert asked[0].shape == (4, *shape)
     first, *_, last = (image.get_array() for image in axes.images)
     ends = explanations.original[2], explanations.counterfactual[2]
     for shown, given in zip((first, last), ends, strict=True):
@@ -45,7 +60,9 @@ def test_a_counterfactual_off_the_path_is_shown_at_its_end():
     explanations = with_path((6, 5))
     mended = replace(explanations, counterfactual=explanations.counterfactual / 2)
     axes: Any = mended.plot.path(-1, num_points=4)
-    assert tick_labels(axes)[0] == ["original", "5", "10", "\ncounterfactual"]
+    labels = [label.split("\n") for label in tick_labels(axes)[0]]
+    assert [label[0] for label in labels[:3]] == ["original", "5", "10"]
+    assert labels[-1][-1] == "counterfactual"
     np.testing.assert_array_equal(axes.images[-1].get_array(), mended.counterfactual[-1])
 
 
@@ -53,7 +70,7 @@ def test_a_search_that_missed_ends_at_its_best_effort():
     explanations = with_path((6, 5))
     missed = replace(explanations, status=np.full(6, Status.NOT_FOUND))
     axes: Any = missed.plot.path(0, num_points=2)
-    assert tick_labels(axes)[0] == ["original", "10\nbest effort"]
+    assert [label.split("\n")[-1] for label in tick_labels(axes)[0]][1:] == ["best effort"]
     assert axes.get_title() == "0, not found, after 10 updates"
 
 
@@ -82,10 +99,14 @@ def test_losses_are_those_of_the_row_and_their_sum():
     np.testing.assert_allclose(curves["sum"], 2)
     assert axes.get_yscale() == "linear"
     curved: Any = explanations.plot.losses(3)
-    assert curved.get_yscale() == "log"
+    assert curved.get_yscale() == "symlog"
     shown = {line.get_label(): line.get_ydata() for line in curved.lines}["l1"]
-    assert np.isnan(shown[0])
-    np.testing.assert_array_equal(shown[1:], explanations.history["l1"][3, 1:11])
+    np.testing.assert_array_equal(shown, explanations.history["l1"][3, :11])
+    # What is 0 stands at the bottom, and a line says where the scale ends.
+    low, high = curved.transData.transform([(0, 0.0), (0, 2.0)])[:, 1]
+    assert curved.bbox.y0 <= low < high <= curved.bbox.y1
+    assert "linear below" in texts(curved)
+    assert all(float(tick).is_integer() for tick in curved.get_xticks())
 
 
 def test_a_real_search_shows_its_own_way():

@@ -34,7 +34,7 @@ from jaxcf import (
 )
 
 # What differences of 2e-3 in float32 cost, carried through the search.
-NEAR = 2e-3
+NEAR = 3e-3
 
 
 # --- the same as in JAX --------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The report in a browser, with 10,000 rows: each filter, sort, click and key does what it says."""
 
+import csv
 import re
 import shutil
 from dataclasses import replace
@@ -31,7 +32,8 @@ N = 10_000
 EVIL = "<img src=x onerror=window.hacked=1>"
 CLASSES = ["zero", "one", "two", EVIL, "</script><script>window.hacked=1</script>", *"56789"]
 DETAILED = (0, 2)
-PALETTE = ("--text", "--soft", "--good", "--bad", "--accent-text")
+TRUE_CLASSES = ["yes", "no", None] * 20
+PALETTE = ("--text", "--soft", "--good-text", "--bad-text", "--accent-text")
 
 
 def missed_rows(explanations):
@@ -59,7 +61,16 @@ def folder(tmp_path_factory, explanations):
         title=EVIL,
     )
     write(folder / "compared.html", few, comparison=compare(few, other, names=("A", EVIL)))
-    write(folder / "table.html", people, traces=traces(people.core, DETAILED))
+    write(
+        folder / "table.html",
+        people,
+        traces=traces(people.core, DETAILED),
+        model="a model of jobs",
+        true_classes=TRUE_CLASSES,
+        rules={},
+    )
+    others = replace(people, values=people.original_values)
+    write(folder / "tables.html", people, comparison=compare(people, others, names=("A", "B")))
     named = people.with_labels([f"client {row} {EVIL}" for row in range(60)])
     write(folder / "named.html", named[::-1])
     write(folder / "shapes.html", shapes)
@@ -112,15 +123,16 @@ class Tab:
 
     def rows_shown(self, most=5):
         return self.page.evaluate(
-            f"[...document.querySelectorAll('.card')].slice(0, {most}).map(c => +c.dataset.row)"
+            "most => [...document.querySelectorAll('#cards .card')].slice(0, most)"
+            ".map(card => +card.dataset.row)",
+            most,
         )
 
     def reset(self):
         self.page.evaluate(
             """() => {
                 choose({...unfiltered, sort: "row", descending: false});
-                byId("gallery").scrollIntoView();
-                drawCards();
+                byId("cards").scrollIntoView();
             }"""
         )
 
@@ -168,10 +180,10 @@ def opened(browser, folder):
 def test_counts_are_those_of_the_run(tab, explanations):
     found = int(explanations.found.sum())
     assert tab.count_shown() == N
-    assert f"{found:,} were found for 9,500 rows" in tab.page.inner_text(".lead")
-    assert "500 more rows need none" in tab.page.inner_text(".lead")
-    tiles = tab.page.inner_text("#tiles")
-    assert re.search(r"of 9,500 rows, 84\D.*; 500 already in the target", tiles)
+    answer = tab.page.inner_text("#answer")
+    assert answer.startswith(f"{found:,} of 9,500 that needed an answer have one")
+    assert f"Of the {9_500 - found:,} others the card says why" in answer
+    assert "500 more rows need none" in answer
     for code in np.unique(explanations.status):
         line = tab.page.locator("#outcomes tr", has=tab.page.locator(f"[data-status='{code}']"))
         assert f"{int((explanations.status == code).sum()):,}" in line.inner_text()
@@ -326,6 +338,7 @@ def test_histograms_follow_the_filters_and_have_their_numbers_as_a_table(tab, ex
     assert (
         f"{rows.sum():,} rows: median {np.median(explanations.steps[rows]):g}".rstrip("0") in words
     )
+    tab.page.evaluate("byId('method').open = true")
     tab.page.locator("#histograms summary").first.click()
     tab.page.wait_for_selector("#histograms table")
     numbers = tab.page.locator("#histograms table").first.locator("td").all_inner_texts()
@@ -335,15 +348,15 @@ def test_histograms_follow_the_filters_and_have_their_numbers_as_a_table(tab, ex
 def test_few_cards_are_in_the_document_wherever_it_is_scrolled_to(tab):
     for place in (0, 5000, 9999):
         tab.page.evaluate(f"focusPlace({place})")
-        tab.page.wait_for_selector(f".card[data-row='{place}'] [data-drawn]")
-        assert tab.page.locator(".card").count() < 60
+        tab.page.wait_for_selector(f"#cards .card[data-row='{place}'] [data-drawn]")
+        assert tab.page.locator("#cards .card").count() < 100
 
 
 def test_pictures_show_the_pixels_of_their_row(tab, explanations):
     row = 6789
     tab.page.evaluate(f"focusPlace({row})")
-    tab.page.wait_for_selector(f".card[data-row='{row}'] [data-drawn]")
-    canvases = tab.page.locator(f".card[data-row='{row}'] canvas")
+    tab.page.wait_for_selector(f"#cards .card[data-row='{row}'] [data-drawn]")
+    canvases = tab.page.locator(f"#cards .card[data-row='{row}'] canvas")
     labels = canvases.evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     assert labels == [
         f"{what} of row {row}" for what in ("original", "counterfactual", "difference")
@@ -362,7 +375,7 @@ def test_pictures_show_the_pixels_of_their_row(tab, explanations):
 
 def test_cards_can_be_walked_with_the_keyboard(tab):
     page = tab.page
-    page.locator(".card-link").first.focus()
+    page.locator("#cards .card-link").first.focus()
     focused = "+document.activeElement.closest('.card').dataset.row"
     across = page.evaluate("layout.across")
     for key, row in (
@@ -387,7 +400,7 @@ def test_a_row_opens_by_key_moves_by_arrows_and_gives_the_focus_back(tab):
     page = tab.page
     page.select_option("#control-original", "1")
     order = page.evaluate("Array.from(order.slice(0, 3))")
-    page.locator(".card-link").first.focus()
+    page.locator("#cards .card-link").first.focus()
     page.keyboard.press("Enter")
     dialog = tab.in_dialog(order[0])
     assert dialog.get_attribute("aria-labelledby") == "instance-title"
@@ -407,7 +420,7 @@ def test_a_row_opens_by_key_moves_by_arrows_and_gives_the_focus_back(tab):
 
 def test_a_row_in_full_says_all_there_is_to_say(tab, explanations):
     page = tab.page
-    page.locator(".card-link").first.click()
+    page.locator("#cards .card-link").first.click()
     dialog = tab.in_dialog(0)
     assert explanations.messages[0] in dialog.inner_text()
     shares = dialog.locator(".probabilities td").all_inner_texts()
@@ -426,7 +439,7 @@ def test_a_row_in_full_says_all_there_is_to_say(tab, explanations):
     assert "training row 5" in dialog.inner_text()
     assert f"prototype of {CLASSES[explanations.target_class[0]]}" in dialog.inner_text()
     page.click("#next")
-    assert "--details" in tab.in_dialog(1).inner_text()
+    assert tab.in_dialog(1).locator(".strip, polyline").count() == 0  # no search was kept
     page.click("#close")
     tab.closed()
 
@@ -435,26 +448,30 @@ def test_rows_without_an_answer_open_too(tab, explanations):
     page = tab.page
     for code in OTHER_ENDS:
         row = int(np.flatnonzero(explanations.status == code)[0])
-        page.fill("#control-row", str(row))
-        page.click("form button")
+        page.fill("#control-wanted", str(row))
+        page.keyboard.press("Enter")
         assert Status(code).message in tab.in_dialog(row).inner_text()
         tab.leave()
-    page.fill("#control-row", str(N))  # there is no such row
-    page.locator("#control-row").evaluate("input => input.form.requestSubmit()")
+    page.fill("#control-wanted", str(N))  # there is no such row
+    page.keyboard.press("Enter")
     assert not page.evaluate("document.getElementById('instance').open")
 
 
 def test_a_row_is_found_by_its_id(opened):
     page = (tab := opened("named.html")).page
     tab.reset()
-    assert f"id client 59 {EVIL}" in page.locator(".card").first.inner_text()
-    page.fill("#control-id", f"client 12 {EVIL}")
-    page.locator("#control-id").press("Enter")
+    assert f"id client 59 {EVIL}" in page.locator("#cards .card").first.inner_text()
+    page.fill("#control-wanted", "Client 1")  # any part of an id, in any case
+    assert tab.rows_shown(99) == [40 + place for place in range(10)] + [58]
+    page.fill("#control-wanted", f"client 12 {EVIL}")
+    page.keyboard.press("Enter")
     assert f"id client 12 {EVIL}" in tab.in_dialog(47).inner_text()
     tab.leave()
-    page.fill("#control-id", "nobody")
-    page.locator("#control-id").press("Enter")
+    page.fill("#control-wanted", "nobody")
+    page.keyboard.press("Enter")
     assert not page.evaluate("document.getElementById('instance').open")
+    page.fill("#control-wanted", "7")  # the number of a row, where it is in no id
+    assert 7 in tab.rows_shown(99)
     assert page.evaluate("window.hacked") is None
 
 
@@ -481,8 +498,8 @@ def test_markup_in_data_stays_text(tab):
     for name in CLASSES:
         assert page.locator("#transitions th", has_text=name).count() >= 1
     row = page.evaluate("allRows.find((row) => columns.originalClass[row] === 3)")
-    page.fill("#control-row", str(row))
-    page.click("form button")
+    page.fill("#control-wanted", str(row))
+    page.keyboard.press("Enter")
     assert EVIL in tab.in_dialog(row).inner_text()
     tab.leave()
     assert page.locator("img").count() == 0
@@ -490,7 +507,7 @@ def test_markup_in_data_stays_text(tab):
 
 
 def test_everything_to_press_or_look_at_has_a_name(tab):
-    tab.page.locator(".card-link").first.click()
+    tab.page.locator("#cards .card-link").first.click()
     tab.in_dialog(0)
     nameless = tab.page.evaluate(
         """() => [...document.querySelectorAll("button, a, select, input, canvas, svg[role=img]")]
@@ -503,6 +520,9 @@ def test_everything_to_press_or_look_at_has_a_name(tab):
     tab.leave()
 
 
+READ_VARIABLE = "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()"
+
+
 def luminance(colour):
     parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
@@ -512,7 +532,7 @@ def luminance(colour):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_both_colour_schemes_are_followed_switched_and_readable(opened, scheme):
     page = opened("table.html", color_scheme=scheme).page
-    read = "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()"
+    read = READ_VARIABLE
     grounds = []
     for _ in range(2):
         for ground in ("--ground", "--raised"):
@@ -539,6 +559,10 @@ def test_a_narrow_screen_never_scrolls_sideways(opened, name):
     assert dialog.evaluate("dialog => dialog.scrollWidth - dialog.clientWidth") <= 0
 
 
+def _entry(value):
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def test_a_table_shows_what_changed_in_original_units(opened):
     people = table(60)
     tab = opened("table.html", "#row=0")
@@ -546,20 +570,152 @@ def test_a_table_shows_what_changed_in_original_units(opened):
     tab.leave()
     assert tab.page.inner_text("#notes") == "\n".join(people.notes)
     for row in np.flatnonzero(people.found)[:4].tolist():
-        tab.page.wait_for_selector(f".card[data-row='{row}'] [data-drawn]")
-        lines = tab.page.locator(f".card[data-row='{row}'] .changes li")
-        shown = {tuple(line.locator("span").all_inner_texts()) for line in lines.all()}
-        assert {(name, old, new) for name, old, _, new in shown} == {
-            (
-                one.column,
-                f"{one.old:g}" if one.column == "age" else one.old,
-                f"{one.new:g}" if one.column == "age" else one.new,
-            )
-            for one in people.changes(row)
+        tab.page.wait_for_selector(f"#cards .card[data-row='{row}'] [data-drawn]")
+        lines = tab.page.locator(f"#cards .card[data-row='{row}'] .changes li")
+        shown = {line.get_attribute("title") for line in lines.all()}
+        assert shown == {
+            f"{one.column}: {_entry(one.old)} → {_entry(one.new)}" for one in people.changes(row)
         }
     missing = int(np.flatnonzero(np.isnan(people.original_values[:, 1]))[0])
-    assert "column 'pay' is missing" in tab.page.inner_text(f".card[data-row='{missing}']")
+    assert "column 'pay' is missing" in tab.page.inner_text(f"#cards .card[data-row='{missing}']")
     assert "age" in tab.page.inner_text("#changed-features-content")
+
+
+def test_the_first_screen_of_a_phone_has_the_question_and_an_example(opened):
+    page = opened("table.html", viewport={"width": 390, "height": 844}).page
+    question = page.inner_text("#question")
+    assert question == (
+        "What would have to be different for the model (a model of jobs) to decide otherwise?"
+    )
+    assert page.locator("#example-cards .card").count() == 3
+    first = page.locator("#example-cards .card").first
+    first.locator("[data-drawn]").wait_for()
+    box = first.bounding_box()
+    assert box["y"] + box["height"] <= 844
+    # What changed comes first; how the search went is nowhere on it.
+    text = first.inner_text()
+    assert re.match(r"(age|job): ", text)
+    assert not re.search("step|L2|L1", text)
+    assert page.locator("#tiles").is_hidden()
+
+
+def test_an_example_opens_and_takes_the_focus_back(opened):
+    page = (tab := opened("table.html")).page
+    link = page.locator("#example-cards .card-link").nth(1)
+    link.click()
+    page.wait_for_selector("#instance[data-row]")
+    tab.leave()
+    assert link.evaluate("one => one === document.activeElement")
+
+
+def test_a_card_says_what_its_row_really_is(opened):
+    people = table(60)
+    tab = opened("table.html")
+    tab.reset()
+    for row in range(3):
+        said = tab.page.inner_text(f"#cards .card[data-row='{row}'] .card-numbers")
+        truth = TRUE_CLASSES[row]
+        read = ("no", "yes")[people.original_class[row]]
+        assert (f"really {truth}" in said) == (truth is not None)
+        assert ("misread" in said) == (truth not in (None, read))
+
+
+def test_rows_that_need_nothing_are_neither_found_nor_missed(opened):
+    people = table(60)
+    already = int(np.flatnonzero(people.status == Status.ALREADY_IN_TARGET)[0])
+    tab = opened("table.html", f"#row={already}")
+    text = tab.in_dialog(already).inner_text()
+    assert "✗" not in text
+    assert "✓" not in text
+    tab.leave()
+    tab.reset()
+    kinds = {"found": people.found, "missed": missed_rows(people.core)}
+    kinds["already"] = people.status == Status.ALREADY_IN_TARGET
+    for kind, rows in kinds.items():
+        row = int(np.flatnonzero(rows)[0])
+        assert kind in tab.page.get_attribute(f"#cards .card[data-row='{row}']", "class").split()
+    keys = tab.page.locator("#key .swatch").evaluate_all("all => all.map(one => one.className)")
+    assert keys == [f"swatch {kind}" for kind in (*kinds, "changed")]
+
+
+def test_the_table_at_a_glance_is_the_picture_of_the_table(opened):
+    people = table(60)
+    page = opened("table.html").page
+    drawn = [text.get_text() for text in people.plot().texts]
+    cells = page.locator(".glance tbody td").all_inner_texts()
+    assert cells == drawn
+    assert page.locator(".glance td:has(.changed-entry)").count() == sum("→" in x for x in drawn)
+
+
+def test_the_rows_shown_can_be_taken_along_as_csv(opened, tmp_path):
+    people = table(60)
+    page = (tab := opened("named.html")).page
+    page.fill("#control-wanted", "client 1")
+    with page.expect_download() as waiting:
+        page.click("#download")
+    waiting.value.save_as(tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(newline="", encoding="utf-8-sig") as file:
+        lines = list(csv.DictReader(file))
+    shown = [int(line["row"]) for line in lines]
+    assert shown == people[::-1].source_row[tab.rows_shown(99)].tolist()
+    for row, line in zip(shown, lines, strict=True):
+        assert line["id"] == f"client {row} {EVIL}"
+        if np.isfinite(people.values[row]).all():
+            assert float(line["pay after"]) == people.values[row, 1]
+            assert line["job before"] == people.original["job"][row]
+    # A text that a spreadsheet would run is none any more; numbers and commas come through.
+    cells = page.evaluate("""["=1+1", "-5", 'a,"b"', "+x", null, 2.5].map(csvCell)""")
+    assert cells == ["'=1+1", "-5", '"a,""b"""', "'+x", "", "2.5"]
+
+
+def test_what_is_printed_has_the_cards(opened):
+    people = table(60)
+    page = (tab := opened("table.html", color_scheme="dark")).page
+    page.select_option("#control-outcome", "found")
+    found = np.flatnonzero(people.found)
+    last = f"#printed .card:nth-child({len(found)}):last-child [data-drawn]"
+    page.locator(last).wait_for(state="attached")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("#printed .card:visible").count() == len(found) == tab.count_shown()
+    assert page.locator("#cards").is_hidden()
+    assert page.locator("#controls").is_hidden()
+    assert luminance(page.evaluate(READ_VARIABLE, "--ground")) > 0.9
+    whole = "all => all.every(one => one.scrollHeight <= one.clientHeight)"
+    assert page.locator("#printed .card").evaluate_all(whole)  # no text is cut
+
+
+def test_a_loss_chart_shows_where_zero_is(tab, explanations):
+    losses = traces(explanations, DETAILED).losses["l1"][0]
+    tab.page.locator("#cards .card-link").first.click()
+    dialog = tab.in_dialog(0)
+    for chart in dialog.locator(".chart").all():
+        axis = float(chart.locator(".axis").get_attribute("y1"))
+        label = chart.locator("text", has_text=re.compile("^0$")).first
+        assert float(label.get_attribute("y")) == axis - 3
+        points = [
+            tuple(map(float, point.split(",")))
+            for point in chart.locator("polyline").get_attribute("points").split()
+        ]
+        heights = [axis - y for _, y in points]
+        np.testing.assert_allclose(heights, losses * heights[0] / losses[0], atol=0.2)
+    tab.leave()
+
+
+def test_two_runs_over_a_table_stand_side_by_side(opened):
+    people = table(60)
+    tab = opened("tables.html")
+    tab.reset()
+    assert "found only by A" in tab.page.inner_text("#comparison")
+    row = int(np.flatnonzero(people.found)[0])
+    tab.page.wait_for_selector(f"#cards .card[data-row='{row}'] [data-drawn]")
+    text = tab.page.inner_text(f"#cards .card[data-row='{row}']")
+    assert re.match(r"A\n(age|job): ", text)
+    assert "B\n\nNothing changed." in text or "B\nNothing changed." in text
+
+
+def test_nothing_on_the_page_is_a_command_or_a_path(tab):
+    text = tab.page.evaluate("document.body.innerText")
+    assert not re.search(r"jaxcf (explain|evaluate|report)|--\w", text)
 
 
 def test_a_comparison_is_shown_as_a_table_and_beside_each_row(opened):
@@ -568,8 +724,8 @@ def test_a_comparison_is_shown_as_a_table_and_beside_each_row(opened):
     assert "found only by A" in text
     assert EVIL in text
     tab.reset()
-    tab.page.wait_for_selector(".card[data-row='0'] [data-drawn]")
-    assert tab.page.locator(".card[data-row='0'] canvas").count() == 4
+    tab.page.wait_for_selector("#cards .card[data-row='0'] [data-drawn]")
+    assert tab.page.locator("#cards .card[data-row='0'] canvas").count() == 4
 
 
 def test_a_row_says_who_was_convinced_and_the_page_who_agrees(opened):
@@ -578,15 +734,14 @@ def test_a_row_says_who_was_convinced_and_the_page_who_agrees(opened):
     assert said is not None
     tab = opened("guided.html")
     page = tab.page
-    assert "the model and both guides agree" in page.inner_text(".lead")
-    assert "the model and both guides agree" in page.inner_text("#tiles")
+    assert "the model and both guides agree" in page.inner_text("#answer")
     held_up = np.flatnonzero(few.status == Status.GUIDE_NOT_CONVINCED)
     tab.reset()
     page.select_option("#control-outcome", str(int(Status.GUIDE_NOT_CONVINCED)))
     assert tab.rows_shown() == held_up.tolist()
     tab.reset()
-    card = page.inner_text(".card[data-row='0'] .card-numbers")
-    assert re.search(r"L2 [\d.]+\s+model 0\.\d+", card)
+    card = page.inner_text("#cards .card[data-row='0'] .card-numbers")
+    assert re.search(r"model [\d.]+\s%\ssure, guide [\d.]+\s%", card)
     for row, answers in ((0, ["✓ yes"] * 3), (held_up[0], ["✓ yes", "✗ no", "✓ yes"])):
         page.evaluate(f"location.hash = 'row={row}'")
         lines = tab.in_dialog(row).locator(".convinced tbody tr")

@@ -11,10 +11,11 @@ import pytest
 from made_explanations import images, made, table, traces, with_guides
 
 from jaxcf import Status
+from jaxcf.plots import style
 from jaxcf.report import write
 from jaxcf.report.packing import quantise
 from jaxcf.results.comparison import compare
-from jaxcf.tabular import Categorical, Numeric, Schema
+from jaxcf.tabular import Categorical, Numeric, Relation, Rule, Schema
 
 EVIL = "</script><img src=x onerror=alert(1)><!--"
 
@@ -300,12 +301,20 @@ def test_an_empty_run_has_a_report_too(tmp_path):
         ({"feature_units": (np.zeros(3), np.ones(2))}, "each of 3 features"),
         ({"traces": traces(made(np.zeros((9, 3))), (0, 8))}, "rows up to 8"),
         ({"traces": traces(made(np.zeros((2, 4))), (0, 1))}, r"shape \(4,\)"),
+        ({"true_classes": [0, 1]}, "and there is a row 4"),
+        ({"true_classes": [0, 1, 2, 3, "cat"]}, "the true class 'cat' is none"),
+        ({"true_classes": np.eye(5)}, r"shape \(5, 5\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "report.html", made(np.zeros((5, 3))), **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_rules_of_other_columns_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="are for age, those of the run for none"):
+        write(tmp_path / "report.html", table(5), rules={"age": Rule(frozen=True)})
 
 
 def test_rows_are_called_what_their_owner_calls_them(tmp_path):
@@ -318,3 +327,62 @@ def test_rows_are_called_what_their_owner_calls_them(tmp_path):
     page = Page(tmp_path / "report.html", chosen)
     assert page.payload["labels"] == [names[row] for row in chosen.source_row]
     assert EVIL not in page.text
+
+
+def test_the_question_says_what_was_asked_under_which_rules(tmp_path):
+    people = replace(table(20), ruled=("age", "pay", "job"))
+    people = replace(people, core=replace(people.core, target_class=np.ones(20, int)))
+    rules = {
+        "age": Rule(increase_only=True, upper=65),
+        "pay": Rule(frozen=True),
+        "job": Rule(frozen=True),
+    }
+    options = {"model": "a forest, right for 93 % of 500 rows", "rules": rules}
+    page = Page(tmp_path / "report.html", people, **options)
+    assert page.payload["question"]["sentence"] == (
+        "What would have to be different for the model (a forest, right for 93 % of 500 rows) to "
+        "decide “yes”, where age may only rise and is at most 65 and pay and job stay as they are?"
+    )
+    named = Page(tmp_path / "named.html", people).payload["question"]["sentence"]
+    assert named.endswith("to decide “yes”, under rules for age, pay and job?")
+    relations = [Relation("pay <= 50"), Relation("age <= 70"), Relation("pay >= 1")]
+    many = Page(tmp_path / "many.html", people, **options, relations=relations)
+    assert many.payload["question"]["sentence"].endswith("stay as they are and 3 more rules hold?")
+    assert many.payload["question"]["rules"][2:] == ["pay <= 50", "age <= 70", "pay >= 1"]
+
+
+def test_what_rows_really_are_says_how_good_the_model_is(tmp_path):
+    twice = replace(images(20), source_row=np.arange(20) // 2)
+    truth = np.full(10, -1)
+    truth[:4] = twice.original_class[:8:2]
+    truth[0] = (truth[0] + 1) % 10
+    page = Page(tmp_path / "report.html", twice, true_classes=truth)
+    assert page.payload["columns"]["trueClass"] == truth[twice.source_row].tolist()
+    known = (twice.original_class[:8:2] >= 0).sum()
+    right = f"{100 * (known - 1) / known:.3g} %"
+    assert f"(right for {right} of these {known} rows)" in page.payload["question"]["sentence"]
+    assert "trueClass" not in Page(tmp_path / "none.html", twice).payload["columns"]
+
+
+def test_examples_are_rows_that_were_found(tmp_path):
+    people = table(60)
+    page = Page(tmp_path / "report.html", people)
+    assert len(page.payload["examples"]) == 3
+    glance = page.payload["glance"]
+    assert people.found[page.payload["examples"]].all()
+    assert people.found[glance["rows"]].all()
+    lost = people[~people.found]
+    nothing = Page(tmp_path / "lost.html", lost).payload
+    assert (nothing["examples"], nothing["glance"]) == ([], None)
+
+
+def test_the_page_has_the_colours_of_the_pictures(tmp_path):
+    text = Page(tmp_path / "report.html", images(2)).text
+    for name, colour in (
+        ("accent", style.MAIN.area),
+        ("good", style.FOUND.area),
+        ("bad-text", style.MISSED.on_light),
+        ("darker", style.DARKER),
+        ("changed", style.CHANGED),
+    ):
+        assert f"--{name}: {colour};" in text

@@ -128,3 +128,27 @@ def test_two_kinds_of_rows_with_nan_in_the_same_places_are_the_same():
     rows = made(np.random.default_rng(0).random((20, 3)))
     assert np.isnan(rows.original).any()
     assert compare(rows, rows).counts["both"] == rows.found.sum()
+
+
+def test_a_comparison_prints_as_tables_of_what_it_found(first, second):
+    compared = compare(first, second, names=("near", "<far>"))
+    lines = str(compared).splitlines()
+    assert lines[0] == "near and <far>: 200 rows"
+    assert "  found only by <far>           1" in lines
+    (steps,) = [line for line in lines if line.startswith("  steps ")]
+    one = compared.differences["steps"]
+    assert steps.split()[1:3] == [f"{one.first:.4g}", f"{one.second:.4g}"]
+    assert steps.endswith(str(one.difference))
+    # Columns end below each other.
+    assert len({len(line) for line in lines[lines.index(steps) - 1 :]}) == 1
+    page = compared._repr_html_()
+    assert "<far>" not in page
+    assert page.count("<tr>") == len(lines) - 2
+
+
+def test_two_runs_over_a_table_print_too():
+    people = table(40)
+    shown = str(compare(people, people))
+    assert f"found by both               {people.found.sum()}" in shown
+    empty = people[:0]
+    assert "means over the 0 rows" in str(compare(empty, empty))

@@ -400,7 +400,8 @@ def test_recording_the_path_changes_no_answer():
     options = {"stop": "budget", "max_steps": 30}
     plain, recorded = run(**options), run(**options, record_path=True, record_history=True)
     assert plain.path is None
-    np.testing.assert_array_equal(plain.counterfactual, recorded.counterfactual)
+    # To the last bits: it is another program, which a release of XLA may round otherwise.
+    np.testing.assert_allclose(plain.counterfactual, recorded.counterfactual, atol=1e-5)
     np.testing.assert_array_equal(plain.steps, recorded.steps)
 
 

@@ -1,14 +1,6 @@
 // One card per row: classes, outcome, pictures or changes, and some numbers.
 
-// As many changes as nearly all rows have, and no more than four.
-const sortedChanges = Float64Array.from(
-  payload.kind === "features" ? (measures.get("changed")?.values ?? []) : [],
-).sort();
-const CHANGES_ON_A_CARD = Math.max(1, Math.min(4, Math.ceil(quantile(sortedChanges, 0.95) ?? 1)));
-const NUMBERS_ON_A_CARD = payload.guided
-  ? ["l2", "confidence", "guide_probability"]
-  : ["steps", "l2", "confidence"];
-
+const CHANGES_ON_A_CARD = 4; // the rest is said when it is opened
 function decision(row) {
   const before = className(columns.originalClass[row]);
   return isFound(row) ? `${before} → ${className(columns.newClass[row])}` : before;
@@ -21,49 +13,70 @@ function rowName(row) {
   return labels ? `${name}, id ${labels[row]}` : name;
 }
 
+const trueClassName = (row) =>
+  columns.trueClass && columns.trueClass[row] >= 0 ? className(columns.trueClass[row]) : null;
+
+const isMisread = (row) =>
+  trueClassName(row) !== null && columns.trueClass[row] !== columns.originalClass[row];
+
 // The same for the eye and the ear: screen readers know no arrows.
 function spokenDecision(row) {
-  const named = (label) => element("span", { class: "card-class" }, className(label));
-  const before = named(columns.originalClass[row]);
+  const before = className(columns.originalClass[row]);
   if (!isFound(row)) return before;
   return [
-    before,
+    `${before} `,
     element("span", { "aria-hidden": "true" }, "→"),
     element("span", { class: "unseen" }, " to "),
-    named(columns.newClass[row]),
+    ` ${className(columns.newClass[row])}`,
   ];
 }
 
-function cardNumbers(row) {
-  const keys =
-    NUMBERS_ON_A_CARD.includes(choice.sort) || choice.sort === "row"
-      ? NUMBERS_ON_A_CARD
-      : [...NUMBERS_ON_A_CARD.slice(0, 2), choice.sort];
-  return keys
-    .filter((key) => measures.has(key))
-    .map((key) =>
-      element(
-        "span",
-        { class: key === choice.sort ? "sorted" : null },
-        `${briefly(measures.get(key))} ${formatBriefly(valueOf(key, row))}`,
-      ),
-    );
-}
-
 // How a row ended, in a class for its colour and a mark.
-const outcomeClass = (row) =>
-  isFound(row) ? "outcome found" : isMissed(row) ? "outcome missed" : "outcome";
+const endOf = (row) => (isFound(row) ? "found" : isMissed(row) ? "missed" : "already");
+const outcomeClass = (row) => `outcome ${endOf(row)}`;
 const outcomeMark = (row) => (isFound(row) ? "✓" : isMissed(row) ? "✗" : "=");
 
-// Where both are on the card, the probabilities are told apart by whose they are.
-const BRIEF_NAMES = payload.guided ? { confidence: "model", guide_probability: "guide" } : {};
-const briefly = ({ key, label }) => BRIEF_NAMES[key] ?? label.replace(/ distance$| after$/, "");
+// How sure the model is of the new class, what the row really is, and what rows are sorted by.
+function cardNumbers(row) {
+  const said = [];
+  const after = valueOf("confidence", row);
+  const guide = valueOf("guide_probability", row);
+  if (isFound(row) && after !== null) {
+    const sure = `${percent(after)} sure`;
+    said.push(
+      guide === null ? sure : `model ${sure}, guide ${closePercent(guide)}`,
+    );
+  }
+  const truth = trueClassName(row);
+  if (truth !== null) {
+    said.push(
+      element(
+        "span",
+        { class: isMisread(row) ? "misread" : null },
+        isMisread(row) ? `really ${truth}: misread before` : `really ${truth}`,
+      ),
+    );
+  }
+  const sorted = measures.get(choice.sort);
+  if (sorted) {
+    said.push(
+      element(
+        "span",
+        { class: "sorted" },
+        `${sorted.label} ${formatBriefly(valueOf(sorted.key, row))}`,
+      ),
+    );
+  }
+  return said;
+}
 
-function card(row, place) {
+// `place` is that among the rows chosen; examples and prints have none. What the row holds is read
+// when it is shown: `filled` of the card is the promise of that.
+function card(row, place = null) {
   const link = element(
     "a",
     { href: `#row=${row}`, class: "card-link" },
-    element("span", { class: "card-decision", title: decision(row) }, spokenDecision(row)),
+    element("span", { class: "card-decision" }, spokenDecision(row)),
     " ",
     element(
       "span",
@@ -73,62 +86,65 @@ function card(row, place) {
     " ",
     element("span", { class: "card-row" }, rowName(row)),
   );
-  const body = element("div", { class: "card-body" });
-  const made = element(
-    "li",
-    {
-      class: isMissed(row) ? "card missed" : "card",
-      "data-row": row,
-      "aria-setsize": order.length,
-      "aria-posinset": place + 1,
-    },
-    link,
-    body,
-    element("p", { class: "card-numbers" }, cardNumbers(row)),
+  const foot = element(
+    "p",
+    { class: "card-numbers" },
+    cardNumbers(row).map((one) => element("span", {}, one)),
   );
-  if (payload.kind === "picture" && !isDrawable(row)) body.append(undrawable());
-  else if (payload.kind === "picture") fillWithPictures(body, row);
-  else if (payload.kind === "features") fillWithChanges(body, row);
-  else body.append(element("p", { class: "hint" }, "Rows of this shape are not drawn."));
+  const body = element("div", { class: "card-body" });
+  const places = place === null ? {} : { "aria-setsize": order.length, "aria-posinset": place + 1 };
+  const made = element(
+    "div",
+    { class: `card ${endOf(row)}`, role: "listitem", "data-row": row, ...places },
+    body,
+    link,
+    foot,
+  );
+  if (payload.kind === "none") {
+    body.append(element("p", { class: "hint" }, "Rows of this shape are not drawn."));
+  } else if (!isDrawable(row)) body.append(undrawable());
+  else made.filled = payload.kind === "picture" ? addPictures(body, row) : addChanges(body, row);
   return made;
 }
 
 const undrawable = () =>
   element("p", { class: "hint" }, "Not drawn: the row holds values that are no finite numbers.");
 
-async function fillWithPictures(body, row) {
-  const names = [
-    ["original", "original"],
-    ["counterfactual", isFound(row) ? "counterfactual" : "best attempt"],
-  ];
+async function addPictures(body, row) {
+  const names = [["original", isAlready(row) ? "as it is" : "before"]];
+  if (!isAlready(row)) names.push(["counterfactual", isFound(row) ? "after" : "best attempt"]);
   if (arrays.has("other")) names.push(["other", payload.comparison.names[1]]);
   const drawnLater = names.map(([name, caption]) => [
     name,
-    canvasOf(`${caption} of row ${row}`),
+    canvasOf(`${name} of row ${row}`),
     caption,
   ]);
-  const change = canvasOf(`difference of row ${row}`);
   const figures = drawnLater.map(([, canvas, caption]) => figure(canvas, caption));
-  figures.splice(2, 0, figure(change, "difference"));
+  const change = isAlready(row) ? null : canvasOf(`difference of row ${row}`);
+  if (change) figures.splice(2, 0, figure(change, "difference"));
   body.append(element("div", { class: "pictures" }, figures));
   const bytes = await Promise.all(names.map(([name]) => rowOf(name, row)));
   if (!body.isConnected) return;
   drawnLater.forEach(([, canvas], place) => drawPicture(canvas, bytes[place]));
-  drawDifference(change, bytes[0], bytes[1]);
+  if (change) drawDifference(change, bytes[0], bytes[1]);
   body.dataset.drawn = "yes";
 }
 
-async function fillWithChanges(body, row) {
+async function addChanges(body, row) {
   const [before, after, other] = await Promise.all(
     ["original", "counterfactual", "other"].map((name) => rowOf(name, row)),
   );
   if (!body.isConnected) return;
-  body.append(changeList(before, after, CHANGES_ON_A_CARD));
-  if (other) {
-    body.append(
-      element("h3", {}, payload.comparison.names[1]),
-      changeList(before, other, CHANGES_ON_A_CARD),
-    );
-  }
+  const list = (values, isBest) => [
+    isBest ? element("p", { class: "hint" }, "best attempt:") : null,
+    changeList(before, values, CHANGES_ON_A_CARD),
+  ];
+  const [first, second] = payload.comparison?.names ?? [];
+  const parts = isAlready(row)
+    ? [element("p", { class: "hint" }, "Nothing has to change.")]
+    : list(after, isMissed(row));
+  if (other) parts.unshift(element("h3", {}, first));
+  if (other) parts.push(element("h3", {}, second), list(other, false));
+  fill(body, {}, parts);
   body.dataset.drawn = "yes";
 }

@@ -94,7 +94,8 @@ function asTable(caption, heads, rows) {
   return holder;
 }
 
-// One line over the updates of a search. `values` may hold NaN where nothing was reached.
+// One line over the updates of a search, on a scale that always holds 0, with a line where that is.
+// `values` may hold NaN where nothing was reached.
 function lineChart(label, values) {
   const reached = [...values.keys()].filter((place) => Number.isFinite(values[place]));
   const heading = element("h3", {}, label);
@@ -106,7 +107,10 @@ function lineChart(label, values) {
   const { width, height, left, right, top, bottom } = CHART;
   const floor = height - bottom;
   const x = (place) => left + (place / Math.max(last, 1)) * (width - left - right);
-  const y = (value) => floor - ((value - low) / (high - low || 1)) * (floor - top - 12);
+  const [bottomValue, topValue] = [Math.min(low, 0), Math.max(high, 0)];
+  const tall = floor - top - 12;
+  const y = (value) => floor - ((value - bottomValue) / (topValue - bottomValue || 1)) * tall;
+  const zero = y(0);
   const points = reached.map((place) => `${x(place).toFixed(1)},${y(values[place]).toFixed(1)}`);
   const words =
     `from ${format(shown[0])} to ${format(shown[shown.length - 1])} in ${plural(last, "step")}; ` +
@@ -118,13 +122,15 @@ function lineChart(label, values) {
       role: "img",
       "aria-label": `${label} over the steps: ${words}`,
     },
-    drawn("line", { class: "axis", x1: left, x2: width - right, y1: floor, y2: floor }),
+    drawn("line", { class: "axis", x1: left, x2: width - right, y1: zero, y2: zero }),
+    drawn("text", { x: width - right, y: zero - 3, "text-anchor": "end" }, "0"),
     points.length > 1
       ? drawn("polyline", { class: "curve", points: points.join(" ") })
       : drawn("circle", { class: "point", cx: x(reached[0]), cy: y(shown[0]), r: 3 }),
-    drawn("text", { x: left, y: height - 4 }, "0"),
+    drawn("text", { x: left, y: height - 4 }, "step 0"),
     drawn("text", { x: width - right, y: height - 4, "text-anchor": "end" }, format(last)),
-    drawn("text", { x: left, y: top + 8 }, format(high)),
+    topValue > 0 ? drawn("text", { x: left, y: top + 8 }, format(high)) : null,
+    bottomValue < 0 ? drawn("text", { x: left, y: floor - 3 }, format(low)) : null,
   );
   const table = asTable(
     label,

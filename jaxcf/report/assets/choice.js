@@ -7,6 +7,7 @@ const choice = {
   reached: ANY,
   target: ANY,
   judges: ANY, // "most", "few", "none"
+  wanted: "", // part of an id, or the number of a row
   sort: "row",
   descending: false,
 };
@@ -22,11 +23,16 @@ function fits(row) {
   if (original !== ANY && columns.originalClass[row] !== original) return false;
   if (reached !== ANY && columns.newClass[row] !== reached) return false;
   if (target !== ANY && columns.targetClass[row] !== target) return false;
+  if (choice.wanted && !isCalled(row, choice.wanted)) return false;
   if (judges === ANY) return true;
   const share = valueOf("oracle", row);
   if (share === null) return judges === "none";
   return judges === "most" ? share > 0.5 : judges === "few" && share <= 0.5;
 }
+
+// A row by its number, or by any part of what its owner calls it.
+const isCalled = (row, text) =>
+  String(row) === text || (labels !== null && labels[row].toLowerCase().includes(text));
 
 // Rows without a value come last whichever way the others run.
 function compareBy(values, descending) {
@@ -54,5 +60,12 @@ function choose(changes) {
   refresh();
 }
 
-const unfiltered = { outcome: ANY, original: ANY, reached: ANY, target: ANY, judges: ANY };
-const isFiltered = () => Object.keys(unfiltered).some((name) => choice[name] !== ANY);
+const unfiltered = {
+  outcome: ANY,
+  original: ANY,
+  reached: ANY,
+  target: ANY,
+  judges: ANY,
+  wanted: "",
+};
+const isFiltered = () => Object.keys(unfiltered).some((name) => choice[name] !== unfiltered[name]);

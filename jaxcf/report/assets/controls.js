@@ -20,22 +20,25 @@ function classOptions(column) {
   return [[ANY, "any"], ...used.map((label) => [label, className(label)])];
 }
 
-// Rows by what their owner calls them: the first of that id, next to which its others lie.
-function idSearch() {
-  const wanted = element("input", { id: "control-id", type: "text" });
+// Finds rows while its text is typed; Enter opens the first of them.
+function search() {
+  const wanted = element("input", {
+    id: "control-wanted",
+    type: "search",
+    placeholder: labels ? "part of an id, or a row" : "number of a row",
+    autocomplete: "off",
+  });
+  controls.wanted = wanted;
+  wanted.addEventListener("input", () => choose({ wanted: wanted.value.trim().toLowerCase() }));
   const form = element(
     "form",
     { class: "control" },
-    element("label", { for: "control-id" }, "Go to id"),
-    element("span", { class: "pair" }, wanted, element("button", { type: "submit" }, "Open")),
+    element("label", { for: "control-wanted" }, labels ? "Find an id" : "Find a row"),
+    wanted,
   );
-  wanted.addEventListener("input", () => wanted.setCustomValidity(""));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const row = labels.indexOf(wanted.value.trim());
-    wanted.setCustomValidity(row < 0 ? "No row has this id." : "");
-    if (row < 0) form.reportValidity();
-    else location.hash = `row=${row}`;
+    if (choice.wanted && order.length) location.hash = `row=${order[0]}`;
   });
   return form;
 }
@@ -85,39 +88,29 @@ function showControls() {
       (value) => ({ descending: value === "down" }),
     ),
   );
-  if (labels) parts.push(idSearch());
-  const goTo = element("input", {
-    id: "control-row",
-    type: "number",
-    min: 0,
-    max: count - 1,
-    step: 1,
-  });
-  const form = element(
-    "form",
-    { class: "control" },
-    element("label", { for: "control-row" }, "Go to row"),
-    element("span", { class: "pair" }, goTo, element("button", { type: "submit" }, "Open")),
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (goTo.value !== "" && Number(goTo.value) < count)
-      location.hash = `row=${Number(goTo.value)}`;
-  });
   const reset = element(
     "button",
     { type: "button", id: "reset", onclick: () => choose(unfiltered) },
     "Show all rows",
   );
-  byId("controls").append(...parts, form, reset);
+  const save = element(
+    "button",
+    { type: "button", id: "download", onclick: download },
+    "Download these rows (CSV)",
+  );
+  byId("controls").append(search(), ...parts, reset, save);
 }
 
 function markControls() {
   for (const name of ["outcome", "original", "reached", "target", "judges", "sort"]) {
     if (controls[name]) controls[name].value = String(choice[name]);
   }
+  // What is being typed stays as it is.
+  if (controls.wanted.value.trim().toLowerCase() !== choice.wanted)
+    controls.wanted.value = choice.wanted;
   controls.direction.value = choice.descending ? "down" : "up";
   byId("reset").disabled = !isFiltered();
+  byId("download").disabled = !order.length;
   const text = `${whole.format(order.length)} of ${plural(count, "row")} shown`;
   byId("shown").textContent = text;
 }

@@ -20,31 +20,20 @@ function changedPlaces(before, after) {
   return places.sort((a, b) => moved(b) - moved(a) || a - b);
 }
 
-function direction(place, before, after) {
-  if (contents.features[place].kind === "category" || Number.isNaN(before) || Number.isNaN(after)) {
-    return "→";
-  }
-  return after > before ? "↗" : "↘";
-}
-
-function changeLine(place, before, after) {
-  return element(
+// "hours-per-week: 38 → 45", in words for those who listen.
+const changeText = ([name, before, after]) =>
+  element(
     "li",
-    {},
-    element(
-      "span",
-      { class: "feature", title: contents.features[place].name },
-      contents.features[place].name,
-    ),
-    element("span", { class: "old" }, entry(place, before[place])),
-    element(
-      "span",
-      { class: "arrow", "aria-label": "becomes" },
-      direction(place, before[place], after[place]),
-    ),
-    element("span", { class: "new" }, entry(place, after[place])),
+    { title: `${name}: ${before} → ${after}` },
+    element("span", { class: "feature" }, `${name}: `),
+    element("span", { class: "old" }, before),
+    element("span", { "aria-hidden": "true" }, " → "),
+    element("span", { class: "unseen" }, " becomes "),
+    element("strong", { class: "new" }, after),
   );
-}
+
+const changeLine = (place, before, after) =>
+  changeText([contents.features[place].name, entry(place, before[place]), entry(place, after[place])]);
 
 function changeList(before, after, most) {
   const places = changedPlaces(before, after);

@@ -1,110 +1,102 @@
-// The cards, of which only those in sight, and a few more, are in the document.
+// The cards, as tall as their texts. They lie in blocks of some lines, of which only those in sight,
+// and their neighbours, hold any; the others keep the height that they had, or a guess of it.
 
-const ROWS_BEYOND = 2; // above and below what is seen
-const shownCards = new Map(); // row to its card
-let layout = { across: 1, width: 0, height: 0, gap: 0 };
+const LINES_IN_A_BLOCK = 4;
+const LEAST_IN_A_BLOCK = 12;
+const IN_SIGHT = "300px"; // so far above and below what is seen
+const blocks = []; // in the order of the rows
+let layout = { across: 1, size: LEAST_IN_A_BLOCK };
 let laidOutFor = null;
+let lineHeight = 200; // as far as is known, of the blocks that were drawn
+
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) fillBlock(target);
+      else emptyBlock(target);
+    }
+  },
+  { rootMargin: `${IN_SIGHT} 0px` },
+);
 
 function measureLayout() {
   const list = byId("cards");
-  const style = getComputedStyle(list);
-  const probe = element("li", { class: "card probe", "aria-hidden": "true" });
+  const probe = element("div", { class: "card probe", "aria-hidden": "true" });
   list.append(probe);
   const least = probe.offsetWidth;
-  const height = probe.offsetHeight;
   probe.remove();
-  const gap = Number.parseFloat(style.columnGap) || 12;
+  const gap = Number.parseFloat(getComputedStyle(list).rowGap) || 12;
   const across = Math.max(1, Math.floor((list.clientWidth + gap) / (least + gap)));
-  const width = (list.clientWidth - gap * (across - 1)) / across;
-  layout = { across, width, height, gap };
-  const lines = Math.ceil(order.length / across);
-  list.style.height = `${Math.max(0, lines * (height + gap) - gap)}px`;
+  const lines = Math.max(LINES_IN_A_BLOCK, Math.ceil(LEAST_IN_A_BLOCK / across));
+  layout = { across, size: lines * across };
+  list.style.setProperty("--across", across);
+  laidOutFor = list.clientWidth;
 }
 
-function position(made, place) {
-  const { across, width, height, gap } = layout;
-  made.style.width = `${width}px`;
-  made.style.left = `${(place % across) * (width + gap)}px`;
-  made.style.top = `${Math.floor(place / across) * (height + gap)}px`;
-}
+const startOf = (block) => blocks.indexOf(block) * layout.size;
+const linesOf = (block) =>
+  Math.ceil(Math.min(layout.size, order.length - startOf(block)) / layout.across);
 
-function drawCards() {
-  const list = byId("cards");
-  const line = layout.height + layout.gap;
-  const above = -list.getBoundingClientRect().top;
-  const first = Math.max(0, Math.floor(above / line) - ROWS_BEYOND) * layout.across;
-  const last = Math.min(
-    order.length,
-    (Math.ceil((above + window.innerHeight) / line) + ROWS_BEYOND) * layout.across,
-  );
-  const wanted = new Set(order.slice(first, Math.max(first, last)));
-  for (const [row, made] of shownCards) {
-    // Whoever holds the focus stays: a screen reader would lose its place.
-    if (wanted.has(row) || made.contains(document.activeElement)) continue;
-    made.remove();
-    shownCards.delete(row);
-  }
-  let previous = null;
-  for (let place = first; place < last; place += 1) {
-    const row = order[place];
-    let made = shownCards.get(row);
-    if (!made) {
-      made = card(row, place);
-      position(made, place);
-      shownCards.set(row, made);
-      // In the order of the rows, which is the order of the Tab key.
-      if (previous) previous.after(made);
-      else list.prepend(made);
-    }
-    previous = made;
-  }
-}
-
-let asked = false;
-function drawSoon() {
-  if (asked) return;
-  asked = true;
-  requestAnimationFrame(() => {
-    asked = false;
-    drawCards();
+function fillBlock(block) {
+  if (block.childElementCount) return;
+  const start = startOf(block);
+  const rows = order.slice(start, start + layout.size);
+  block.append(...[...rows].map((row, place) => card(row, start + place)));
+  // What a table's row says comes a moment later; till then nothing below moves.
+  Promise.all([...block.children].map((made) => made.filled)).then(() => {
+    if (!block.childElementCount) return;
+    block.style.minHeight = "";
+    lineHeight = block.offsetHeight / linesOf(block);
   });
 }
 
+function emptyBlock(block) {
+  // Whoever holds the focus stays: a screen reader would lose its place.
+  if (!block.childElementCount || block.contains(document.activeElement)) return;
+  block.style.minHeight = `${block.offsetHeight}px`;
+  block.replaceChildren();
+}
+
 function showCards() {
-  for (const made of shownCards.values()) made.remove();
-  shownCards.clear();
+  seen.disconnect();
   byId("nothing").hidden = order.length > 0;
   measureLayout();
-  drawCards();
+  blocks.length = 0;
+  for (let start = 0; start < order.length; start += layout.size) {
+    blocks.push(element("div", { class: "block", role: "presentation" }));
+  }
+  for (const block of blocks) block.style.minHeight = `${linesOf(block) * lineHeight}px`;
+  byId("cards").replaceChildren(...blocks);
+  if (blocks.length) fillBlock(blocks[0]);
+  for (const block of blocks) seen.observe(block);
 }
 
 function layOutAgain() {
-  const wide = byId("cards").clientWidth;
-  if (wide === laidOutFor) return;
-  laidOutFor = wide;
-  measureLayout();
-  for (const [row, made] of shownCards) {
-    if (placeOf.has(row)) position(made, placeOf.get(row));
-  }
-  drawCards();
+  if (byId("cards").clientWidth === laidOutFor) return;
+  const held = heldPlace(document.activeElement);
+  showCards();
+  if (held !== null) focusPlace(held);
+}
+
+function heldPlace(target) {
+  const held = target?.closest?.("#cards .card");
+  return held ? (placeOf.get(Number(held.dataset.row)) ?? null) : null;
 }
 
 function focusPlace(place) {
   if (place < 0 || place >= order.length) return;
-  const line = layout.height + layout.gap;
-  const top = byId("cards").getBoundingClientRect().top + Math.floor(place / layout.across) * line;
-  if (top < 0 || top + layout.height > window.innerHeight) {
-    window.scrollBy({ top: top - window.innerHeight / 3, behavior: "instant" });
-  }
-  drawCards();
-  shownCards.get(order[place])?.querySelector("a").focus({ preventScroll: true });
+  const block = blocks[Math.floor(place / layout.size)];
+  fillBlock(block);
+  const made = block.children[place % layout.size];
+  made.scrollIntoView({ block: "nearest", behavior: "instant" });
+  made.querySelector("a").focus({ preventScroll: true });
 }
 
 function moveByKey(event) {
-  const held = event.target.closest?.(".card");
-  if (!held || event.altKey || event.ctrlKey || event.metaKey) return;
-  const place = placeOf.get(Number(held.dataset.row));
-  const page = layout.across * Math.max(1, Math.floor(window.innerHeight / layout.height) - 1);
+  const place = heldPlace(event.target);
+  if (place === null || event.altKey || event.ctrlKey || event.metaKey) return;
+  const tall = event.target.closest(".card").offsetHeight;
+  const page = layout.across * Math.max(1, Math.floor(window.innerHeight / tall) - 1);
   const targets = {
     ArrowRight: place + 1,
     ArrowLeft: place - 1,
@@ -115,7 +107,7 @@ function moveByKey(event) {
     Home: 0,
     End: order.length - 1,
   };
-  if (place === undefined || !(event.key in targets)) return;
+  if (!(event.key in targets)) return;
   event.preventDefault();
   focusPlace(targets[event.key]);
 }

@@ -2,6 +2,7 @@
 
 const MOST_CLASSES_AT_FIRST = 12;
 let shownRow = null;
+let cameFrom = null; // what was pressed, where it was no card among the rows
 
 const rowInAddress = () => {
   const match = /^#row=(\d+)$/.exec(location.hash);
@@ -84,7 +85,9 @@ function convincedPart(row, values) {
 }
 
 function numberPart(row, losses) {
+  const truth = trueClassName(row);
   const facts = [
+    ...(truth === null ? [] : [["really", truth, "What the row is known to be."]]),
     ["target class", className(columns.targetClass[row]), "The class that the search was led to."],
     ...payload.measures.map(({ key, label, help: text }) => [
       label,
@@ -183,6 +186,7 @@ function contentPart(row, original, counterfactual, other) {
 async function showInstance(row) {
   shownRow = row;
   const dialog = byId("instance");
+  if (!dialog.open) cameFrom = document.activeElement?.closest("#example-cards a, .glance a") ?? null;
   byId("instance-title").textContent = `${rowName(row)}: ${decision(row)}`;
   markNeighbours();
   if (!dialog.open) dialog.showModal();
@@ -199,6 +203,11 @@ async function showInstance(row) {
         "p",
         { class: outcomeClass(row) },
         `${outcomeMark(row)} ${messageOf(row)}`,
+      ),
+      element(
+        "p",
+        { class: "card-numbers" },
+        cardNumbers(row).map((one) => element("span", {}, one)),
       ),
       comparisonPart(row),
       contentPart(row, original, counterfactual, other),
@@ -247,7 +256,8 @@ function leaveInstance() {
   shownRow = null;
   delete byId("instance").dataset.row;
   if (rowInAddress() !== null) history.replaceState(null, "", location.pathname + location.search);
-  if (placeOf.has(row)) focusPlace(placeOf.get(row));
+  if (cameFrom) cameFrom.focus();
+  else if (placeOf.has(row)) focusPlace(placeOf.get(row));
 }
 
 function prepareInstance() {

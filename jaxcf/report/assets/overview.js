@@ -24,38 +24,9 @@ function tile(label, value, beside, explanation) {
 }
 
 function showTiles() {
-  const already = allRows.filter(isAlready).length;
-  const needed = count - already;
-  const share = needed ? foundRows.length / needed : null;
-  const missed = needed - foundRows.length;
-  byId("lead-counts").append(
-    `Here ${foundRows.length === 1 ? "one was" : `${whole.format(foundRows.length)} were`} ` +
-      `found for ${plural(needed, "row")}`,
-    missed ? `; ${plural(missed, "row has", "rows have")} none, and the card says why.` : ".",
-    already
-      ? ` ${plural(already, "more row needs", "more rows need")} none: the model decides for the ` +
-          "class asked for already."
-      : "",
-    payload.guided && foundRows.length
-      ? ` For every one that was found, ${payload.guided.agreement}.`
-      : "",
-  );
-  byId("about-guides").hidden = !payload.guided;
   byId("notes").append(...payload.notes.map((text) => element("li", {}, text)));
   byId("notes").hidden = !payload.notes.length;
-  const tiles = [
-    tile(
-      "Found",
-      whole.format(foundRows.length),
-      `of ${plural(needed, "row")}, ${percent(share)}` +
-        (payload.guided && foundRows.length ? `; ${payload.guided.agreement}` : "") +
-        (already ? `; ${whole.format(already)} already in the target` : ""),
-      "The explained model decides otherwise for the counterfactual. " +
-        (payload.guided
-          ? "So do its guides: other models that had to agree before it counted."
-          : "That says nothing about whether the change makes sense."),
-    ),
-  ];
+  const tiles = [];
   for (const measure of payload.measures) {
     if (["prediction_weight", "confidence_before"].includes(measure.key)) continue;
     const values = Float64Array.from(present(measure.key, foundRows)).sort();
@@ -78,7 +49,7 @@ function showTiles() {
       ),
     );
   }
-  byId("tiles").append(element("dl", {}, tiles));
+  byId("tiles").append(tiles.length ? element("dl", {}, tiles) : "");
 }
 
 function showOutcomes() {
@@ -107,7 +78,7 @@ function showOutcomes() {
       ];
     });
   byId("outcomes").append(
-    wideTable("What became of the rows", ["outcome", "rows", "share", "meaning", ""], lines, {
+    wideTable("Of all rows", ["outcome", "rows", "share", "meaning", ""], lines, {
       class: "outcomes",
     }),
   );
@@ -216,7 +187,7 @@ function showTransitions() {
       withoutOne.map(({ words, outcome, counts }) =>
         element(
           "td",
-          { class: outcome === "missed" ? "missed" : null },
+          { class: outcome === "missed" ? "missed" : "already" },
           cell(
             counts.get(from),
             mostWithout,
@@ -299,16 +270,21 @@ function showComparison() {
   );
   byId("comparison-content").append(
     wideTable(`Rows, of ${whole.format(count)}`, ["", "rows", "share"], counts),
-    wideTable(
-      "Means over the rows found by both",
-      ["", "rows", first, second, `${second} − ${first}, with its 95 % interval`],
-      differences,
-    ),
     element(
-      "p",
-      { class: "hint" },
-      "A difference is real, as far as these rows go, where its interval doesn't hold 0. Rows " +
-        "that only one run found are in none of these means.",
+      "details",
+      {},
+      element("summary", {}, "Numbers of the method, side by side"),
+      wideTable(
+        "Means over the rows found by both",
+        ["", "rows", first, second, `${second} − ${first}, with its 95 % interval`],
+        differences,
+      ),
+      element(
+        "p",
+        { class: "hint" },
+        "A difference is real, as far as these rows go, where its interval doesn't hold 0. Rows " +
+          "that only one run found are in none of these means.",
+      ),
     ),
   );
 }

@@ -1,9 +1,10 @@
 // Pictures on canvases: bytes in, one pixel per pixel, enlarged by the style sheet.
 
 // Red, white, blue: what got darker, what stayed, what got brighter.
-const DARKER = [178, 24, 43];
-const SAME = [247, 247, 247];
-const BRIGHTER = [33, 102, 172];
+const [DARKER, SAME, BRIGHTER] = ["--darker", "--same", "--brighter"].map((name) => {
+  const colour = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  return [1, 3, 5].map((start) => Number.parseInt(colour.slice(start, start + 2), 16));
+});
 
 function canvasOf(label) {
   const { width, height } = contents;

@@ -1,9 +1,5 @@
 // How the search for a row went: its path as a strip, losses, prototype and nearest training rows.
 
-const NO_SEARCH =
-  "How the search went was not kept for this row. `jaxcf explain --details N` keeps it for N " +
-  "rows: the path, the loss terms over the steps, the prototype and the nearest training rows.";
-
 async function pointsOf(name, place) {
   const kept = payload.searches[`${name}Present`]?.[place];
   if (!kept || !arrays.has(name)) return [];
@@ -123,16 +119,7 @@ async function exemplarPart(place, row, counterfactual) {
 }
 
 async function searchParts(row, original, counterfactual) {
-  if (!detailed.has(row)) {
-    return [
-      element(
-        "section",
-        {},
-        element("h3", {}, "The search"),
-        element("p", { class: "hint" }, NO_SEARCH),
-      ),
-    ];
-  }
+  if (!detailed.has(row)) return [];
   const place = detailed.get(row);
   return Promise.all([
     pathPart(place, original),

@@ -17,9 +17,11 @@ function prepareTheme() {
 }
 
 document.documentElement.classList.add(`shows-${payload.kind}`);
-document.documentElement.style.setProperty("--changes", CHANGES_ON_A_CARD);
 if (payload.comparison) document.documentElement.classList.add("compares");
 prepareTheme();
+showQuestion();
+showExamples();
+showGlance();
 showTiles();
 showOutcomes();
 showComparison();
@@ -35,9 +37,15 @@ if (contents.givenWidth > contents.width) {
       `smaller, with ${contents.width} × ${contents.height}.`,
   );
 }
-watchers.push(showHistograms, markCells, markControls, showCards);
+byId("examples-key").append(...colourKey());
+byId("key").append(...colourKey());
+watchers.push(showHistograms, markCells, markControls, showCards, preparePrintSoon);
 refresh();
+// What is seen first comes first; whoever prints at once gets the cards without their pictures.
+Promise.all([...document.querySelectorAll(".card")].map((made) => made.filled)).then(preparePrint);
+window.addEventListener("beforeprint", () => {
+  if (!byId("printed").childElementCount) preparePrint();
+});
 byId("cards").addEventListener("keydown", moveByKey);
-window.addEventListener("scroll", drawSoon, { passive: true });
 new ResizeObserver(layOutAgain).observe(byId("cards"));
 followAddress();

@@ -1,4 +1,4 @@
-"""What the report calls each number of a row, and what it says about it."""
+"""What each number of a row is called where it is shown, and what is said about it."""
 
 from typing import NamedTuple
 

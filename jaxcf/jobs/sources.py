@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcf.results.parts import Rows
 from jaxcf.tabular.columns import is_missing
-from jaxcf.tabular.tables import is_frame, labels_of, plain_labels, read_columns
+from jaxcf.tabular.tables import is_frame, labels_of, plain_labels, read_columns, with_rows
 from jaxcf.utils.fingerprints import described_array
 
 # Of input that isn't read as a whole, so many rows say which it is.
@@ -47,10 +47,8 @@ class _InMemory:
         return len(self._data)
 
     def rows(self, start: int, stop: int) -> Any:
-        if is_frame(self._data):
-            return self._data.iloc[start:stop]
-        if isinstance(self._data, Mapping):
-            return {name: column[start:stop] for name, column in self._data.items()}
+        if is_frame(self._data) or isinstance(self._data, Mapping):
+            return with_rows(self._data, slice(start, stop))
         return self._data[start:stop]
 
     def fingerprint(self) -> str:

@@ -141,6 +141,44 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
     return read
 
 
+def with_columns(table: Table, names: Sequence[str]) -> Table:
+    """A table of the same kind with some of its columns, in the order of the names.
+
+    Args:
+        table: A DataFrame or a mapping.
+        names: Of columns that it has.
+
+    Examples:
+        >>> with_columns({"age": [30], "pay": [9.5], "job": ["clerk"]}, ["job", "age"])
+        {'job': ['clerk'], 'age': [30]}
+    """
+    if is_frame(table):
+        all_names = [str(name) for name in table.columns]
+        if all_names == list(names):
+            return table
+        return table.iloc[:, [all_names.index(name) for name in names]]
+    given = {str(name): column for name, column in table.items()}
+    return {name: given[name] for name in names}
+
+
+def with_rows(table: Table, rows: slice | np.ndarray) -> Table:
+    """A table of the same kind with some of its rows.
+
+    Args:
+        table: A DataFrame, or a mapping from names to columns.
+        rows: Which: a slice, or the numbers of rows.
+
+    Examples:
+        >>> with_rows({"age": np.array([30, 40, 50])}, np.array([2, 0]))["age"].tolist()
+        [50, 30]
+    """
+    if is_frame(table):
+        return table.iloc[rows]
+    if isinstance(rows, slice):
+        return {name: column[rows] for name, column in table.items()}
+    return {name: _entries(name, column).entries[rows] for name, column in table.items()}
+
+
 def _entries(name: str, column: Any) -> Entries:
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(column, (pandas.Categorical, pandas.CategoricalIndex)):

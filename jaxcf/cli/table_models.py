@@ -182,7 +182,9 @@ def _takes(options: argparse.Namespace, estimator: Estimator, train: Rows, schem
 def _ask(brought: Brought, rows: Rows) -> np.ndarray:
     """What a model says of rows."""
     schema, predict = brought.schema, brought.made.predict
-    given = rows.columns if brought.like is not None else schema.encode(schema.read(rows.columns))
+    given: Any = rows.columns
+    if brought.like is None:
+        given = schema.encode(schema.read(rows.columns))
     if isinstance(predict, BlackBox):
         return np.asarray(predict.predict(given))
     return np.asarray(predict(jnp.asarray(given)))

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxcf.results.parts import Rows
 from jaxcf.tabular.columns import is_missing
+from jaxcf.tabular.explanations import describe_frame
 from jaxcf.tabular.tables import is_frame, labels_of, plain_labels, read_columns, with_rows
 from jaxcf.utils.fingerprints import described_array
 
@@ -40,6 +41,7 @@ class _InMemory:
         self._data = data
         self._names = names
         self.labels = plain_labels(labels_of(data)) if names is not None else None
+        self.frame = {} if names is None else describe_frame(data, names)
 
     def __len__(self) -> int:
         if isinstance(self._data, Mapping):
@@ -82,6 +84,11 @@ def as_source(data: Any, names: tuple[str, ...] | None) -> RowSource:
 def labels_in(source: RowSource) -> np.ndarray | None:
     """What a table in memory calls its rows; None where it doesn't say."""
     return getattr(source, "labels", None)
+
+
+def frame_in(source: RowSource) -> dict[str, Any]:
+    """What files say of a frame in memory; nothing where it isn't one."""
+    return getattr(source, "frame", {})
 
 
 def read_rows(source: RowSource, rows: Rows) -> Any:

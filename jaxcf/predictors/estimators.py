@@ -126,6 +126,30 @@ class Estimator:
             return Made(KerasFunction(self.model, None), "probabilities")
         return Made(BlackBox(_not_yet, num_classes=2), "probabilities")
 
+    def answers(self, rows: Any) -> Shaped[np.ndarray, "n *answer"]:
+        """What it says of some rows, as it says it.
+
+        Args:
+            rows: as it takes them.
+
+        Raises:
+            ValueError: if it fails for them, or answers with anything but numbers for each.
+        """
+        try:
+            answers = np.asarray(_function(self)(rows))
+        except Exception as error:  # whatever its library raises
+            raise ValueError(
+                f"the {self.name} failed for the first training rows "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        numbers = answers.dtype.kind in "biuf"
+        if answers.ndim not in (1, 2) or len(answers) != len(rows) or not numbers:
+            raise ValueError(
+                f"the {self.name} answered {len(rows)} rows with {answers.dtype} of shape "
+                f"{answers.shape}; expected numbers [n, classes], or one number for each row"
+            )
+        return answers
+
     def make(self, rows: Any, output: str = "probabilities") -> Made:
         """A black box of it, or a function in JAX.
 
@@ -141,9 +165,9 @@ class Estimator:
         """
         if self.kind == "classifier":
             known = self.class_names
-            count = _answers(self, rows).shape[-1] if known is None else len(known)
+            count = self.answers(rows).shape[-1] if known is None else len(known)
             return Made(BlackBox(self.model.predict_proba, count), "probabilities")
-        answers = _answers(self, rows)
+        answers = self.answers(rows)
         reading = _reading(self, answers, output)
         num_classes = 2 if reading.single else answers.shape[1]
         if self.is_in_jax:
@@ -178,7 +202,7 @@ def recognised(model: Any) -> Estimator | None:
     """
     # Keras' models are PyTorch's modules, too, where PyTorch is below them.
     if _is_one(model, "keras", "Model") or _is_one(model, "tf_keras", "Model"):
-        shape = getattr(model, "input_shape", None)
+        shape: Any = getattr(model, "input_shape", None)
         flat = isinstance(shape, tuple) and len(shape) == 2
         return Estimator(model, "keras", num_features=shape[1] if flat else None)
     if _is_one(model, "torch.nn", "Module"):
@@ -364,23 +388,6 @@ def _check_objective(model: Any, objective: str) -> None:
 
 
 # --- what its answers are ----------------------------------------------------------------
-
-
-def _answers(estimator: Estimator, rows: Any) -> np.ndarray:
-    """What a model says of some rows, as it says it."""
-    try:
-        answers = np.asarray(_function(estimator)(rows))
-    except Exception as error:  # whatever its library raises
-        raise ValueError(
-            f"the {estimator.name} failed for the first training rows "
-            f"({type(error).__name__}: {error})"
-        ) from error
-    if answers.ndim not in (1, 2) or len(answers) != len(rows) or answers.dtype.kind not in "biuf":
-        raise ValueError(
-            f"the {estimator.name} answered {len(rows)} rows with {answers.dtype} of shape "
-            f"{answers.shape}; expected numbers [n, classes], or one number for each row"
-        )
-    return answers
 
 
 def _reading(estimator: Estimator, answers: np.ndarray, output: str) -> Reading:

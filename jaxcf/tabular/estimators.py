@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,10 +12,13 @@ from jaxcf.predictors.blackbox import BlackBox
 from jaxcf.predictors.estimators import Estimator, Made, asked_rows
 from jaxcf.predictors.jacobians import CentralDifferences
 from jaxcf.tabular.columns import Numeric, is_missing
+from jaxcf.tabular.frames import as_pandas, is_other_frame
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, is_frame, read_columns, with_columns, with_rows
 
 Takes = Literal["input", "table"]
+
+Form = Literal["frame", "pandas", "matrix"]
 
 
 class Brought(NamedTuple):
@@ -63,7 +67,8 @@ def bring(
             f"takes is 'table', but a {estimator.name} takes a matrix of numbers; leave takes out"
         )
     given = tuple(read_columns(table)) if schema is None else schema.names
-    names, matrix = estimator.column_names, False
+    names = estimator.column_names
+    form: Form = "frame"
     lacking = [name for name in names or () if name not in given]
     if lacking:
         whose = "table" if schema is None else "schema"
@@ -72,16 +77,18 @@ def bring(
             f"which the {whose} lacks; it has {', '.join(map(repr, given))}"
         )
     if names is None and estimator.num_features is not None:
-        names, matrix = given, True
+        names, form = given, "matrix"
     # In the order of the table, in which counterfactuals come back.
     chosen = with_columns(table, [name for name in given if names is None or name in names])
     schema = schema or Schema.infer(chosen, keep_missing=True)
     known = read_columns(chosen)
     rows = with_rows(chosen, asked_rows(len(next(iter(known.values())).entries)))
-    made = estimator.make(_taken(rows, names, matrix), output)
+    if form == "frame" and is_other_frame(chosen) and not _is_taken(estimator, rows, names):
+        form = "pandas"
+    made = estimator.make(_taken(rows, names, form), output)
     assert isinstance(made.predict, BlackBox)  # no network takes a table
-    box = replace(made.predict, predict=OfColumns(made.predict.predict, names, matrix))
-    like = {name: one.entries for name, one in known.items()} if matrix else chosen
+    box = replace(made.predict, predict=OfColumns(made.predict.predict, names, form))
+    like = {name: one.entries for name, one in known.items()} if form == "matrix" else chosen
     return Brought(made._replace(predict=box), schema, like)
 
 
@@ -136,13 +143,13 @@ class OfColumns:
 
     Args:
         predict: of a frame or a matrix.
-        names: of the columns that it takes, in its order; None takes tables as they come.
-        matrix: whether it takes a matrix of them.
+        names: of the columns that it takes, in its order; None takes all of them.
+        form: "frame" of whatever library the caller has, one of "pandas", or a "matrix".
     """
 
     predict: Callable[[Any], Any]
     names: tuple[str, ...] | None
-    matrix: bool
+    form: Form
 
     @property
     def __wrapped__(self) -> Callable[[Any], Any]:
@@ -151,15 +158,26 @@ class OfColumns:
 
     def __call__(self, table: Table) -> Any:
         """The function's answer for the rows of a table."""
-        return self.predict(_taken(table, self.names, self.matrix))
+        return self.predict(_taken(table, self.names, self.form))
 
 
-def _taken(table: Table, names: tuple[str, ...] | None, matrix: bool) -> Any:
+def _taken(table: Table, names: tuple[str, ...] | None, form: Form) -> Any:
     """What an estimator takes of a table."""
     chosen = table if names is None else with_columns(table, names)
-    if matrix:
+    if form == "matrix":
         return _as_matrix(chosen)
+    if is_other_frame(chosen):
+        return as_pandas(chosen) if form == "pandas" else chosen
     return chosen if is_frame(chosen) else as_frame(chosen)
+
+
+def _is_taken(estimator: Estimator, rows: Table, names: tuple[str, ...] | None) -> bool:
+    """Whether an estimator takes a frame of another library than pandas, which not all know."""
+    try:
+        estimator.answers(_taken(rows, names, "frame"))
+    except ValueError:
+        return find_spec("pandas") is None
+    return True
 
 
 def _as_matrix(table: Table) -> Shaped[np.ndarray, "n columns"]:

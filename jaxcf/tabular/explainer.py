@@ -154,8 +154,8 @@ class TableExplainer:
         """Learn the numbers of the categories and build the class prototypes.
 
         Args:
-            table: training rows, without the label: a DataFrame, a mapping from names to columns,
-                or an array that the schema's `read` takes. Columns that an estimator wasn't fitted
+            table: training rows, without the label: a frame of pandas, polars or Arrow, a mapping
+                from names to columns, or an array that the schema's `read` takes. Columns that an estimator wasn't fitted
                 on are left out.
 
         Returns:

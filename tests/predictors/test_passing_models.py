@@ -87,5 +87,5 @@ def test_a_frame_of_another_library_is_told_how_to_become_a_table(pipeline):
             return TABLE
 
     given: dict = Frame()  # pyright: ignore[reportAssignmentType]
-    with pytest.raises(TypeError, match=r"Frame; expected a pandas DataFrame .* table.to_pandas"):
+    with pytest.raises(TypeError, match=r"Frame; expected a frame of pandas.* table.to_pandas"):
         TableExplainer(BlackBox(pipeline.predict_proba, 2), takes="table").fit(given)

@@ -17,14 +17,15 @@ from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
 from jaxcf.predictors.blackbox import BlackBox, how_to_pass
 from jaxcf.predictors.checks import few_rows
-from jaxcf.predictors.estimators import Made, Predicts, announced, make
+from jaxcf.predictors.estimators import Made, Predicts, announced, asked_rows, make
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models
 from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
 from jaxcf.predictors.inference import predict_and_encode_training
+from jaxcf.predictors.preprocess import Preprocess, as_pixels
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.fingerprints import described_array
-from jaxcf.utils.validation import as_rows, check_finite, check_labels, column_names
+from jaxcf.utils.validation import check_finite, check_labels, column_names
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Explainer:
         feature_range: smallest and largest allowed value, scalars or arrays `*shape`. None takes
             what the training rows span (all features together for images, each by itself for
             tables) and lets rows that already lie outside keep their values.
+        preprocess: for images, how they become what `predict` takes; None gives it rows as they
+            are.
 
     Raises:
         TypeError: if a function isn't callable, or an option is of a wrong kind; if `predict` is a
@@ -93,6 +96,7 @@ class Explainer:
     refinement: Refinement = field(default_factory=Refinement)
     engine: EngineOptions = field(default_factory=EngineOptions)
     feature_range: Range | None = None
+    preprocess: Preprocess | None = None
 
     def __post_init__(self) -> None:
         made = announced(self.predict, self.output, self.params)
@@ -103,6 +107,11 @@ class Explainer:
                 raise TypeError(f"{name} must be a function, got {got}")
         if self.output not in ("probabilities", "logits"):
             raise ValueError(f"output must be 'probabilities' or 'logits', got {self.output!r}")
+        if not (self.preprocess is None or isinstance(self.preprocess, Preprocess)):
+            raise TypeError(
+                f"preprocess must be a Preprocess, got {type(self.preprocess).__name__}; what is "
+                "no matter of scale, mean, deviation and layout belongs into predict"
+            )
         if self.decode is not None and (self.encode is None or self.reconstruct is not None):
             raise ValueError(
                 "decode needs an encode function and stands in for reconstruct; pass encode= and "
@@ -138,6 +147,15 @@ class Explainer:
             self.params is not None,
         )
 
+    def _made(self, x_train: np.ndarray, names: tuple[str, ...] | None) -> Made:
+        """The model of rows as they are searched, given training rows."""
+        if self.preprocess is None:
+            return make(self.predict, self.output, x_train, names)
+        self.preprocess.check(x_train.shape[1:])
+        few = x_train[asked_rows(len(x_train))]
+        made = make(self.predict, self.output, self.preprocess.model_input(few), names)
+        return made._replace(predict=self.preprocess.before(made.predict))
+
     def fit(
         self,
         x_train: ArrayLike,
@@ -172,13 +190,13 @@ class Explainer:
         """
         began = time.perf_counter()
         feature_names = column_names(x_train)
-        x_train = as_rows("x_train", x_train)
+        x_train = as_pixels("x_train", x_train, self.preprocess)
         if x_train.ndim < 2 or not len(x_train):
             raise ValueError(
                 f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
             )
         check_finite("training rows", x_train)
-        made = make(self.predict, self.output, x_train, feature_names)
+        made = self._made(x_train, feature_names)
         models, num_classes, latent_shape = check_models(
             self._models(made), self.params, x_train.shape[1:]
         )
@@ -227,6 +245,7 @@ class Explainer:
             trained_on=described_array(x_train),
             feature_names=feature_names,
             unordered=unordered,
+            preprocess=self.preprocess,
         )
 
 

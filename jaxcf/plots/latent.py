@@ -19,7 +19,7 @@ from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
 from jaxcf.tabular.explainer import FittedTableExplainer
 from jaxcf.utils.selection import evenly_spread
-from jaxcf.utils.validation import as_rows_of_shape, check_finite, names_or_numbers
+from jaxcf.utils.validation import check_finite, names_or_numbers
 
 # Around a label, so that it can be read on top of points of any colour.
 _HALO = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
@@ -242,7 +242,7 @@ def encoded_rows(
         class_names = class_names or fitted.class_names
         fitted, x = fitted.of_coordinates, fitted.coordinates(x)
     fitted.check_current()
-    x = as_rows_of_shape(x, fitted.shape, fitted.feature_names)
+    x = fitted.rows(x)
     if not len(x):
         raise ValueError("there is no row to draw")
     check_finite("rows", x)

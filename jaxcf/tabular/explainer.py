@@ -155,8 +155,8 @@ class TableExplainer:
 
         Args:
             table: training rows, without the label: a frame of pandas, polars or Arrow, a mapping
-                from names to columns, or an array that the schema's `read` takes. Columns that an estimator wasn't fitted
-                on are left out.
+                from names to columns, or an array that the schema's `read` takes. Columns that an
+                estimator wasn't fitted on are left out.
 
         Returns:
             An explainer that can explain.

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcf.results.parts import Rows
 from jaxcf.tabular.columns import is_missing
-from jaxcf.tabular.explanations import describe_frame
+from jaxcf.tabular.frames import describe_frame
 from jaxcf.tabular.tables import is_frame, labels_of, plain_labels, read_columns, with_rows
 from jaxcf.utils.fingerprints import described_array
 

@@ -101,7 +101,9 @@ class Estimator:
     @property
     def is_in_jax(self) -> bool:
         """Whether it is a function in JAX, gradient and all."""
-        return self.kind == "keras" and _library("keras").backend.backend() == "jax"
+        # Keras 2, tf_keras, knows nothing of it.
+        is_three = _is_one(self.model, "keras", "Model")
+        return is_three and _library("keras").backend.backend() == "jax"
 
     def check(self, params: Any, output: str) -> None:
         """Check that what is for functions wasn't given with it.

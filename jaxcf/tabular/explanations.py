@@ -26,7 +26,7 @@ from jaxcf.results.explanations import (
 from jaxcf.results.parts import JoinedParts, open_explanations
 from jaxcf.tabular.coding import TableCoding, coding_from_json, coding_to_json
 from jaxcf.tabular.columns import Numeric
-from jaxcf.tabular.frames import LIBRARIES, FrameKind, kind_of
+from jaxcf.tabular.frames import FrameKind, describe_frame, read_frame
 from jaxcf.tabular.tables import (
     Labels,
     OwnCells,
@@ -49,8 +49,6 @@ SCHEMA_VERSION = 1
 _ARRAYS = {"original_values": ArrayRule("f", 2), "values": ArrayRule("f", 2)}
 
 _LABELS = "labels"
-
-_FRAME = "frame"
 
 _OPTIONAL = {_LABELS: ArrayRule("iuU", 1)}
 
@@ -534,17 +532,6 @@ def described(
     }
 
 
-def describe_frame(table: Table | FrameKind, names: Sequence[str]) -> dict[str, Any]:
-    """What a file says of the kind of frame that was given; nothing of other tables.
-
-    Args:
-        table: that was given.
-        names: of its columns that count.
-    """
-    kind = kind_of(table, names)
-    return {} if kind is None else {_FRAME: {"library": kind.library, "types": dict(kind.types)}}
-
-
 class _Description(NamedTuple):
     """What a file says of itself before its arrays are unpacked, once it was found to be right."""
 
@@ -581,7 +568,7 @@ def _checked_description(
         names = _class_names(metadata["class_names"], others["probabilities"].shape[1])
         # Files of earlier versions don't say.
         ruled = _ruled(metadata.get("ruled"), coding.schema.names)
-        frame = _frame(metadata.get(_FRAME), coding.schema.names)
+        frame = read_frame(metadata, coding.schema.names)
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     n, columns = own["values"].shape[0], len(coding.schema.columns)
@@ -610,20 +597,6 @@ def _ruled(given: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:
     if not isinstance(given, list) or not all(one in names for one in given):
         raise ValueError(f"ruled is {given!r}; expected names of columns")
     return tuple(given)
-
-
-def _frame(given: Any, names: tuple[str, ...]) -> FrameKind | None:
-    if given is None:
-        return None
-    fields: dict[str, Any] = given if isinstance(given, dict) else {}
-    library, given_types = fields.get("library"), fields.get("types")
-    types: dict[str, Any] = given_types if isinstance(given_types, dict) else {"": None}
-    texts = all(isinstance(one, str) for one in types.values())
-    if library not in LIBRARIES or not texts or not set(types) <= set(names):
-        raise ValueError(
-            f"{_FRAME} is {given!r}; expected one of {', '.join(LIBRARIES)}, and types of columns"
-        )
-    return FrameKind(library, tuple(types.items()))
 
 
 def _class_names(given: Any, count: int) -> tuple[str, ...] | None:

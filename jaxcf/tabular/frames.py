@@ -15,8 +15,10 @@ from jaxcf.tabular.columns import Category, Column, Numeric, Ordinal, is_missing
 Frame = Any
 """A DataFrame of polars, a Table of Arrow, or what else narwhals knows that isn't lazy."""
 
-LIBRARIES = ("pandas", "polars", "pyarrow")
-"""Whose frames come back from files."""
+# Whose frames come back from files.
+_LIBRARIES = ("pandas", "polars", "pyarrow")
+
+_FRAME = "frame"
 
 _NUMBERS = "iuf"
 
@@ -59,8 +61,10 @@ def as_pandas(frame: Frame) -> Any:
 
 
 def names_of(frame: Frame) -> list[str]:
-    """The names of a frame's columns."""
-    return list(_wrapped(frame).columns)
+    """The names of a frame's columns, those that stand there twice as well."""
+    # Columns themselves, and not their names, are what Arrow means by the other word.
+    names = getattr(frame, "column_names", None)
+    return list(map(str, frame.columns if names is None else names))
 
 
 def columns_of(frame: Frame, names: Sequence[str]) -> Frame:
@@ -103,7 +107,8 @@ def read_column(frame: Frame, name: str) -> tuple[np.ndarray, tuple[Category, ..
     if kind == narwhals.Enum or (kind == narwhals.Categorical and not _is_polars(series)):
         declared = tuple(series.cat.get_categories().to_list())
     array = np.empty(len(series), object)
-    array[:] = series.to_list()
+    for place, entry in enumerate(series.to_list()):
+        array[place] = entry
     return array, declared
 
 
@@ -300,9 +305,49 @@ def kind_of(table: Any, names: Sequence[str]) -> FrameKind | None:
             types = {name: type(kind).__name__ for name, kind in _wrapped(table).schema.items()}
     else:
         return None
-    if library not in LIBRARIES:
+    if library not in _LIBRARIES:
         return None
     return FrameKind(library, tuple((name, types[name]) for name in names if name in types))
+
+
+def describe_frame(table: Any, names: Sequence[str]) -> dict[str, Any]:
+    """What a file says of the kind of frame that was given; nothing of other tables.
+
+    Args:
+        table: that was given, or its kind.
+        names: of the columns that count.
+
+    Examples:
+        >>> import pyarrow
+        >>> describe_frame(pyarrow.table({"age": [30]}), ["age"])
+        {'frame': {'library': 'pyarrow', 'types': {'age': 'int64'}}}
+    """
+    kind = kind_of(table, names)
+    return {} if kind is None else {_FRAME: {"library": kind.library, "types": dict(kind.types)}}
+
+
+def read_frame(described: Mapping[str, Any], names: Sequence[str]) -> FrameKind | None:
+    """The kind of frame that a file speaks of, if it does.
+
+    Args:
+        described: what the file says.
+        names: of the columns that there are.
+
+    Raises:
+        ValueError: if that is no kind of frame.
+    """
+    given = described.get(_FRAME)
+    if given is None:
+        return None
+    fields: dict[str, Any] = given if isinstance(given, dict) else {}
+    library, given_types = fields.get("library"), fields.get("types")
+    types: dict[str, Any] = given_types if isinstance(given_types, dict) else {"": None}
+    texts = all(isinstance(one, str) for one in types.values())
+    if library not in _LIBRARIES or not texts or not set(types) <= set(names):
+        raise ValueError(
+            f"{_FRAME} is {given!r}; expected one of {', '.join(_LIBRARIES)}, and types of columns"
+        )
+    return FrameKind(library, tuple(types.items()))
 
 
 _Described = Mapping[str, tuple[str, Column]]

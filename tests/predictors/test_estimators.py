@@ -265,6 +265,17 @@ def test_a_network_says_by_its_answers_to_training_rows_what_they_are(torch, kin
     np.testing.assert_allclose(derivatives, wanted, atol=1e-5)
 
 
+def test_a_network_may_answer_as_those_of_transformers_do(torch):
+    class Answering(Module):
+        def __call__(self, rows):
+            return SimpleNamespace(logits=super().__call__(rows))
+
+    module: Any = Answering(logits_of)
+    box = make(module, "probabilities", X).predict
+    assert isinstance(box, BlackBox)
+    np.testing.assert_allclose(box.predict(X), jax.nn.softmax(logits_of(X)), atol=1e-6)
+
+
 def test_whoever_says_that_they_are_logits_is_believed(torch):
     module: Any = Module(ANSWERS["probabilities"])
     box = make(module, "logits", X).predict

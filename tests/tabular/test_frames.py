@@ -203,7 +203,11 @@ def test_an_estimator_gets_the_frames_that_its_library_knows():
     np.testing.assert_array_equal(decided[said.found], said.counterfactual_class[said.found] == 1)
 
 
-def test_dates_and_lazy_frames_are_refused_in_words():
+def test_what_no_table_can_be_is_refused_in_words():
+    with pytest.raises(ValueError, match=r"more than one column named 'age'"):
+        Schema.infer(pa.table([[1, 2], [3, 4]], names=["age", "age"]))
+    with pytest.raises(TypeError, match=r"'age' holds \[1, 2\], a list"):
+        Schema.infer(pa.table({"age": [[1, 2], [3, 4]]}))
     dates = pa.table({"since": pa.array([0, 1], pa.timestamp("s"))})
     with pytest.raises(TypeError, match=r"'since' has dtype datetime64.*convert it first"):
         Schema.infer(dates)

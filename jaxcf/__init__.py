@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxcf.predictors.checks import check_model
     from jaxcf.predictors.guides import Guide
     from jaxcf.predictors.jacobians import CentralDifferences, ExactJacobian, RandomDirections
+    from jaxcf.predictors.preprocess import Preprocess
     from jaxcf.prototypes import KDTree, KMeans, NearestMean
     from jaxcf.results.explanations import Explanations
     from jaxcf.results.traces import Traces
@@ -48,6 +49,7 @@ __all__ = [
     "KMeans",
     "NearestMean",
     "Objective",
+    "Preprocess",
     "Progress",
     "RandomDirections",
     "Refinement",
@@ -97,6 +99,7 @@ _DEFINED_IN = {
     "KMeans": "jaxcf.prototypes",
     "NearestMean": "jaxcf.prototypes",
     "Objective": "jaxcf.objective",
+    "Preprocess": "jaxcf.predictors.preprocess",
     "Progress": "jaxcf.explainers.progress",
     "progress_bar": "jaxcf.explainers.progress",
     "RandomDirections": "jaxcf.predictors.jacobians",

@@ -36,7 +36,7 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
     "costs": [],
     "model": None,
     "trust_model_file": False,
-    "model_takes": "table",
+    "model_takes": None,
     "raw_csv": False,
 }
 """Options of `explain` that only tables have, and their defaults."""

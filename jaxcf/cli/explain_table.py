@@ -15,7 +15,7 @@ from jaxcf.cli.completion import ADULT
 from jaxcf.cli.explaining import Prepared, explain_in_parts
 from jaxcf.cli.shared import asked, changed_search, chosen_prototypes, summary_rows
 from jaxcf.cli.table_missing import keeps_missing, settle_missing, split_rows
-from jaxcf.cli.table_models import as_frame, load_model, train_model
+from jaxcf.cli.table_models import load_model, load_trusted_model, train_model
 from jaxcf.cli.table_rows import Rows
 from jaxcf.cli.table_rules import parse_relations, parse_rules
 from jaxcf.cli.terminal import Outcome, Terminal
@@ -23,6 +23,7 @@ from jaxcf.data.csv_files import MISSING
 from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.objective import Objective
+from jaxcf.predictors.estimators import Estimator
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.tabular import (
     Ordinal,
@@ -33,6 +34,7 @@ from jaxcf.tabular import (
     fit_category_values,
 )
 from jaxcf.tabular.columns import is_missing
+from jaxcf.tabular.estimators import as_frame
 from jaxcf.tabular.explainer import as_table_objective
 from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.relations import read_relations
@@ -95,8 +97,10 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
     settings = _settings(options, objective)
     terminal.say(f"loading {options.data}")
     seconds: dict[str, float] = {}
+    with timed(seconds, "models"):
+        estimator = None if options.model is None else load_trusted_model(options.model)
     with timed(seconds, "data"):
-        train, test, asked_for = settle_missing(options, *_load(options))
+        train, test, asked_for = settle_missing(options, *_load(options, estimator))
         asked_for = asked_for.first(options.limit)
         schema = _schema(options, train)
     # Raises where a column is lacking that the model is going to be trained on.
@@ -105,9 +109,10 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
     for note in schema.summary(allowed["rules"], train.columns)["notes"]:
         terminal.say(f"note: {note}")
     with timed(seconds, "models"):
-        trained = options.model is None
-        made = train_model(options, train, test, schema, terminal) if trained else None
-        model = made or load_model(options, train, test, schema)
+        if estimator is None:
+            model = train_model(options, train, test, schema, terminal)
+        else:
+            model = load_model(options, estimator, train, test, schema)
     explainer = TableExplainer(**model.arguments, **settings)
     class_names: tuple[str, ...] = model.arguments["class_names"]
 
@@ -213,8 +218,8 @@ def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
 # --- data ----------------------------------------------------------------------------------
 
 
-def _load(options: argparse.Namespace) -> tuple[Rows, Rows | None]:
-    """Training rows, and the rows of another file, if there is one."""
+def _load(options: argparse.Namespace, estimator: Estimator | None) -> tuple[Rows, Rows | None]:
+    """Training rows, and those of another file if there is one, with what the model takes."""
     if options.data == ADULT:
         tables = data.read_adult(options.data_dir)
         train, test = (Rows(dict(one.columns), one.labels) for one in tables)
@@ -236,6 +241,16 @@ def _load(options: argparse.Namespace) -> tuple[Rows, Rows | None]:
             )
     if not train.columns:
         raise ValueError("--drop leaves no column; keep one at least")
+    names = None if estimator is None else estimator.column_names
+    # What is encoded has other names, if any.
+    if names is not None and options.model_takes != "input":
+        lacking = [name for name in names if name not in train.columns]
+        if lacking:
+            raise ValueError(
+                f"{options.data} lacks the columns {', '.join(map(repr, lacking))}, which the "
+                f"model in {options.model} was fitted on; it has {', '.join(train.columns)}"
+            )
+        train, test = train.only(names), None if test is None else test.only(names)
     return train, test
 
 

@@ -273,7 +273,8 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
         group,
         "--model",
         metavar="FILE",
-        help="a model with predict_proba, written by joblib or pickle; needs --trust-model-file",
+        help="a classifier such as a scikit-learn pipeline, written by joblib or pickle; needs "
+        "--trust-model-file",
     )
     group.add_argument(
         "--trust-model-file",
@@ -283,8 +284,9 @@ def _add_table_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--model-takes",
         choices=("table", "input"),
-        help="what --model is called with: a DataFrame of the columns (needs pandas; the default), "
-        "or the encoded table: numbers and ranks scaled to [0, 1], categories one-hot, sorted",
+        help="what --model is called with: the columns by name (needs pandas), or the encoded "
+        "table (numbers and ranks scaled to [0, 1], categories one-hot, sorted); without it what "
+        "the model says that it was fitted on",
     )
     group.add_argument(
         "--raw-csv",

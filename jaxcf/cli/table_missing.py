@@ -20,7 +20,7 @@ def keeps_missing(options: argparse.Namespace) -> bool:
     Args:
         options: of the command.
     """
-    return options.model is not None and options.model_takes == "table"
+    return options.model is not None and options.model_takes != "input"
 
 
 def split_rows(options: argparse.Namespace, columns: dict[str, np.ndarray], origin: str) -> Rows:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcf.cli.run_folder import TRAINED_HERE
@@ -12,10 +13,10 @@ from jaxcf.cli.table_rows import Rows
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import LabelledTable, stratified_split
 from jaxcf.predictors.blackbox import BlackBox
+from jaxcf.predictors.estimators import Estimator, recognised
 from jaxcf.tabular import Schema
 from jaxcf.tabular.classifiers import logistic_accuracy, train_table_classifier
-from jaxcf.tabular.predictors import Takes
-from jaxcf.tabular.tables import Table
+from jaxcf.tabular.estimators import Brought, Takes, bring, takes_of
 from jaxcf.utils.spelling import did_you_mean
 
 _TEST_FRACTION = 0.25
@@ -102,58 +103,92 @@ def train_model(
 
 
 def load_model(
-    options: argparse.Namespace, train: Rows, test: Rows | None, schema: Schema
+    options: argparse.Namespace,
+    estimator: Estimator,
+    train: Rows,
+    test: Rows | None,
+    schema: Schema,
 ) -> TableModel:
-    """Load a model that the user trusts.
+    """Find out what a model that the user trusts takes, and how good it is.
 
     Args:
         options: of the command.
+        estimator: as `load_trusted_model` gave it.
         train: rows of the table.
         test: rows of another file, if there is one.
         schema: of the table.
 
     Returns:
-        The model as a black box, and its accuracy where labels bear the names of its classes.
+        The model, and its accuracy where labels bear the names of its classes.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        TypeError: if it holds no such model.
-        ValueError: if it can't be loaded, fails for the first rows, or has no such class as the
-            one to reach.
+        ValueError: if it doesn't go with the table, fails for the first rows or for those that lack
+            entries, or has no such class as the one to reach.
     """
-    takes = options.model_takes
+    takes = _takes(options, estimator, train, schema)
     labelled = test if test is not None and test.labels is not None else train
     lacking = train.lacking()
+    if takes == "input" and lacking.any():
+        reason = f"the model in {options.model} takes the encoded table"
+        refuse_missing(options, train.gaps(), options.data, reason)
     sample = train.take(~lacking) if not lacking.all() else train
-    loaded = load_trusted_model(options.model, model_rows(sample.first(2).columns, schema, takes))
-    _check_target(options.target, loaded.class_names)
-    if takes == "table" and lacking.any():
+    try:
+        brought = bring(estimator, sample.columns, schema, takes, "probabilities")
+        num_classes = _ask(brought, sample.first(2)).shape[1]
+    except Exception as error:  # whatever the model raises
+        raise ValueError(
+            f"the model in {options.model} fails for the first rows "
+            f"({type(error).__name__}: {error}); does it take the columns of the table "
+            "(--model-takes table) or the encoded table (--model-takes input)?"
+        ) from error
+    class_names = tuple(map(str, estimator.class_names or range(num_classes)))
+    _check_target(options.target, class_names)
+    if lacking.any():
         try:
-            loaded.box.predict(model_rows(train.take(lacking).columns, schema, takes))
+            _ask(brought, train.take(lacking))
         except Exception as error:  # whatever the model raises for what it can't fill in
             reason = f"the model in {options.model} fails for them ({error})"
             refuse_missing(options, train.gaps(), options.data, reason)
-    elif not lacking.any():
+    else:
         labelled = labelled.take(~labelled.lacking())
     record: dict[str, Any] = {"source": str(options.model), "takes": takes, "accuracy": None}
     # Labels under other names than the model's own can't be compared with its decisions.
     if (
         len(labelled)
         and labelled.labels is not None
-        and set(labelled.labels.tolist()) <= set(loaded.class_names)
+        and set(labelled.labels.tolist()) <= set(class_names)
     ):
-        rows = model_rows(labelled.columns, schema, takes)
-        decided = np.asarray(loaded.box.predict(rows)).argmax(axis=1)
-        right = np.array(loaded.class_names, object)[decided] == labelled.labels
+        decided = _ask(brought, labelled).argmax(axis=1)
+        right = np.array(class_names, object)[decided] == labelled.labels
         record["accuracy"], record["accuracy_rows"] = float(right.mean()), len(right)
         record["accuracy_on"] = "labelled rows, which the model may have been trained on"
     arguments = {
-        "predict": loaded.box,
+        "predict": estimator.model,
         "takes": takes,
         "schema": schema,
-        "class_names": loaded.class_names,
+        "class_names": class_names,
     }
     return TableModel(arguments, record)
+
+
+def _takes(options: argparse.Namespace, estimator: Estimator, train: Rows, schema: Schema) -> Takes:
+    try:
+        return options.model_takes or takes_of(estimator, train.columns, schema)
+    except ValueError as error:
+        raise ValueError(
+            f"{options.model}: {error} (--model-takes table or --model-takes input)"
+        ) from error
+
+
+def _ask(brought: Brought, rows: Rows) -> np.ndarray:
+    """What a model says of rows."""
+    schema, predict = brought.schema, brought.made.predict
+    given: Any = rows.columns
+    if brought.like is None:
+        given = schema.encode(schema.read(rows.columns))
+    if isinstance(predict, BlackBox):
+        return np.asarray(predict.predict(given))
+    return np.asarray(predict(jnp.asarray(given)))
 
 
 def _check_target(target: str | None, class_names: tuple[str, ...]) -> None:
@@ -164,32 +199,19 @@ def _check_target(target: str | None, class_names: tuple[str, ...]) -> None:
         )
 
 
-class LoadedModel(NamedTuple):
-    """A model as a black box, and the names of its classes.
-
-    Attributes:
-        box: of the table or of the encoded table.
-        class_names: in the order of the probabilities.
-    """
-
-    box: BlackBox
-    class_names: tuple[str, ...]
-
-
-def load_trusted_model(path: str | Path, sample: Table) -> LoadedModel:
+def load_trusted_model(path: str | Path) -> Estimator:
     """Load a model that joblib or pickle wrote. THIS RUNS CODE FROM THE FILE.
 
     Args:
         path: the file; load only what you trust.
-        sample: a few rows, as the model takes them, to find out how many classes it has.
 
     Returns:
-        The model.
+        The model, recognised.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        TypeError: if what the file holds has no `predict_proba`.
-        ValueError: if the file can't be loaded, or the model fails for the sample.
+        TypeError: if what the file holds is no classifier.
+        ValueError: if the file can't be loaded.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -203,63 +225,13 @@ def load_trusted_model(path: str | Path, sample: Table) -> LoadedModel:
             f"{file} can't be loaded ({type(error).__name__}: {error}); expected a model written "
             "by joblib.dump or pickle, with the libraries it needs installed"
         ) from error
-    if not callable(getattr(model, "predict_proba", None)):
+    try:
+        estimator = recognised(model)
+    except TypeError as error:
+        raise TypeError(f"{file}: {error}") from error
+    if estimator is None:
         raise TypeError(
             f"{file} holds a {type(model).__name__}, which has no predict_proba; expected a "
             "classifier that gives probabilities"
         )
-    try:
-        probabilities = np.asarray(model.predict_proba(sample))
-    except Exception as error:
-        raise ValueError(
-            f"the model in {file} fails for the first rows ({type(error).__name__}: {error}); does "
-            "it take the columns of the table (--model-takes table) or the encoded table "
-            "(--model-takes input)?"
-        ) from error
-    if probabilities.ndim != 2 or probabilities.shape[1] < 2:
-        raise ValueError(
-            f"the model in {file} gives probabilities of shape {probabilities.shape}; expected "
-            "[rows, classes] with two classes or more"
-        )
-    num_classes = probabilities.shape[1]
-    names = tuple(str(one) for one in getattr(model, "classes_", range(num_classes)))
-    return LoadedModel(BlackBox(model.predict_proba, num_classes), names)
-
-
-def model_rows(columns: dict[str, np.ndarray], schema: Schema, takes: Takes) -> Any:
-    """Rows as a model from a file takes them.
-
-    Args:
-        columns: of the table.
-        schema: of the table.
-        takes: "table" for a DataFrame of the columns, "input" for the encoded table.
-
-    Raises:
-        ImportError: if a DataFrame is wanted and pandas isn't installed.
-    """
-    if takes == "input":
-        return schema.encode(schema.read(columns))
-    return as_frame(columns)
-
-
-def as_frame(columns: dict[str, np.ndarray]) -> Any:
-    """The columns as a pandas DataFrame.
-
-    Raises:
-        ImportError: if pandas isn't installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "--model-takes table hands the model a DataFrame, which needs pandas, an extra: "
-            "pip install 'jaxcf[pandas]'; or train the model on the encoded table"
-        ) from error
-    return pandas.DataFrame({name: _with_nan(column) for name, column in columns.items()})
-
-
-def _with_nan(column: np.ndarray) -> np.ndarray:
-    # as pandas reads files, and as imputers expect it
-    if column.dtype.kind == "O":
-        return np.array([np.nan if one is None else one for one in column.tolist()], object)
-    return column
+    return estimator

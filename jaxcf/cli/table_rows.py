@@ -1,7 +1,7 @@
 """The rows of a table that a command works on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
@@ -26,6 +26,11 @@ class Rows:
         columns = {name: column[rows] for name, column in self.columns.items()}
         labels, ids = (None if one is None else one[rows] for one in (self.labels, self.ids))
         return Rows(columns, labels, ids)
+
+    def only(self, names: Collection[str]) -> "Rows":
+        """Without the columns of other names."""
+        kept = {name: column for name, column in self.columns.items() if name in names}
+        return replace(self, columns=kept)
 
     def first(self, count: int | None) -> "Rows":
         """Only the first rows; None for all."""

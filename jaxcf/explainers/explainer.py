@@ -15,15 +15,17 @@ from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
-from jaxcf.predictors.blackbox import how_to_pass
+from jaxcf.predictors.blackbox import BlackBox, how_to_pass
 from jaxcf.predictors.checks import few_rows
+from jaxcf.predictors.estimators import Made, Predicts, announced, asked_rows, make
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models
 from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
 from jaxcf.predictors.inference import predict_and_encode_training
+from jaxcf.predictors.preprocess import Preprocess, as_pixels
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.fingerprints import described_array
-from jaxcf.utils.validation import as_rows, check_finite, check_labels, column_names
+from jaxcf.utils.validation import check_finite, check_labels, column_names
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Explainer:
 
     Args:
         predict: `[n, *shape]` to class probabilities `[n, classes]`, in JAX. With `params`, all
-            functions are called `f(params, x)`. A `BlackBox` brings in a model outside JAX.
+            functions are called `f(params, x)`. Or a model of another library itself: a fitted
+            classifier of scikit-learn's kind, a booster of XGBoost or LightGBM, a PyTorch module or
+            a Keras model (see docs/your-model.md). A `BlackBox` brings in any other.
         encode: `[n, *shape]` to `[n, *latent]`; the prototypes live there. None leaves them in
             input space.
         reconstruct: `[n, *shape]` to `[n, *shape]`, an autoencoder; needed by B, D and F unless
@@ -59,9 +63,12 @@ class Explainer:
         feature_range: smallest and largest allowed value, scalars or arrays `*shape`. None takes
             what the training rows span (all features together for images, each by itself for
             tables) and lets rows that already lie outside keep their values.
+        preprocess: for images, how they become what `predict` takes; None gives it rows as they
+            are.
 
     Raises:
-        TypeError: if a function isn't callable, or an option is of a wrong kind.
+        TypeError: if a function isn't callable, or an option is of a wrong kind; if `predict` is a
+            regressor, or a classifier without probabilities.
         ValueError: if an option is unknown or a function that the objective needs is missing.
 
     Examples:
@@ -74,7 +81,7 @@ class Explainer:
         (np.True_, [1, 1, 0, 0])
     """
 
-    predict: Model
+    predict: Model | BlackBox | Predicts
     encode: Model | None = None
     reconstruct: Model | None = None
     decode: Model | None = None
@@ -89,22 +96,29 @@ class Explainer:
     refinement: Refinement = field(default_factory=Refinement)
     engine: EngineOptions = field(default_factory=EngineOptions)
     feature_range: Range | None = None
+    preprocess: Preprocess | None = None
 
     def __post_init__(self) -> None:
+        made = announced(self.predict, self.output, self.params)
         for name in ("predict", "encode", "reconstruct", "decode"):
-            function = getattr(self, name)
+            function = made.predict if name == "predict" else getattr(self, name)
             if not callable(function) and not (function is None and name != "predict"):
                 got = f"{type(function).__name__}{how_to_pass(function)}"
                 raise TypeError(f"{name} must be a function, got {got}")
         if self.output not in ("probabilities", "logits"):
             raise ValueError(f"output must be 'probabilities' or 'logits', got {self.output!r}")
+        if not (self.preprocess is None or isinstance(self.preprocess, Preprocess)):
+            raise TypeError(
+                f"preprocess must be a Preprocess, got {type(self.preprocess).__name__}; what is "
+                "no matter of scale, mean, deviation and layout belongs into predict"
+            )
         if self.decode is not None and (self.encode is None or self.reconstruct is not None):
             raise ValueError(
                 "decode needs an encode function and stands in for reconstruct; pass encode= and "
                 "decode=, or reconstruct="
             )
         check_options(
-            self._models(),
+            self._models(made),
             self._objective(),
             self._prototype_kind(),
             self.search,
@@ -115,22 +129,32 @@ class Explainer:
         check_are_guides(self.guides, self.agreement, self.engine.devices)
 
     def _objective(self) -> Objective:
-        default = "D" if self._models().has_autoencoder else "C"
+        has_autoencoder = self.reconstruct is not None or self.decode is not None
+        default = "D" if has_autoencoder else "C"
         return as_objective(self.objective or default)
 
     def _prototype_kind(self) -> PrototypeKind:
         kind = self.prototypes or ("kdtree" if self.encode is None else "nearest")
         return prototypes.named(kind) if isinstance(kind, str) else kind
 
-    def _models(self) -> ModelFunctions:
+    def _models(self, made: Made) -> ModelFunctions:
         return ModelFunctions(
-            self.predict,
+            made.predict,
             self.encode,
             self.reconstruct,
             self.decode,
-            self.output,
+            made.output,
             self.params is not None,
         )
+
+    def _made(self, x_train: np.ndarray, names: tuple[str, ...] | None) -> Made:
+        """The model of rows as they are searched, given training rows."""
+        if self.preprocess is None:
+            return make(self.predict, self.output, x_train, names)
+        self.preprocess.check(x_train.shape[1:])
+        few = x_train[asked_rows(len(x_train))]
+        made = make(self.predict, self.output, self.preprocess.model_input(few), names)
+        return made._replace(predict=self.preprocess.before(made.predict))
 
     def fit(
         self,
@@ -166,14 +190,15 @@ class Explainer:
         """
         began = time.perf_counter()
         feature_names = column_names(x_train)
-        x_train = as_rows("x_train", x_train)
+        x_train = as_pixels("x_train", x_train, self.preprocess)
         if x_train.ndim < 2 or not len(x_train):
             raise ValueError(
                 f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
             )
         check_finite("training rows", x_train)
+        made = self._made(x_train, feature_names)
         models, num_classes, latent_shape = check_models(
-            self._models(), self.params, x_train.shape[1:]
+            self._models(made), self.params, x_train.shape[1:]
         )
         if probabilities is not None and probabilities.shape != (len(x_train), num_classes):
             raise ValueError(
@@ -220,6 +245,7 @@ class Explainer:
             trained_on=described_array(x_train),
             feature_names=feature_names,
             unordered=unordered,
+            preprocess=self.preprocess,
         )
 
 

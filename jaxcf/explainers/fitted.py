@@ -28,7 +28,7 @@ from jaxcf.results.traces import Traces
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.batching import batch_size
 from jaxcf.utils.numbers import check_whole
-from jaxcf.utils.validation import as_rows_of_shape, check_scale
+from jaxcf.utils.validation import check_scale
 
 
 class Asked(NamedTuple):
@@ -229,7 +229,7 @@ class FittedExplainer(FittedState):
 
     def _rows(self, x: ArrayLike) -> np.ndarray:
         """Rows to be explained, checked against those of `fit`."""
-        x = as_rows_of_shape(x, self.shape, self.feature_names)
+        x = self.rows(x)
         small_steps = self.search.solver == solvers.adam()
         check_scale(x, *self.feature_range[:2], small_steps=small_steps)
         return x

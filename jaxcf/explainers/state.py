@@ -14,6 +14,7 @@ from jaxcf.explainers.training_rows import TrainingRows
 from jaxcf.objective import PROTOTYPE, RECONSTRUCTION, Instance, Objective
 from jaxcf.predictors.functions import ModelFunctions, check_params, check_unchanged
 from jaxcf.predictors.guides import Guides
+from jaxcf.predictors.preprocess import Preprocess, as_pixels
 from jaxcf.predictors.trees import Thresholds, thresholds_of
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
@@ -23,6 +24,7 @@ from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged
 from jaxcf.utils import storage
 from jaxcf.utils.forks import check_not_forked
 from jaxcf.utils.numbers import check_number
+from jaxcf.utils.validation import check_names, check_shape, column_names
 
 # So many moves of a row are weighed at most: features of wide rows are moved to fewer values.
 _MOST_MOVES = 512
@@ -56,6 +58,8 @@ class FittedState:
         trained_on: which training rows these were, see `described_array`.
         feature_names: of the columns of the DataFrame that was given to `fit`; None of arrays.
         unordered: `[*shape]`, features whose values are codes without an order; None for none.
+        preprocess: how rows become pixels, and these what the model takes; None for rows as they
+            are.
 
     Raises:
         TypeError: if an option is of a wrong kind, the solver can't be used, or a term of the
@@ -82,6 +86,7 @@ class FittedState:
     trained_on: str
     feature_names: tuple[str, ...] | None = None
     unordered: np.ndarray | None = None
+    preprocess: Preprocess | None = None
 
     def __post_init__(self) -> None:
         check_options(
@@ -133,6 +138,16 @@ class FittedState:
             self.guides.check_current(self.shape)
         check_terms_unchanged(self.objective, self._instance, **self._told)
 
+    def rows(self, x: Any) -> np.ndarray:
+        """Rows as the caller has them, checked against those of `fit`, as they are searched.
+
+        Raises:
+            TypeError: if they aren't numbers.
+            ValueError: if they have another shape, or columns of other names.
+        """
+        check_names(column_names(x), self.feature_names)
+        return check_shape(as_pixels("x", x, self.preprocess), self.shape)
+
     @cached_property
     def trust(self) -> Trust | None:
         """What trust scores are measured against, if they are asked for."""
@@ -152,7 +167,7 @@ class FittedState:
     @cached_property
     def thresholds(self) -> Thresholds | None:
         """The thresholds of the model's trees, if it is made of some and takes rows as they are."""
-        box = self.models.black_box
+        box = None if self.preprocess is not None else self.models.black_box
         found = None if box is None else thresholds_of(box.predict)
         return found if found is not None and len(found) == math.prod(self.shape) else None
 
@@ -187,6 +202,8 @@ class FittedState:
         }
         if self.guides is not None:
             settings["guides"] = self.guides.settings()
+        if self.preprocess is not None:
+            settings["preprocess"] = vars(self.preprocess)
         return storage.plain(settings)
 
 

@@ -12,13 +12,14 @@ from jaxcf.explainers.targets import read_targets
 from jaxcf.objective import Instance
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import decode_all, encode_all, predict_and_encode
+from jaxcf.predictors.preprocess import as_pixels
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
 from jaxcf.search.engine import Pending
 from jaxcf.search.options import EngineOptions, split_options
 from jaxcf.search.status import Status
 from jaxcf.utils.selection import chosen_rows, evenly_spread, representative_rows
-from jaxcf.utils.validation import as_rows, check_names, column_names
+from jaxcf.utils.validation import check_names, column_names
 
 SEARCHED = (
     Status.FOUND,
@@ -121,7 +122,7 @@ def trace_rows(
     """
     state.check_current()
     check_names(column_names(x_train), state.feature_names)
-    x_train = as_rows("x_train", x_train)
+    x_train = as_pixels("x_train", x_train, state.preprocess)
     _check(state, explanations, x_train, num_points, num_neighbours)
     trajectories = _search_again(state, explanations, allowed, constraints, num_points)
     m, p = (

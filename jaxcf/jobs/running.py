@@ -25,6 +25,7 @@ from jaxcf.explainers.state import FittedState
 from jaxcf.jobs.asking import AnyExplainer, differences, in_words
 from jaxcf.jobs.job import Job, Results, shard_of
 from jaxcf.jobs.question import Question
+from jaxcf.jobs.sources import frame_in
 from jaxcf.jobs.writing import Finished, unit_of
 from jaxcf.predictors.guides import black_boxes
 from jaxcf.results.parts import (
@@ -256,7 +257,8 @@ def begin(
             "rows": question.num_rows,
             "rows_per_unit": options.rows_per_unit or usual_rows_per_unit(question.state),
             "asked": asked,
-            "described": question.described(),
+            # Which kind of frame it was is no part of what is asked: `check` may be given another.
+            "described": question.described() | frame_in(question.source),
             "notes": storage.plain(notes),
         }
         text = storage.json_text({"id": job_id(job), **job}).encode()

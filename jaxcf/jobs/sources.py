@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxcf.results.parts import Rows
 from jaxcf.tabular.columns import is_missing
-from jaxcf.tabular.tables import is_frame, labels_of, plain_labels, read_columns
+from jaxcf.tabular.frames import describe_frame
+from jaxcf.tabular.tables import is_frame, labels_of, plain_labels, read_columns, with_rows
 from jaxcf.utils.fingerprints import described_array
 
 # Of input that isn't read as a whole, so many rows say which it is.
@@ -40,6 +41,7 @@ class _InMemory:
         self._data = data
         self._names = names
         self.labels = plain_labels(labels_of(data)) if names is not None else None
+        self.frame = {} if names is None else describe_frame(data, names)
 
     def __len__(self) -> int:
         if isinstance(self._data, Mapping):
@@ -47,10 +49,8 @@ class _InMemory:
         return len(self._data)
 
     def rows(self, start: int, stop: int) -> Any:
-        if is_frame(self._data):
-            return self._data.iloc[start:stop]
-        if isinstance(self._data, Mapping):
-            return {name: column[start:stop] for name, column in self._data.items()}
+        if is_frame(self._data) or isinstance(self._data, Mapping):
+            return with_rows(self._data, slice(start, stop))
         return self._data[start:stop]
 
     def fingerprint(self) -> str:
@@ -84,6 +84,11 @@ def as_source(data: Any, names: tuple[str, ...] | None) -> RowSource:
 def labels_in(source: RowSource) -> np.ndarray | None:
     """What a table in memory calls its rows; None where it doesn't say."""
     return getattr(source, "labels", None)
+
+
+def frame_in(source: RowSource) -> dict[str, Any]:
+    """What files say of a frame in memory; nothing where it isn't one."""
+    return getattr(source, "frame", {})
 
 
 def read_rows(source: RowSource, rows: Rows) -> Any:

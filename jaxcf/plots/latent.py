@@ -1,25 +1,23 @@
 """Latent space as the explainer sees it: encodings, prototypes, and what was found, in a plane."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxcf.plots.style import QUIET, axes_or_new, look
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-from typing import Any, NamedTuple
-
 from jaxcf.explainers.fitted import FittedExplainer
+from jaxcf.plots.style import QUIET, axes_or_new, look
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import encode_all, predict_and_encode
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
 from jaxcf.tabular.explainer import FittedTableExplainer
 from jaxcf.utils.selection import evenly_spread
-from jaxcf.utils.validation import as_rows_of_shape, check_finite, names_or_numbers
+from jaxcf.utils.validation import check_finite, names_or_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Around a label, so that it can be read on top of points of any colour.
 _HALO = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
@@ -101,7 +99,8 @@ def latent_space(
         label: str(label) if class_names is None else str(class_names[label]) for label in looks
     }
     members = [points[classes == label] for label in looks]
-    inches = ax.get_window_extent().size / ax.get_figure(root=True).dpi
+    whole: Any = ax.get_figure(root=True)
+    inches = np.asarray(ax.get_window_extent().size) / whole.dpi
     scale = inches / np.maximum(np.ptp(points, axis=0), 1e-12)
     places = _places_of_names(members, list(names.values()), marks, scale)
     for name, where in zip(names.values(), places, strict=True):
@@ -275,7 +274,7 @@ def encoded_rows(
         class_names = class_names or fitted.class_names
         fitted, x = fitted.of_coordinates, fitted.coordinates(x)
     fitted.check_current()
-    x = as_rows_of_shape(x, fitted.shape, fitted.feature_names)
+    x = fitted.rows(x)
     if not len(x):
         raise ValueError("there is no row to draw")
     check_finite("rows", x)

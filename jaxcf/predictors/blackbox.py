@@ -176,7 +176,7 @@ def read_probabilities(answered: Any, num_rows: int, num_classes: int) -> np.nda
 
 
 def how_to_pass(model: Any) -> str:
-    """What to do about a classifier that was passed itself, to end an error with; else nothing.
+    """What to do about a classifier where a function is wanted, to end an error with; else nothing.
 
     Args:
         model: what was passed in place of a function.
@@ -184,15 +184,15 @@ def how_to_pass(model: Any) -> str:
     Examples:
         >>> from sklearn.naive_bayes import GaussianNB
         >>> how_to_pass(GaussianNB()).split(",")[0]
-        '; pass BlackBox(model.predict_proba'
+        '; explainers take the model itself'
         >>> how_to_pass(3)
         ''
     """
     if not callable(getattr(model, "predict_proba", None)):
         return ""
     return (
-        "; pass BlackBox(model.predict_proba, num_classes=len(model.classes_)), to a "
-        "TableExplainer with takes='table' where the model takes the columns of a DataFrame"
+        "; explainers take the model itself, as predict; options of a BlackBox go with its "
+        "function, BlackBox(model.predict_proba, num_classes=len(model.classes_))"
     )
 
 

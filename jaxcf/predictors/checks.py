@@ -26,9 +26,10 @@ from jaxcf.predictors.blackbox import (
     how_to_stack,
     in_words,
 )
+from jaxcf.predictors.estimators import Predicts, announced, make
 from jaxcf.predictors.functions import Model, ModelFunctions, abstract_call, check_params
 from jaxcf.utils.forks import check_not_forked
-from jaxcf.utils.validation import as_rows, check_finite
+from jaxcf.utils.validation import as_rows, check_finite, column_names
 
 SAME = 1e-3
 """How far answers to one batch may lie apart: sums are taken in any order on some devices."""
@@ -61,7 +62,8 @@ def few_rows(x: Shaped[np.ndarray, "n *shape"]) -> Int[np.ndarray, " k"]:
 
 
 _FOR_FRAMES = (
-    "; a model of a DataFrame is explained by jaxcf.tabular.TableExplainer with takes='table'"
+    "; a model of a DataFrame is explained by jaxcf.tabular.TableExplainer(model), a BlackBox of "
+    "one with takes='table'"
 )
 
 
@@ -208,7 +210,7 @@ _VERDICTS = {True: "passed", False: "FAILED"}
 
 
 def check_model(
-    predict: Model | BlackBox,
+    predict: Model | BlackBox | Predicts,
     x: ArrayLike,
     *,
     params: Any = None,
@@ -221,8 +223,8 @@ def check_model(
     apart where a row comes in other company, and 0.001 for the same batch, more in half precision.
 
     Args:
-        predict: as for `Explainer`: a JAX function, a `BlackBox`, or a function of numpy arrays
-            that is to become one.
+        predict: as for `Explainer`: a JAX function, an estimator or network of another library, a
+            `BlackBox`, or a function of numpy arrays that is to become one.
         x: `[n, *shape]`, at least two rows that the model knows what to do with, such as training
             rows. Eight of them, spread evenly, are used.
         params: what a JAX function takes first, if it does.
@@ -232,9 +234,9 @@ def check_model(
         What was found, each with a sentence.
 
     Raises:
-        TypeError: if `x` doesn't hold numbers, or `predict` isn't a function.
-        ValueError: if there are fewer than two rows, some aren't finite, or the options don't go
-            together.
+        TypeError: if `x` doesn't hold numbers, or `predict` isn't a model.
+        ValueError: if there are fewer than two rows, some aren't finite, the options don't go
+            together, or an estimator or network fails for these rows.
         RuntimeError: in a process forked off one in which JAX was running.
 
     Examples:
@@ -246,18 +248,21 @@ def check_model(
         >>> check.failed
         ['single rows', 'batch sizes']
     """
-    x = as_rows("x", x)
+    names, x = column_names(x), as_rows("x", x)
     if x.ndim < 2 or len(x) < 2:
         raise ValueError(f"x must hold at least two rows [n, *shape], got shape {x.shape}")
     rows = x[np.linspace(0, len(x) - 1, min(_MOST_ROWS, len(x))).round().astype(int)]
     check_finite("rows", rows)
     if output not in ("probabilities", "logits"):
         raise ValueError(f"output must be 'probabilities' or 'logits', got {output!r}")
-    if not callable(predict):
+    if not callable(announced(predict, output, params).predict):
         raise TypeError(f"predict must be a function, got {type(predict).__name__}")
     check_not_forked()
     check_params(params)
-    kind, ask, num_classes = _asking(predict, params, output, rows.shape[1:])
+    made = make(predict, output, rows, names)
+    kind, ask, num_classes = _asking(made.predict, params, made.output, rows.shape[1:])
+    if made.predict is not predict:
+        kind = f"a {type(predict).__name__}"
     findings: dict[str, Finding] = {}
     answers = _first_answers(ask, rows, num_classes, findings)
     if answers is not None:

@@ -335,7 +335,10 @@ def abstract_call(
     try:
         trace = trace_anew(function, params, *batches)
     except Exception as error:
-        outside = "; a model of numpy, scikit-learn or PyTorch is passed as BlackBox(predict, ...)"
+        outside = (
+            "; an estimator of scikit-learn or a module of PyTorch is passed itself, a function of "
+            "numpy arrays as BlackBox(predict, ...)"
+        )
         raise TypeError(
             f"{name} could not be called on a float32 batch of shape {batches[0].shape}: {error}. "
             f"{name} must be a JAX function of a batch [n, *shape], or of (params, batch) "

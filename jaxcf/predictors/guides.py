@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from jaxcf.objective import Guidance, Scalar
 from jaxcf.predictors.blackbox import BlackBox, Failures, how_to_pass
 from jaxcf.predictors.checks import check_answer
+from jaxcf.predictors.estimators import Predicts, announced, make
 from jaxcf.predictors.functions import (
     Model,
     ModelFunctions,
@@ -37,7 +38,8 @@ class Guide:
 
     Args:
         predict: `[n, *shape]` to `[n, classes]`, of the explained model's classes: in JAX, where
-            it is called `predict(params, x)` with `params`, or a `BlackBox`.
+            it is called `predict(params, x)` with `params`, or whatever else an `Explainer`
+            takes: an estimator, a network, a `BlackBox`.
         params: a pytree passed through untouched, traced; None for a function of `x` alone.
         output: "probabilities" or "logits", what `predict` returns.
         confidence: the probability that the guide must give the class, in [0, 1). 0 asks only that
@@ -46,7 +48,7 @@ class Guide:
         name: what results call it; None numbers it.
 
     Raises:
-        TypeError: if `predict` is no function, or the confidence no number.
+        TypeError: if `predict` is no such model, or the confidence no number.
         ValueError: if an option is unknown or the confidence out of its range.
 
     Examples:
@@ -61,14 +63,14 @@ class Guide:
         (np.True_, (4, 1, 2))
     """
 
-    predict: Model | BlackBox
+    predict: Model | BlackBox | Predicts
     params: Any = None
     output: str = "probabilities"
     confidence: Scalar = 0.9
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if not callable(self.predict):
+        if not callable(announced(self.predict, self.output, self.params).predict):
             got = f"{type(self.predict).__name__}{how_to_pass(self.predict)}"
             raise TypeError(f"a guide's predict must be a function, got {got}")
         if self.output not in ("probabilities", "logits"):
@@ -193,9 +195,10 @@ def check_are_guides(guides: Any, agreement: Any, devices: Sequence[Any] | None)
     for number, guide in enumerate(guides, 1):
         if not isinstance(guide, Guide):
             raise TypeError(f"guides must be a list of jaxcf.Guide, got one of {guide!r}")
-        if isinstance(guide.predict, BlackBox):
+        made = announced(guide.predict, guide.output, guide.params)
+        if isinstance(made.predict, BlackBox):
             with _errors_name(guide.name or f"guide {number}"):
-                guide.predict.check_options(guide.output, devices)
+                made.predict.check_options(made.output, devices)
     _check_agreement(agreement)
     if float(agreement) < 1 and not guides:
         raise _nobody_to_agree(agreement)
@@ -266,10 +269,11 @@ def check_guides(
         raise ValueError(f"guides need names of their own, got {', '.join(names)}")
     functions = []
     for name, guide in zip(names, guides, strict=True):
-        given = ModelFunctions(
-            guide.predict, output=guide.output, takes_params=guide.params is not None
-        )
         with _errors_name(name):
+            made = make(guide.predict, guide.output, few_rows)
+            given = ModelFunctions(
+                made.predict, output=made.output, takes_params=guide.params is not None
+            )
             checked = check_models(given, guide.params, few_rows.shape[1:])
             if given.black_box is not None:
                 check_answer(given.black_box, few_rows)

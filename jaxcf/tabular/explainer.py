@@ -19,7 +19,8 @@ from jaxcf.explainers.run import Run
 from jaxcf.explainers.targets import Target
 from jaxcf.explainers.tracing import allowed_classes, choose_rows, trace_rows
 from jaxcf.objective import RECONSTRUCTION, Objective, as_objective
-from jaxcf.predictors.blackbox import BlackBox, how_to_pass
+from jaxcf.predictors.blackbox import BlackBox
+from jaxcf.predictors.estimators import Predicts, announced, recognised
 from jaxcf.predictors.functions import Model
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.results.explanations import Explanations
@@ -30,12 +31,12 @@ from jaxcf.tabular.category_values import Method, fit_category_values
 from jaxcf.tabular.class_names import ClassNames, check_count, numbers_of, read_class_names
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Categorical, Category
+from jaxcf.tabular.estimators import Brought, Takes, bring
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.final_rows import FinalRows
 from jaxcf.tabular.missing import missing_coordinates, typical_values
 from jaxcf.tabular.predictors import (
     TableModel,
-    Takes,
     check_takes,
     of_coordinates,
     training_probabilities,
@@ -59,18 +60,23 @@ class TableExplainer:
     asked only about real rows of a table, each category exactly one.
 
     Args:
-        predict: the model of the encoded table `[n, width]` (see `Schema.encode`) to class
-            probabilities, in JAX or as a `BlackBox`. With `params`, it is called `f(params, x)`.
-        schema: what the columns hold; None infers it from the training rows.
+        predict: a fitted classifier of scikit-learn's kind, such as a pipeline, a booster or a
+            network, itself (see docs/your-model.md); or a function of the encoded table
+            `[n, width]` (see `Schema.encode`) to class probabilities, in JAX or as a `BlackBox`.
+            With `params`, it is called `f(params, x)`.
+        schema: what the columns hold; None infers it from the training rows, of the columns that an
+            estimator was fitted on.
         params: a pytree passed through untouched, traced.
         output: "probabilities" or "logits", what `predict` returns.
-        takes: "input", the encoded table, or "table", for a `BlackBox` that takes the table as it
-            was given to `fit`, such as a scikit-learn pipeline of a DataFrame. Where it fills in
-            missing entries itself, rows may lack those that training rows lack too: the model gets
-            them as they are, and what is missing stays missing.
-        class_names: one per class, such as a model's `classes_`; targets are then given by name.
+        takes: "input", the encoded table, or "table", for a model outside JAX that takes the
+            columns as they were given to `fit`, such as a scikit-learn pipeline of a DataFrame.
+            Where it fills in missing entries itself, rows may lack those that training rows lack
+            too: the model gets them as they are, and what is missing stays missing. None asks an
+            estimator what it was fitted on; other models take the encoded table.
+        class_names: one per class; targets are then given by name. None takes an estimator's
+            `classes_`.
         objective: "A", "C" or "E" or an `Objective` without a reconstruction term; None is "C", and
-            "E" for a `BlackBox`, which is then asked half as often for answers as near.
+            "E" for a model outside JAX, which is then asked half as often for answers as near.
         prototypes: None takes "kdtree", the nearest training row of the class.
         categories: how the numbers of categories are learnt: "abdm" (from the other columns),
             "mvdm" (from the model's predictions), "abdm-mvdm" (both) or "index" (not at all).
@@ -81,8 +87,8 @@ class TableExplainer:
         engine: how the work is laid out.
 
     Raises:
-        TypeError: if `predict` isn't a function, or a class is named by anything but strings and
-            numbers.
+        TypeError: if `predict` is no model, a regressor or a classifier without probabilities, or
+            a class is named by anything but strings and numbers.
         ValueError: if an option is unknown or doesn't go with another, or two classes have one
             name.
 
@@ -101,11 +107,11 @@ class TableExplainer:
         Van Looveren & Klaise, arXiv 1907.02584, section 3.3 (categorical variables).
     """
 
-    predict: Model | BlackBox
+    predict: Model | BlackBox | Predicts
     schema: Schema | None = None
     params: Any = None
     output: str = "probabilities"
-    takes: Takes = "input"
+    takes: Takes | None = None
     class_names: Sequence[Category] | np.ndarray | None = None
     objective: str | Objective | None = None
     prototypes: str | PrototypeKind | None = None
@@ -117,27 +123,40 @@ class TableExplainer:
     engine: EngineOptions = field(default_factory=EngineOptions)
 
     def __post_init__(self) -> None:
-        if not callable(self.predict):
-            got = type(self.predict).__name__
-            raise TypeError(f"predict must be a function, got {got}{how_to_pass(self.predict)}")
-        if self.takes == "table" and not isinstance(self.predict, BlackBox):
+        made = announced(self.predict, self.output, self.params)
+        if not callable(made.predict):
+            raise TypeError(f"predict must be a function, got {type(self.predict).__name__}")
+        if self.takes == "table" and not isinstance(made.predict, BlackBox):
             raise ValueError(
                 "takes='table' is for models outside JAX; wrap the model in a BlackBox, or let it "
                 "take the encoded table"
             )
-        as_table_objective(self._objective)
+        self._objective_for(made.predict)
         read_class_names(self.class_names)
 
-    @property
-    def _objective(self) -> str | Objective:
-        return self.objective or ("E" if isinstance(self.predict, BlackBox) else "C")
+    def _objective_for(self, predict: Model | BlackBox) -> Objective:
+        default = "E" if isinstance(predict, BlackBox) else "C"
+        return as_table_objective(self.objective or default)
+
+    def _brought(self, table: Table) -> tuple[Brought, ClassNames | None]:
+        """The model and its schema given training rows, and what its classes are called."""
+        names, estimator = read_class_names(self.class_names), recognised(self.predict)
+        if estimator is not None:
+            if names is None:
+                names = read_class_names(estimator.class_names)
+            return bring(estimator, table, self.schema, self.takes, self.output), names
+        of_table = self.takes == "table"
+        schema = self.schema or Schema.infer(table, keep_missing=of_table)
+        made = announced(self.predict, self.output, self.params)
+        return Brought(made, schema, table if of_table else None), names
 
     def fit(self, table: Table) -> "FittedTableExplainer":
         """Learn the numbers of the categories and build the class prototypes.
 
         Args:
-            table: training rows, without the label: a DataFrame, a mapping from names to columns,
-                or an array that the schema's `read` takes.
+            table: training rows, without the label: a frame of pandas, polars or Arrow, a mapping
+                from names to columns, or an array that the schema's `read` takes. Columns that an
+                estimator wasn't fitted on are left out.
 
         Returns:
             An explainer that can explain.
@@ -147,14 +166,11 @@ class TableExplainer:
             ValueError: if rows can't be read, the prototypes can't be built, or there are more or
                 fewer class names than classes.
         """
-        names = read_class_names(self.class_names)
-        if isinstance(self.predict, BlackBox):
-            check_count(names, self.predict.num_classes)
-        of_table = self.takes == "table"
-        schema = self.schema or Schema.infer(table, keep_missing=of_table)
-        values = schema.read_training(table, keep_missing=of_table)
-        like = table if of_table else None
-        model = TableModel.of(self.predict, self.params, self.output, schema, like)
+        ((predict, output), schema, like), names = self._brought(table)
+        if isinstance(predict, BlackBox):
+            check_count(names, predict.num_classes)
+        values = schema.read_training(table, keep_missing=like is not None)
+        model = TableModel.of(predict, self.params, output, schema, like)
         check_takes(model, values)
         missing = schema.missing(table)
         lacking = np.asarray(missing.any(axis=0))
@@ -175,10 +191,10 @@ class TableExplainer:
         if lacking.any():
             coding = replace(coding, missing=missing_coordinates(coding, typical, lacking))
         explainer = Explainer(
-            of_coordinates(self.predict, coding, like),
+            of_coordinates(predict, coding, like),
             params=self.params,
-            output=self.output,
-            objective=as_table_objective(self._objective),
+            output=output,
+            objective=self._objective_for(predict),
             prototypes=self.prototypes,
             search=self.search,
             trust_threshold=self.trust_threshold,

@@ -26,7 +26,16 @@ from jaxcf.results.explanations import (
 from jaxcf.results.parts import JoinedParts, open_explanations
 from jaxcf.tabular.coding import TableCoding, coding_from_json, coding_to_json
 from jaxcf.tabular.columns import Numeric
-from jaxcf.tabular.tables import Labels, OwnCells, Table, plain_labels, read_columns, read_labels
+from jaxcf.tabular.frames import FrameKind, describe_frame, read_frame
+from jaxcf.tabular.tables import (
+    Labels,
+    OwnCells,
+    Table,
+    plain_labels,
+    plain_table,
+    read_columns,
+    read_labels,
+)
 from jaxcf.utils import storage
 from jaxcf.utils.selection import chosen_rows
 from jaxcf.utils.storage import ArrayRule
@@ -70,8 +79,10 @@ class TableExplanations:
         coding: between the table and the coordinates.
         original_values: `[n, columns]`, see `Schema.read`; NaN where an entry can't be read.
         values: `[n, columns]`, of the counterfactuals; they obey the rules exactly.
-        like: the table that was given, whose kind `original` and `counterfactual` have; empty
-            where loaded from a file, which makes them mappings from names to columns.
+        like: the table that was given, whose kind `original` and `counterfactual` have. Loaded from
+            a file what that remembers of it: the library of a frame and the types of its columns,
+            or an empty mapping, which makes them mappings from names to columns, as they are also
+            where that library isn't installed.
         problems: why rows couldn't be read, by row of the table.
         class_names: one per class, if known.
         labels: `[n]`, what the caller calls the rows: the index of the DataFrame that was given, or
@@ -84,7 +95,7 @@ class TableExplanations:
     coding: TableCoding
     original_values: Float[np.ndarray, "n columns"]
     values: Float[np.ndarray, "n columns"]
-    like: Table
+    like: Table | FrameKind
     problems: Mapping[int, str] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
     labels: Labels | None = None
@@ -217,12 +228,12 @@ class TableExplanations:
     @cached_property
     def original(self) -> Table:
         """The rows as they were read, in original units and category names."""
-        return self._written(self.original_values, self.like)
+        return self._written(self.original_values, self._example)
 
     @cached_property
     def counterfactual(self) -> Table:
         """The counterfactuals, in original units and category names; else the best effort."""
-        return self._written(self.values, self.like)
+        return self._written(self.values, self._example)
 
     def columns_of(self, values: Float[np.ndarray, "n columns"]) -> dict[str, np.ndarray]:
         """Columns by name of some values of these rows, whose unchanged cells are the caller's own.
@@ -232,9 +243,59 @@ class TableExplanations:
         """
         return self._written(values, {})
 
+    def changes_frame(self) -> Table:
+        """Every changed cell of every row, one line for each, found or not.
+
+        Returns:
+            A table of the kind that was given: "id" (what the row is called: its label, such as the
+            index of a DataFrame, else its number in the table), "column", "old" and "new". Where
+            a column of these holds entries of several types, pandas has objects and other frames
+            texts.
+
+        Examples:
+            >>> import jax
+            >>> from jaxcf.tabular import TableExplainer
+            >>> weights = np.array([[9.0, -9.0]])
+            >>> explainer = TableExplainer(lambda x: jax.nn.softmax((x - 0.5) @ weights))
+            >>> table = {"age": [20, 30, 50, 60]}
+            >>> changes = explainer.fit(table).explain(table).changes_frame()
+            >>> {name: column[:2].tolist() for name, column in changes.items()}
+            {'id': [0, 1], 'column': ['age', 'age'], 'old': [20, 30], 'new': [41, 41]}
+        """
+        row, place = np.nonzero(self.changed)
+        names = self.coding.schema.names
+        ids = self.source_row if self.labels is None else self.labels
+        if isinstance(self.like, np.ndarray):
+            tables = self.columns_of(self.original_values), self.columns_of(self.values)
+        else:
+            tables = self.original, self.counterfactual
+        before, after = (
+            [columns[name].entries for name in names] for columns in map(read_columns, tables)
+        )
+        lines = list(zip(row.tolist(), place.tolist(), strict=True))
+        return plain_table(
+            {
+                "id": ids[row].tolist(),
+                "column": [names[one] for one in place.tolist()],
+                "old": [before[where][one] for one, where in lines],
+                "new": [after[where][one] for one, where in lines],
+            },
+            self._example,
+        )
+
+    @cached_property
+    def _example(self) -> Table:
+        """A table of the kind that was given."""
+        if not isinstance(self.like, FrameKind):
+            return self.like
+        empty = self.like.empty(self.coding.schema.columns)
+        return {} if empty is None else empty
+
     def _written(self, values: np.ndarray, like: Table) -> Table:
         # What was loaded from a file has no table of its own.
-        known = isinstance(self.like, np.ndarray) or len(self.like)
+        known = isinstance(self.like, np.ndarray) or (
+            not isinstance(self.like, FrameKind) and len(self.like)
+        )
         kept = values == self.original_values
         own = OwnCells(self.like, self.source_row, kept) if known else None
         return self.coding.schema.write(values, like, self.labels, own)
@@ -376,8 +437,8 @@ class TableExplanations:
     def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
         """Write everything to one npz file, at once or not at all, without pickle.
 
-        All but the kind of table that was given (`like`), and labels that are neither strings nor
-        whole numbers.
+        All but the table that was given, of which the library and the types of the columns are
+        kept, and labels that are neither strings nor whole numbers.
 
         Args:
             path: of the file.
@@ -385,6 +446,7 @@ class TableExplanations:
         """
         metadata = {
             **described(self.coding, self.class_names, self.ruled),
+            **describe_frame(self.like, self.coding.schema.names),
             "run": run,
             "explanations": describe(self.core),
             "problems": [[int(row), message] for row, message in self.problems.items()],
@@ -440,7 +502,7 @@ class TableExplanations:
             core=core,
             coding=known.coding,
             **values,
-            like={},
+            like={} if known.frame is None else known.frame,
             problems=known.problems,
             class_names=known.class_names,
             ruled=known.ruled,
@@ -478,6 +540,7 @@ class _Description(NamedTuple):
     problems: dict[int, str]
     class_names: tuple[str, ...] | None
     ruled: tuple[str, ...] | None
+    frame: FrameKind | None
 
 
 def _split(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -505,6 +568,7 @@ def _checked_description(
         names = _class_names(metadata["class_names"], others["probabilities"].shape[1])
         # Files of earlier versions don't say.
         ruled = _ruled(metadata.get("ruled"), coding.schema.names)
+        frame = read_frame(metadata, coding.schema.names)
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     n, columns = own["values"].shape[0], len(coding.schema.columns)
@@ -514,7 +578,7 @@ def _checked_description(
             f"{path} is damaged: its coordinates have shape {others['original'].shape} for "
             f"{columns} columns"
         )
-    return _Description(rules, coding, problems, names, ruled)
+    return _Description(rules, coding, problems, names, ruled, frame)
 
 
 def _problems(given: Any) -> dict[int, str]:

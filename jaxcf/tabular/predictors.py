@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,12 +18,11 @@ from jaxcf.predictors.trees import Thresholds, thresholds_of
 from jaxcf.tabular.category_values import fit_category_values
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import Numeric
+from jaxcf.tabular.estimators import OfColumns
 from jaxcf.tabular.inference import lacking
 from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import OwnCells, Table
-
-Takes = Literal["input", "table"]
 
 
 @dataclass(frozen=True)
@@ -123,13 +122,26 @@ class TableModel:
 
     @cached_property
     def thresholds(self) -> Thresholds | None:
-        """Of trees of the encoded table the thresholds of each column, in its units; else None.
+        """Of trees the thresholds of each column, in its units; else None.
 
-        Where the model takes the table itself, what it makes of its columns isn't known.
+        Of trees of the encoded table, or of an estimator that takes columns in an order of its own.
+        What any other model makes of the table itself isn't known.
         """
         box = self.models.black_box
-        found = thresholds_of(box.predict) if box is not None and self.like is None else None
-        if found is None or len(found) != self.schema.width:
+        if box is None:
+            return None
+        found = thresholds_of(box.predict)
+        if found is None:
+            return None
+        if isinstance(box.predict, OfColumns):
+            names = box.predict.names or ()
+            by_name = dict(zip(names, found, strict=True)) if len(names) == len(found) else {}
+            none = np.empty(0)
+            return tuple(
+                by_name.get(one.name, none) if isinstance(one, Numeric) else none
+                for one in self.schema.columns
+            )
+        if self.like is not None or len(found) != self.schema.width:
             return None
         columns: list[np.ndarray] = []
         for column, places in zip(self.schema.columns, self.schema.positions, strict=True):

@@ -132,14 +132,15 @@ class Schema:
 
         The rules: numbers are numeric, in a column of objects, too, and stay whole, or keep to as
         many decimals as all training rows have at most; strings, booleans and
-        other objects are categorical, their categories sorted; a pandas categorical column
-        is categorical with the categories it declares, and ordinal where it declares an order.
+        other objects are categorical, their categories sorted; a categorical column of a frame
+        is categorical with the categories it declares, and ordinal where pandas declares an order.
         A constant column stays, with coordinate 0, and can't change (`constant`). Text that is
         meant as dates or numbers ("2020-01-05", "1,200.50", "50%") is refused unless it is named
         categorical or ordinal; None, NaN and what pandas has for it are missing.
 
         Args:
-            table: A pandas DataFrame or a mapping from names to columns, without the label.
+            table: A frame of pandas, polars or Arrow, or a mapping from names to columns, without
+                the label.
             ordinal: Names of ordinal columns, with their categories in order.
             categorical: Names of columns that are categorical whatever they hold.
             decimals: How many decimals the numbers of some columns have, where not those of the
@@ -339,7 +340,7 @@ class Schema:
         """The values of a table.
 
         Args:
-            table: A DataFrame or mapping, which may hold other columns too, or an array
+            table: A frame or mapping, which may hold other columns too, or an array
                 `[n, width]` of model input as `encode` makes it.
 
         Returns:
@@ -424,7 +425,7 @@ class Schema:
 
         Args:
             values: `[n, columns]`.
-            like: What kind of table, with what column types: a DataFrame, a mapping or an array of
+            like: What kind of table, with what column types: a frame, a mapping or an array of
                 model input; None for a dictionary.
             labels: What the rows are called, the index of a DataFrame; None takes that of `like` if
                 it has as many rows.
@@ -434,7 +435,7 @@ class Schema:
         Returns:
             The table, with the schema's columns only. Integer columns come as integers where every
             entry is whole; NaN becomes NaN in numeric columns and, in others, what `like` has where
-            entries are missing, else None. A pandas categorical column that lacks one of the
+            entries are missing, else None. A categorical column of a frame that lacks one of the
             categories gets it.
 
         Raises:

@@ -1,6 +1,6 @@
-"""Tables as people have them: pandas DataFrames, or a mapping from names to columns.
+"""Tables as people have them: frames of pandas, polars or Arrow, or a mapping of columns.
 
-pandas is never imported here: where it isn't loaded, no table can be a DataFrame.
+No library of frames is imported here: where it isn't loaded, no table can be one of its.
 """
 
 import sys
@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcf.tabular import frames
 from jaxcf.tabular.columns import Category, is_missing
 
-# A pandas DataFrame (not named, for pandas is an extra), a mapping, or an array of model input.
+# A frame of pandas, polars or Arrow (not named, for only Arrow is always there), a mapping, or an
+# array of model input.
 Table = Any
 
 # What the caller calls the rows, one label each: a pandas Index, or an array.
@@ -31,7 +33,7 @@ class Entries(NamedTuple):
 
     Attributes:
         entries: `[n]`, of numbers, booleans, strings or objects.
-        categories: Those a pandas categorical column declares, else None.
+        categories: Those a categorical column of a frame declares, else None.
         ordered: Whether it declares an order.
     """
 
@@ -81,16 +83,15 @@ class OwnCells(NamedTuple):
 
 
 def is_frame(table: Table) -> bool:
-    """Whether a table is a pandas DataFrame."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(table, pandas.DataFrame)
+    """Whether a table is a frame of any library."""
+    return frames.is_pandas(table) or frames.is_other_frame(table)
 
 
 def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, Entries]:
     """The columns of a table by name.
 
     Args:
-        table: A DataFrame or a mapping from names to columns.
+        table: A frame or a mapping from names to columns.
         names: Those wanted, all of them if None; a table may hold others too.
 
     Returns:
@@ -104,19 +105,23 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
         >>> read_columns({"age": [30, 40]})["age"].is_number
         True
     """
-    if is_frame(table):
+    if frames.is_pandas(table):
         given = [(str(name), table.iloc[:, place]) for place, name in enumerate(table.columns)]
     elif isinstance(table, Mapping):
         given = [(str(name), column) for name, column in table.items()]
+    elif frames.is_other_frame(table):
+        given = [(name, None) for name in frames.names_of(table)]
     else:
-        # Frames of other libraries have the same name.
         kind, hint = type(table).__name__, ""
         if hasattr(table, "to_pandas"):
+            # Frames of other libraries have the same name.
             kind = f"{type(table).__module__.partition('.')[0]} {kind}"
             hint = "; pass table.to_pandas()"
+        elif hasattr(table, "collect"):
+            hint = "; pass table.collect()"
         raise TypeError(
-            f"the table is a {kind}; expected a pandas DataFrame or a mapping from column names to "
-            f"columns{hint}"
+            f"the table is a {kind}; expected a frame of pandas, polars or Arrow, or a mapping "
+            f"from column names to columns{hint}"
         )
     all_names = [name for name, _ in given]
     repeated = sorted({name for name in all_names if all_names.count(name) > 1})
@@ -133,12 +138,57 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
             f"{', '.join(map(repr, all_names))}"
         )
     columns = dict(given)
-    read = {name: _entries(name, columns[name]) for name in wanted}
+    if frames.is_other_frame(table):
+        read = {name: _checked(name, Entries(*frames.read_column(table, name))) for name in wanted}
+    else:
+        read = {name: _entries(name, columns[name]) for name in wanted}
     lengths = {name: len(one.entries) for name, one in read.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
         raise ValueError(f"the columns differ in length ({shown}); expected one entry per row")
     return read
+
+
+def with_columns(table: Table, names: Sequence[str]) -> Table:
+    """A table of the same kind with some of its columns, in the order of the names.
+
+    Args:
+        table: A frame or a mapping.
+        names: Of columns that it has.
+
+    Examples:
+        >>> with_columns({"age": [30], "pay": [9.5], "job": ["clerk"]}, ["job", "age"])
+        {'job': ['clerk'], 'age': [30]}
+    """
+    if frames.is_pandas(table):
+        all_names = [str(name) for name in table.columns]
+        if all_names == list(names):
+            return table
+        return table.iloc[:, [all_names.index(name) for name in names]]
+    if frames.is_other_frame(table):
+        return frames.columns_of(table, names)
+    given = {str(name): column for name, column in table.items()}
+    return {name: given[name] for name in names}
+
+
+def with_rows(table: Table, rows: slice | np.ndarray) -> Table:
+    """A table of the same kind with some of its rows.
+
+    Args:
+        table: A frame, or a mapping from names to columns.
+        rows: Which: a slice, or the numbers of rows.
+
+    Examples:
+        >>> with_rows({"age": np.array([30, 40, 50])}, np.array([2, 0]))["age"].tolist()
+        [50, 30]
+    """
+    if frames.is_pandas(table):
+        return table.iloc[rows]
+    if frames.is_other_frame(table):
+        return frames.rows_of(table, rows)
+    if isinstance(rows, slice):
+        return {name: column[rows] for name, column in table.items()}
+    return {name: _entries(name, column).entries[rows] for name, column in table.items()}
 
 
 def _entries(name: str, column: Any) -> Entries:
@@ -149,6 +199,10 @@ def _entries(name: str, column: Any) -> Entries:
         entries = _from_series(pandas, column)
     else:
         entries = Entries(_from_sequence(column))
+    return _checked(name, entries)
+
+
+def _checked(name: str, entries: Entries) -> Entries:
     array = entries.entries
     if array.ndim != 1:
         raise ValueError(
@@ -218,8 +272,10 @@ def float_types(table: Table, names: Sequence[str]) -> list[np.dtype | None]:
 
 def _column_types(table: Table) -> dict[str, Any] | None:
     """The type of each column of a table, None where it has none; None for an array."""
-    if is_frame(table):
+    if frames.is_pandas(table):
         return dict(zip(map(str, table.columns.tolist()), table.dtypes.tolist(), strict=True))
+    if frames.is_other_frame(table):
+        return frames.column_types(table)
     if isinstance(table, Mapping):
         return {str(name): getattr(column, "dtype", None) for name, column in table.items()}
     return None
@@ -291,8 +347,8 @@ def with_own_numbers(
 
 
 def labels_of(table: Table) -> Labels | None:
-    """What a table calls its rows: the index of a DataFrame; None for other tables."""
-    return table.index if is_frame(table) else None
+    """What a table calls its rows: the index of a pandas DataFrame; None for other tables."""
+    return table.index if frames.is_pandas(table) else None
 
 
 def read_labels(labels: Any) -> Labels:
@@ -366,20 +422,20 @@ def write_columns(
 
     Args:
         columns: Numbers, or objects with None where there is no category.
-        like: A DataFrame or a mapping, whose column types are kept where the entries allow it; None
-            for a mapping.
+        like: A frame or a mapping, whose column types are kept where the entries allow it; None for
+            a mapping.
         categories: Of the columns that have some, in order where they have one: a categorical type
             of pandas that lacks one that is written is widened by it.
         labels: Of the rows, the index of a DataFrame; None takes that of `like` where it has as
             many rows.
 
     Returns:
-        A DataFrame or a dictionary.
+        A frame of the same library, or a dictionary.
 
     Raises:
         TypeError: If `like` is neither.
     """
-    if is_frame(like):
+    if frames.is_pandas(like):
         pandas = sys.modules["pandas"]
         rows = len(next(iter(columns.values())))
         index = like.index if len(like) == rows else pandas.RangeIndex(rows)
@@ -402,10 +458,12 @@ def write_columns(
         return pandas.DataFrame(written, index=index)
     if like is None:
         return {name: _to_array(column, None) for name, column in columns.items()}
+    if frames.is_other_frame(like):
+        return frames.write_frame(columns, like, categories or {})
     if not isinstance(like, Mapping):
         raise TypeError(
-            f"like is a {type(like).__name__}; expected a pandas DataFrame, a mapping from names "
-            "to columns, an array of model input or None"
+            f"like is a {type(like).__name__}; expected a frame, a mapping from names to columns, "
+            "an array of model input or None"
         )
     given = {str(name): column for name, column in like.items()}
     return {
@@ -415,6 +473,30 @@ def write_columns(
         )
         for name, column in columns.items()
     }
+
+
+def plain_table(columns: Mapping[str, list[Any]], like: Table) -> Table:
+    """A table of the same kind as another, whose column types follow from the entries alone.
+
+    Args:
+        columns: By name; the entries of one may be of several types.
+        like: A frame, or anything else for a mapping of arrays.
+
+    Examples:
+        >>> plain_table({"old": [30, "clerk"]}, {})["old"].tolist()
+        [30, 'clerk']
+    """
+    if frames.is_other_frame(like):
+        return frames.plain_frame(columns, like)
+    arrays = {name: _of_one_type(entries) for name, entries in columns.items()}
+    return sys.modules["pandas"].DataFrame(arrays) if frames.is_pandas(like) else arrays
+
+
+def _of_one_type(entries: list[Any]) -> np.ndarray:
+    """An array that keeps whole numbers whole beside others."""
+    plain = [one.item() if isinstance(one, np.generic) else one for one in entries]
+    types = {type(one) for one in plain}
+    return np.array(plain) if len(types) == 1 and types < {bool, int, float} else _as_objects(plain)
 
 
 def _absent_like(column: np.ndarray, given: Any) -> np.ndarray:

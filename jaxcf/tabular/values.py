@@ -126,7 +126,7 @@ def decode_input(
     if x.ndim != 2 or x.shape[1] != width or x.dtype.kind not in "biuf":
         raise ValueError(
             f"the array has shape {x.shape} and dtype {x.dtype}; expected numbers [n, {width}], "
-            "model input as encode makes it: pass other tables as a DataFrame or a mapping from "
+            "model input as encode makes it: pass other tables as a frame or a mapping from "
             "names to columns"
         )
     x = x.astype(np.float64)

@@ -100,19 +100,15 @@ def check_scale(x: np.ndarray, lower: Any, upper: Any, *, small_steps: bool) -> 
     if small_steps and high - low > _BRIGHT:
         warnings.warn(
             f"the images run from {low:g} to {high:g}, but the solver moves a pixel by about 0.03 "
-            "a step, so that few searches arrive; fit and explain images / 255 and multiply in "
-            "the model, as in lambda x: predict(255 * x), or pass a larger step, as in "
-            "SearchOptions(solver=solvers.adam(8.0))",
+            "a step, so that few searches arrive; pass preprocess=Preprocess(scale=1 / 255, "
+            "std=1 / 255), which searches images / 255 and gives the model what it had, or a "
+            "larger step, as in SearchOptions(solver=solvers.adam(8.0))",
             stacklevel=4,
         )
 
 
-def as_rows_of_shape(
-    x: Any, shape: tuple[int, ...], names: tuple[str, ...] | None = None
-) -> np.ndarray:
-    """Rows to be explained, of the shape of those in training, and with columns of their names."""
-    check_names(column_names(x), names)
-    x = as_rows("x", x)
+def check_shape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Rows to be explained, if they have the shape of those in training."""
     if x.shape[1:] != shape:
         hint = "; pass x[None] for one instance" if x.shape == shape else ""
         raise ValueError(

@@ -96,7 +96,7 @@ def test_what_is_not_in_the_file_is_as_ever(taken):
     options = taken(COMMAND)
     assert (options.data, options.label, options.limit, options.seed) == ("my.csv", "paid", 7, 0)
     assert options.rule == ["age:increase", "job:frozen"]
-    assert options.model_takes == "table"
+    assert options.model_takes is None
 
 
 def test_values_equal_to_the_default_override_too(taken):

@@ -268,7 +268,7 @@ def model_files(folder):
     import pandas
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import GradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LinearRegression, LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder
 
@@ -283,6 +283,7 @@ def model_files(folder):
     linear = LogisticRegression().fit(schema.encode(schema.read(columns)), labels == "yes")
     joblib.dump(linear, folder / "linear.joblib")
     joblib.dump({"weights": 1}, folder / "nothing.joblib")
+    joblib.dump(LinearRegression(), folder / "regressor.joblib")
     (folder / "damaged.joblib").write_bytes(b"no pickle")
     return folder
 
@@ -318,12 +319,8 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
     assert cli.main([*arguments, "-q", "--model", "x", "--trust-model-file"]) == 1
     arguments = ["explain", str(model_files / "loans.csv"), "--drop", "paid", "--limit", "20"]
     model = ["--model", str(model_files / "linear.joblib"), "--trust-model-file"]
-    assert (
-        cli.main(
-            [*arguments, *model, "--model-takes", "input", "--details", "0", "-q", "--out", "run"]
-        )
-        == 0
-    )
+    assert cli.main([*arguments, *model, "--details", "0", "-q", "--out", "run"]) == 0
+    assert storage.read_json("run/config.json")["model"]["takes"] == "input"
     assert storage.read_json("run/config.json")["model"]["accuracy"] is None
     assert storage.read_json("run/config.json")["data"]["classes"] == ["False", "True"]
     assert load("run").found.all()
@@ -374,7 +371,15 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
             "the classes are no, yes",
         ),
         (["FILE", "--trust-model-file", "--model", "damaged.joblib"], "can't be loaded"),
-        (["FILE", "--trust-model-file", "--model", "linear.joblib"], "--model-takes input"),
+        (
+            ["FILE", "--trust-model-file", "--model", "linear.joblib", "--model-takes", "table"],
+            "--model-takes input",
+        ),
+        (["FILE", "--trust-model-file", "--model", "regressor.joblib"], "is a regressor"),
+        (
+            ["FILE", "--trust-model-file", "--model", "pipeline.joblib", "--drop", "pay"],
+            "lacks the columns 'pay', which the model",
+        ),
         (["adult"], "--data-dir"),
         (["adult", "--data-dir", "."], "train.csv and test.csv"),
         (["adult", "--data-dir", ".", "--test", "x.csv"], "a test file of its own"),

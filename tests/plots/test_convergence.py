@@ -1,6 +1,7 @@
 """Curves of several searches: the mean over the rows of the best objective so far."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def run(history=HISTORY):
 
 
 def test_a_curve_is_the_mean_of_the_best_of_the_rows_that_were_searched():
-    axes = plots.convergence({"adam": run(), "own": run(2 * HISTORY)}, log=False)
+    axes: Any = plots.convergence({"adam": run(), "own": run(2 * HISTORY)}, log=False)
     one, two = (line.get_ydata() for line in axes.get_lines())
     np.testing.assert_allclose(one, [5, 4, 3, 1.5])
     np.testing.assert_allclose(two, 2 * one)

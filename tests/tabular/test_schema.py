@@ -238,7 +238,11 @@ def test_training_tables_that_cannot_be_used_say_why(table, options, message):
 @pytest.mark.parametrize(
     ("table", "options", "message"),
     [
-        ([[1, 2]], {}, "the table is a list; expected a pandas DataFrame or a mapping"),
+        (
+            [[1, 2]],
+            {},
+            "the table is a list; expected a frame of pandas, polars or Arrow, or a map",
+        ),
         ({"a": np.array(["2020-01-01"], "datetime64[D]")}, {}, "'a' has dtype datetime64"),
         ({"a": np.array([(1, 2), None], object)}, {"categorical": "a"}, "is one string, 'a'"),
         ({"a": np.array([{1}], object)}, {}, r"unhashable|'a' holds \{1\}, a set"),

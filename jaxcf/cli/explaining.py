@@ -200,9 +200,9 @@ def _outcome(
             terminal,
         )
     explanations = with_seconds(explanations, _to_here(after, terminal))
-    run.write_json(SUMMARY_FILE, explanations.summary())  # once more, with all that it took
-    shown = prepared.shown(explanations)
-    return run_outcome(run, explanations.summary(), prepared.title, shown, status)
+    summary = explanations.summary()
+    run.write_json(SUMMARY_FILE, summary)  # once more, with all that it took
+    return run_outcome(run, summary, prepared.title, prepared.shown(explanations), status)
 
 
 def _to_here(seconds: Mapping[str, float], terminal: Terminal) -> dict[str, float]:

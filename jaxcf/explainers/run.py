@@ -114,7 +114,7 @@ class Run:
         parts = ("compile", "search", "refinement")
         self._seconds = {"prototypes": state.seconds, **dict.fromkeys(parts, 0.0)}
         # Where others have the word: who takes the explanations, and who is told of progress.
-        self._elsewhere = {"": 0.0}
+        self._elsewhere = {"caller": 0.0}
         self._settings: dict[str, Any] = {}
         self._failures = Failures()
         for box in black_boxes(state.models, state.guides).values():
@@ -185,7 +185,7 @@ class Run:
                     answer = next(work, None)
                 if answer is None:
                     return
-                with timed(self._elsewhere, ""):
+                with timed(self._elsewhere, "caller"):
                     yield answer
 
     def _work(self, batches: Iterable[Batch], in_order: bool) -> Iterator[tuple[int, Explanations]]:
@@ -289,13 +289,13 @@ class Run:
         if self._search_began is not None:
             # All of these happen during the search, but aren't it.
             preparing = self._seconds["prototypes"] - self._state.seconds
-            others = preparing + self._seconds["refinement"] + self._elsewhere[""]
+            others = preparing + self._seconds["refinement"] + self._elsewhere["caller"]
             self._seconds["search"] = time.perf_counter() - self._search_began - others
 
     def _report(self) -> None:
         if self._on_progress is not None and self._search_began is not None:
             seconds = time.perf_counter() - self._search_began
-            with self._interrupts.allowed(), timed(self._elsewhere, ""):
+            with self._interrupts.allowed(), timed(self._elsewhere, "caller"):
                 self._on_progress(
                     Progress(
                         self._done, self._found, self._num_rows, seconds, self._already_in_target
@@ -328,7 +328,7 @@ class Run:
             self._until_interrupted_again(0, refine)
             self._until_interrupted_again(1, look)
             result = batch.explanations(self._settings)
-        own = time.perf_counter() - self._began - self._elsewhere[""]
+        own = time.perf_counter() - self._began - self._elsewhere["caller"]
         self._seconds["total"] = self._state.seconds + own
         return replace(result, seconds=dict(self._seconds))
 

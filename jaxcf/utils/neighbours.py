@@ -100,6 +100,11 @@ class Neighbours:
         factors[-1, : len(rows)] = _squares(rows)
         return factors
 
+    @cached_property
+    def _largest(self) -> np.floating:
+        """How far the farthest row lies from the middle."""
+        return np.sqrt(self._factors[-1, : len(self._rows)].max())
+
     def _by_products(self, points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         factors = self._factors
         moved = np.ones((len(points), len(factors)), np.float32)
@@ -124,7 +129,7 @@ class Neighbours:
 
     def _most_wrong(self, moved: np.ndarray) -> np.ndarray:
         """How far rounding takes a product of each point from what it should be, at most."""
-        largest = np.sqrt(self._factors[-1, : len(self._rows)].max())
+        largest = self._largest
         share = len(self._factors) * np.finfo(np.float32).eps
         return share * (2 * np.sqrt(_squares(moved)) * largest + 2 * largest**2)
 

@@ -76,9 +76,13 @@ def examples(explanations: Results) -> list[int]:
     Returns:
         Up to three row numbers; none that wasn't found.
     """
+    return _found_ones(explanations, _EXAMPLES).tolist()
+
+
+def _found_ones(explanations: Results, most: int) -> np.ndarray:
     core = explanations.core
-    rows = representative_rows(core.found, core.original_class, _EXAMPLES)
-    return rows[core.found[rows]].tolist()
+    rows = representative_rows(core.found, core.original_class, most)
+    return rows[core.found[rows]]
 
 
 def glance(explanations: Results, class_names: Sequence[str]) -> dict[str, Any] | None:
@@ -93,9 +97,7 @@ def glance(explanations: Results, class_names: Sequence[str]) -> dict[str, Any] 
     """
     if not isinstance(explanations, TableExplanations) or not explanations.found.any():
         return None
-    core = explanations.core
-    rows = representative_rows(core.found, core.original_class, _AT_A_GLANCE)
-    rows = rows[core.found[rows]]
+    rows = _found_ones(explanations, _AT_A_GLANCE)
     chosen = explanations[rows]
     cells = changed_cells(chosen)
     return {

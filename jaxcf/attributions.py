@@ -50,7 +50,8 @@ def saliency(
 ) -> Float[np.ndarray, "n *pixels"]:
     r"""How steeply the class score changes with each pixel.
 
-    $$a_p = \max_{\text{channels } k} \left|\frac{\partial S_c(x)}{\partial x_{pk}}\right|$$
+    $$a_p = \max\limits_{\text{channels } k}
+      \left| \frac{\partial S_c(x)}{\partial x_{pk}} \right|$$
 
     Args:
         predict: `[n, *shape]` to scores `[n, classes]`, in JAX; with `params` called
@@ -168,7 +169,7 @@ def grad_cam(
     r"""Where a network sees what speaks for the class, as coarse as its feature map.
 
     $$a = \text{resize}\Big(\max\Big(0, \sum_k \alpha_k A_k\Big)\Big),\quad
-      \alpha_k = \frac{1}{h' w'} \sum_{ij} \frac{\partial S_c}{\partial A_{ijk}}$$
+      \alpha_k = \frac{1}{h'\,w'} \sum_{ij} \frac{\partial S_c}{\partial A_{ijk}}$$
 
     with A the feature map, resized to the image bilinearly.
 

@@ -211,7 +211,7 @@ _MOST_CONFIDENCE = 1 - 2.0**-24
 def log_odds(logits: Float[Array, "*n classes"]) -> Float[Array, "*n classes"]:
     r"""The log-odds of each class against all others.
 
-    $$o_k = z_k - \log \sum_{j \ne k} e^{z_j} = \log \frac{p_k}{1 - p_k}$$
+    $$o_k = z_k - \log \sum_{j \ne k} e^{z_j} = \log\,\frac{p_k}{1 - p_k}$$
 
     Args:
         logits: z, or the logarithms of probabilities.
@@ -264,12 +264,13 @@ def decision_margin(
     Without guides `class_margin` of what the model says, in log-odds where there are some. With
     guides they have to agree on one class:
 
-    $$\min_{k \in T} \max_m \big( \max(\max_{j \ne k} o_{mj}, \tau_m) - o_{mk} \big)$$
+    $$\min\limits_{k \in T} \max\limits_m
+      \left( \max\left( \max\limits_{j \ne k} o_{mj}, \tau_m \right) - o_{mk} \right)$$
 
-    over the model and its guides m, each with the least \tau_m that is asked of it: what the least
-    convinced one lacks for the class that lacks least. Where fewer than all guides need agree, the
-    least convinced of those that are nearest to it. In log-odds all of it is 0.001 more, so that no
-    decision hangs on rounding.
+    over the model and its guides m, each with the least $\tau_m$ that is asked of it: what the
+    least convinced one lacks for the class that lacks least. Where fewer than all guides need
+    agree, the least convinced of those that are nearest to it. In log-odds all of it is 0.001 more,
+    so that no decision hangs on rounding.
 
     Args:
         outputs: what they say.
@@ -348,8 +349,8 @@ _PAPER_TERMS: dict[str, Term] = {
 class Objective:
     r"""A weighted sum of loss terms (eq. 8).
 
-    $$c\,L_{pred} + \beta\,|d|_1 + |d|_2^2 + \gamma\,|x - AE(x)|_2^2
-      + \theta\,|ENC(x) - proto_j|_2^2$$
+    $$c\,L_{\text{pred}} + \beta\,\|d\|_1 + \|d\|_2^2 + \gamma\,\|x - \text{AE}(x)\|_2^2
+      + \theta\,\|\text{ENC}(x) - \text{proto}_j\|_2^2$$
 
     A term that is not named in `terms` is not computed. All weights are traced: changing one
     compiles nothing anew. The weight c of the prediction term belongs to the search, which may

@@ -114,7 +114,7 @@ def check_is_solver(given: object) -> None:
 def soft_threshold(
     perturbation: Float[Array, "*shape"], threshold: Scalar
 ) -> Float[Array, "*shape"]:
-    r"""The proximal operator of $t\,|d|_1$: shrink towards 0 by t, exactly 0 within t.
+    r"""The proximal operator of $t\,\|d\|_1$: shrink towards 0 by t, exactly 0 within t.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -332,7 +332,7 @@ def subgradient_adam(learning_rate: float = 1e-2) -> GradientSolver:
     """The report's solver: plain Adam on all terms, |d| differentiated as sign(d).
 
     Args:
-        learning_rate: > 0. Static.
+        learning_rate: eta, > 0. Static.
 
     Returns:
         The solver. It leaves no feature exactly unchanged.
@@ -353,7 +353,7 @@ def gradient_descent(learning_rate: float = 1e-3, momentum: float = 0.0) -> Grad
     """Proximal gradient descent (ISTA), with heavy-ball momentum if wanted.
 
     Args:
-        learning_rate: > 0. Static.
+        learning_rate: eta, > 0. Static.
         momentum: in [0, 1). Static.
 
     Returns:

@@ -108,7 +108,7 @@ def trace_rows(
         allowed: the classes each row might become.
         constraints: of these rows.
         num_points: of the way, >= 2.
-        num_neighbours: >= 0.
+        num_neighbours: how many, >= 0.
         size: of the batches in which models are asked; that of the whole explanations meets
             compiled programs.
 

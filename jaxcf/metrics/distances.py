@@ -30,7 +30,7 @@ def l0(perturbation: Float[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
 def diversity(points: Float[np.ndarray, "k *shape"]) -> float:
     r"""How far several counterfactuals of one row lie apart: their mean pairwise L1 distance.
 
-    $$\frac{2}{k(k-1)} \sum_{i<j} |x_i - x_j|_1$$
+    $$\frac{2}{k(k-1)} \sum_{i<j} \|x_i - x_j\|_1$$
 
     Args:
         points: `[k, *shape]`, k >= 2.
@@ -54,7 +54,7 @@ def diversity(points: Float[np.ndarray, "k *shape"]) -> float:
 
 
 def l1(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
-    r"""The sum of absolute changes, $|d|_1$.
+    r"""The sum of absolute changes, $\|d\|_1$.
 
     Examples:
         >>> import numpy as np
@@ -65,7 +65,7 @@ def l1(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
 
 
 def l2(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
-    r"""The Euclidean length of the change, $|d|_2$ (not squared).
+    r"""The Euclidean length of the change, $\|d\|_2$ (not squared).
 
     Examples:
         >>> import numpy as np
@@ -78,7 +78,7 @@ def l2(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
 def elastic_net(
     perturbation: Float[np.ndarray, "n *shape"], l1_weight: float = 0.1
 ) -> Float[np.ndarray, " n"]:
-    r"""The distance of eq. 5, $\beta\,|d|_1 + |d|_2^2$.
+    r"""The distance of eq. 5, $\beta\,\|d\|_1 + \|d\|_2^2$.
 
     Examples:
         >>> import numpy as np

@@ -37,8 +37,9 @@ def interpretability(
 ) -> Interpretability:
     r"""IM1 and IM2 (eq. 9 and 10).
 
-    $$IM1 = \frac{|x - AE_i(x)|_2^2}{|x - AE_{t_0}(x)|_2^2 + \epsilon},\quad
-      IM2 = \frac{|AE_i(x) - AE(x)|_2^2}{|x|_1 + \epsilon}$$
+    $$\text{IM1} = \frac{\|x - \text{AE}_i(x)\|_2^2}
+      {\|x - \text{AE}_{t_0}(x)\|_2^2 + \epsilon},\quad
+      \text{IM2} = \frac{\|\text{AE}_i(x) - \text{AE}(x)\|_2^2}{\|x\|_1 + \epsilon}$$
 
     with i the class of the counterfactual. Both reward noise and blank images (see the
     documentation): read them beside the same numbers for unchanged and for real images.

@@ -47,7 +47,7 @@ def frechet_to_class(
 ) -> Interval:
     r"""The Fréchet distance to real rows of the same class, averaged over the rows' classes.
 
-    $$|\mu_1 - \mu_2|_2^2 + tr(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})$$
+    $$\|\mu_1 - \mu_2\|_2^2 + \text{tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})$$
 
     of the means and covariances of both sets of features, for each class. Stricter than the usual
     distance to all real rows, which says nothing about the class. Biased upwards in small sets:
@@ -143,7 +143,7 @@ def high_frequency_share(
 ) -> Float[np.ndarray, " n"]:
     r"""How much of a change's energy lies in high frequencies.
 
-    $$\frac{\sum_{(u/h)^2 + (v/w)^2 > 1/4} D_{uv}^2}{\sum_{uv} D_{uv}^2}$$
+    $$\frac{\sum\limits_{(u/h)^2 + (v/w)^2 > 1/4} D_{uv}^2}{\sum\limits_{uv} D_{uv}^2}$$
 
     with D the orthonormal cosine transform of the change of each channel, which keeps the energy:
     the disc of the lower half of all frequencies against the rest.

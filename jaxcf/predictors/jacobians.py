@@ -58,8 +58,8 @@ class Plan(NamedTuple):
 class CentralDifferences:
     r"""Each feature by itself, a step up and a step down: 2 predictions per feature (the paper's).
 
-    $$\partial f_k / \partial x_i \approx (f_k(x + \epsilon_i e_i) - f_k(x - \epsilon_i e_i))
-      / 2 \epsilon_i$$
+    $$\frac{\partial f_k}{\partial x_i} \approx
+      \frac{f_k(x + \epsilon_i e_i) - f_k(x - \epsilon_i e_i)}{2 \epsilon_i}$$
 
     At an end of its range a feature is displaced to the other side only, which needs one
     prediction; a frozen one (lower == upper) none.
@@ -116,9 +116,9 @@ class RandomDirections:
     With directions $u_j$ of signs $\pm 1$, $m$ of them, and $w_i$ the distance between the two
     displaced values of feature i ($2 \epsilon_i$ inside the range, less at its ends):
 
-    $$\partial f_k / \partial x_i \approx \frac{1}{m} \sum_j
+    $$\frac{\partial f_k}{\partial x_i} \approx \frac{1}{m} \sum_j
       \frac{f_k(x^{+}_j) - f_k(x^{-}_j)}{w_i} u_{ji}, \qquad
-      x^{\pm}_j = clip(x \pm \epsilon \circ u_j)$$
+      x^{\pm}_j = \text{clip}(x \pm \epsilon \circ u_j)$$
 
     The signs of two features are uncorrelated, so the estimate of a linear function has the right
     expectation, at the ends of the range too. The $u_j$ are rows of a Hadamard matrix, drawn
@@ -131,7 +131,7 @@ class RandomDirections:
         count: m, the pairs of points, >= 1.
         epsilon: as in `CentralDifferences`.
         every: likewise.
-        seed: >= 0; other seeds draw other directions.
+        seed: of the directions, >= 0.
 
     Raises:
         ValueError: if a value is out of its range.

@@ -56,7 +56,8 @@ class FittedPrototypes:
     ) -> Selection:
         r"""Choose each row's target class and its prototype (eq. 2).
 
-        $$j = \arg\min_{i \in allowed} |ENC(x_0) - proto_i|_2$$
+        $$j = \underset{i \in \text{allowed}}{\text{arg min}}
+          \ \|\text{ENC}(x_0) - \text{proto}_i\|_2$$
 
         Args:
             encodings: `[n, *latent]`, of the rows to be explained.

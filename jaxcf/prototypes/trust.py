@@ -1,6 +1,7 @@
 r"""How much nearer to its new class than to its old one a counterfactual lies: the trust score.
 
-$$\frac{\min_{z \in old} |ENC(x) - z|_2}{\min_{z \in new} |ENC(x) - z|_2}$$
+$$\frac{\min\limits_{z \in \text{old}} \|\text{ENC}(x) - z\|_2}
+       {\min\limits_{z \in \text{new}} \|\text{ENC}(x) - z\|_2}$$
 
 over the training rows of a class where prototypes are rows, over its mean encoding where there is
 an encoder. Above 1 the counterfactual lies among its new class. Source: Jiang et al., "To Trust Or

@@ -199,7 +199,7 @@ class Explanations:
 
     @property
     def elastic_net(self) -> Float[np.ndarray, " n"]:
-        """The sum beta |d|_1 + |d|_2^2, with `l1_weight` for beta."""
+        r"""The sum $\beta\,\|d\|_1 + \|d\|_2^2$ with `l1_weight` for $\beta$."""
         return metrics.elastic_net(self.perturbation, self.l1_weight)
 
     @property

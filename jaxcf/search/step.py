@@ -123,7 +123,7 @@ def candidate(instance: Instance, state: SearchState) -> Float[Array, "*shape"]:
 
 
 def elastic_net(l1_weight: Scalar, perturbation: Float[Array, "*shape"]) -> Float[Array, ""]:
-    r"""The distance by which counterfactuals are compared, $\beta\,|d|_1 + |d|_2^2$ (eq. 5)."""
+    r"""The distance by which counterfactuals are compared, $\beta\,\|d\|_1 + \|d\|_2^2$ (eq. 5)."""
     return l1_weight * jnp.sum(jnp.abs(perturbation)) + jnp.sum(jnp.square(perturbation))
 
 

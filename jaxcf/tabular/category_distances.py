@@ -3,9 +3,10 @@ r"""How far apart the categories of a column lie, found from data.
 ABDM compares what the OTHER columns hold where one category or the other stands; MVDM compares
 what the model predicts there. For categories i and j,
 
-$$ABDM(i, j) = \sum_{columns} \sum_t (P(t|i) - P(t|j)) \log \frac{P(t|i) + eps}{P(t|j) + eps}$$
+$$\text{ABDM}(i, j) = \sum_{\text{columns}} \sum_t \left( P(t \mid i) - P(t \mid j) \right)
+  \log \frac{P(t \mid i) + \epsilon}{P(t \mid j) + \epsilon}$$
 
-$$MVDM(i, j) = \sum_y |P(y|i) - P(y|j)|^{alpha}$$
+$$\text{MVDM}(i, j) = \sum_y \left| P(y \mid i) - P(y \mid j) \right|^\alpha$$
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """The documentation site builds without a warning, and needs no network when it is read."""
 
+import html
 import importlib
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from browsers import CHROMIUM, chromium
 from documentation import ROOT
 
 from jaxcf.cli import main as cli
@@ -76,6 +78,44 @@ def test_equations_are_drawn_and_examples_are_code(site):
     method = (site / "method.html").read_text()
     for number in range(1, 11):
         assert f"</math><span>({number})</span>" in method
+
+
+def test_words_in_equations_are_set_as_words(site):
+    """Neither as products of italic letters, as ENC is without \\text, nor as commands by name."""
+    for page in site.rglob("*.html"):
+        for formula in re.findall(r"<math.*?</math>", page.read_text(), re.DOTALL):
+            for letters in re.findall(r"(?:<mi>[a-zA-Z]</mi>)+", formula):
+                word = re.sub(r"<.*?>", "", letters)
+                assert not re.search(r"[A-Z]{2}|.{4}", word), f"{page.name}: {word}"
+            assert not re.search(r"<mi>(\\|&#x0005C;)", formula), f"{page.name}: {formula}"
+            # A norm has two bars: one bar before an index is one that was meant for two.
+            assert not re.search(r"<msu\w+><mo[^>]*>(\||&#x0007C;)", formula), page.name
+
+
+def test_the_reference_shows_docstrings_and_types_as_they_were_written(site):
+    for page in (site / "api").glob("*.html"):
+        code = page.read_text()
+        assert "<blockquote" not in code, f"{page.name}: a description that begins with >"
+        for title in ("Returns", "Yields"):
+            for items in re.findall(rf">{title}:</span>.*?<ul>(.*?)</ul>", code, re.DOTALL):
+                assert items.count("<li") == 1, f"{page.name}: {html.unescape(items)}"
+        text = html.unescape(re.sub(r"<[^>]+>", "", code))
+        assert not re.search(r"\[\w+(\.\w+)?, \w+ \* \w+\]", text), f"{page.name}: a product"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+def test_pages_and_signatures_fit_a_phone(site):
+    pytest.importorskip("playwright", reason="playwright isn't installed; pip install '.[dev]'")
+    with chromium() as browser:
+        tab = browser.new_page(viewport={"width": 390, "height": 844})
+        for page in sorted(site.rglob("*.html")):
+            tab.goto(page.as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 390, page.name
+            too_wide = tab.evaluate(
+                "[...document.querySelectorAll('.doc-signature code')]"
+                ".filter(code => code.scrollWidth > code.clientWidth).map(code => code.innerText)"
+            )
+            assert too_wide == [], page.name
 
 
 def public_names():

@@ -2,11 +2,11 @@
 
 import csv
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from browsers import CHROMIUM, chromium
 from made_explanations import OTHER_ENDS, images, made, table, traces, with_guides
 
 from jaxcf import Status
@@ -14,18 +14,7 @@ from jaxcf.report import write
 from jaxcf.report.packing import quantise
 from jaxcf.results.comparison import compare
 
-playwright_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install 'jaxcf[dev]'"
-)
-CHROMIUM = next(
-    filter(
-        None,
-        map(
-            shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-        ),
-    ),
-    None,
-)
+pytest.importorskip("playwright", reason="playwright is not installed: pip install 'jaxcf[dev]'")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
 N = 10_000
@@ -81,21 +70,8 @@ def folder(tmp_path_factory, explanations):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--disable-quic",
-            ],
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Tab:

@@ -1,8 +1,8 @@
 """Step rules: how one instance's point moves, given a gradient.
 
-A solver is a frozen, hashable object with three pure functions of ONE instance: `init`, `query`
-(where the gradient is wanted) and `update`. The search never looks inside. L1 and the box are
-handled here: by a proximal step, or, for the report's variant, by a subgradient.
+A solver is a frozen, hashable object with two pure functions of ONE instance, `init` and `update`;
+their states say where the next gradient is wanted. The search never looks inside. L1 and the box
+are handled here: by a proximal step, or, for the report's variant, by a subgradient.
 """
 
 from collections.abc import Callable
@@ -139,7 +139,7 @@ StepSize = Callable[..., Scalar]
 
 @dataclass(frozen=True)
 class GradientSolver:
-    """Any optax transformation, made proximal for L1 and the box.
+    """An optax transformation, made proximal for L1 and the box.
 
     One step: the transformation turns the gradient of the smooth terms into an update; the
     perturbation is then soft-thresholded at (step size x beta) and clipped to the range, which
@@ -428,7 +428,7 @@ def from_optax(
     name: str = "optax",
     proximal: bool = True,
 ) -> GradientSolver:
-    """Any optax transformation as a solver.
+    """An optax transformation as a solver; a linesearch can't be one.
 
     Args:
         transformation: turns a gradient `[*shape]` of one instance into an update. It may ask for

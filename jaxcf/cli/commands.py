@@ -117,6 +117,7 @@ files written to --out:
   config.json          everything that was asked for
   details.npz          a closer look at some rows (jaxcf.Traces.load)
   grid.png             originals, counterfactuals and differences
+  true_classes.npz     what each row really is, where that is known
   parts/, job.json     rows as they finish, and what was asked of them
 and for a table, instead of grid.png:
   counterfactuals.csv  one line per row, in its units, with status and classes
@@ -127,7 +128,8 @@ and for a table, instead of grid.png:
 read on:
   docs/summary.md      every file, key and status of a run
   docs/tables.md       tables, rules, categories, models of your own
-  README.md            objectives, prototypes, solvers; the same in Python
+  docs/choosing.md     objectives, prototypes, solvers, guides, by numbers
+  docs/quickstart.md   the same in Python
 """
 
 _GATHER_EPILOG = f"""\

@@ -106,7 +106,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="N",
         help="rows explained together: those under way are lost by a kill; fixed when a run is "
-        "begun (default 8192, fewer where rows are large)",
+        "begun (default 8192, 1024 with --model, fewer where rows are large)",
     )
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
     group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
@@ -128,7 +128,8 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a robust model of the same images that has to agree on the new class, written by "
         "`jaxcf train DATA --guide`, or none (default: models/DATA-guide.npz or the one that is "
-        "shipped, of digits and mnist; none with the presets that reproduce others' results)",
+        "shipped, of digits, mnist and cifar10; none with the presets that reproduce others' "
+        "results)",
     )
 
 

@@ -79,3 +79,12 @@ def test_how_to_choose_repeats_what_was_measured():
         assert float(cells[1]) == pytest.approx(row["oracle"]["mean"], abs=0.006)
         assert float(cells[2]) == pytest.approx(row["l1"]["mean"], abs=0.6)
         assert float(cells[3]) == pytest.approx(row["steps (found)"]["mean"], abs=0.6)
+
+
+def test_the_page_of_results_repeats_the_papers_settings_as_recorded():
+    recorded = json.loads((ROOT / "results" / "mnist" / "paper_preset.json").read_text())["rows"]
+    lines = table_rows(ROOT / "docs" / "results.md", "[A-D]")
+    assert [cells[0] for cells in lines] == [row["objective"] for row in recorded]
+    for (_, found, elastic_net), row in zip(lines, recorded, strict=True):
+        assert found == f"{row['found']} of {row['n']}"
+        assert float(elastic_net) == pytest.approx(row["elastic_net"]["mean"], abs=0.051)

@@ -93,6 +93,14 @@ def test_explaining_imports_nothing_heavy_and_importing_nothing_at_all():
     assert imported("import jaxcf; jaxcf.__version__; dir(jaxcf)", ("jax", "numpy")) == []
 
 
+def test_the_first_command_waits_for_nothing_that_only_few_need(tmp_path):
+    options = ["--limit", "2", "--details", "0", "--quiet", "--out", str(tmp_path / "run")]
+    code = f"from jaxcf.cli import main; main.main(['explain', 'digits', *{options!r}])"
+    for_few = ("sklearn", "pandas", "tensorflow_datasets", "tensorflow", "ray", "shtab")
+    assert imported(code, for_few) == []
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
 def test_what_editors_read_is_what_there_is():
     [branch] = [one for one in ast.parse(SOURCE).body if isinstance(one, ast.If)]
     imports = [one for one in branch.body if isinstance(one, ast.ImportFrom) and one.module]

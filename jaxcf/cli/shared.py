@@ -143,7 +143,8 @@ def summary_rows(explanations: Explanations) -> dict[str, str]:
     for name in ("im1", "im2"):
         if name in summary:
             rows[f"{name.upper()} (found)"] = number(summary[name], 4)
-    rows["seconds"] = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    if seconds:
+        rows["seconds"] = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     if seconds.get("search"):
         rows["rate"] = f"{n / seconds['search']:.0f} instances per second of search"
     return rows

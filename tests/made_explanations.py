@@ -165,4 +165,13 @@ def traces(explanations: Explanations, rows: tuple[int, ...] = (0, 2)) -> Traces
     nearest = np.repeat(end, 2, axis=1)
     nearest_row = np.tile([5, 7], (m, 1))
     nearest[-1, -1], nearest_row[-1, -1] = np.nan, -1
-    return Traces(chosen, evaluations, path, losses, end[:, 0].copy(), nearest, nearest_row)
+    before, after = (
+        array[chosen][:, None]
+        for array in (explanations.original_probabilities, explanations.probabilities)
+    )
+    said = before + (steps / 8).reshape(1, -1, 1) * (after - before)
+    said[-1, -1] = np.nan
+    return Traces(
+        *(chosen, evaluations, path, losses, end[:, 0].copy(), nearest, nearest_row),
+        probabilities=said.astype(np.float32),
+    )

@@ -151,6 +151,7 @@ def trace_rows(
         prototype=_prototypes(state, explanations, size),
         nearest=nearest,
         nearest_row=nearest_row,
+        probabilities=_probabilities(state, path, evaluations >= 0, size),
     )
 
 
@@ -250,6 +251,17 @@ def _thinned(
         start = int(moved[-1]) + 1 if len(moved) else 0
     shown = start + evenly_spread(end - start + 1, num_points)
     return Trajectory(shown, path[shown], history)
+
+
+def _probabilities(
+    state: FittedState, path: np.ndarray, there: np.ndarray, size: int
+) -> Float[np.ndarray, "m p classes"]:
+    """What the model says on the way: one question for the points of all rows."""
+    said = np.full((*there.shape, state.num_classes), np.nan, np.float32)
+    if there.any():
+        points = path[there]
+        said[there] = predict_and_encode(state.models, state.params, points, Failures(), size)[0]
+    return said
 
 
 def _prototypes(

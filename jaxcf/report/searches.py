@@ -53,12 +53,20 @@ def searches(
             f"the traces have rows of shape {traces.prototype.shape[1:]}; the explanations of "
             f"{core.original.shape[1:]}"
         )
+    said, num_classes = traces.probabilities, core.probabilities.shape[1]
+    if said is not None and said.shape[2] != num_classes:
+        raise ValueError(f"the traces know {said.shape[2]} classes; the explanations {num_classes}")
     facts: dict[str, Any] = {
         "rows": traces.rows.tolist(),
         "nearestRow": traces.nearest_row.tolist(),
     }
     chosen, evaluations = _thinned(traces.evaluations)
     facts["evaluations"] = evaluations
+    if said is not None:
+        facts["readings"] = [
+            [_reading(one) for one in said[row, chosen[row, : len(kept)]]]
+            for row, kept in enumerate(evaluations)
+        ]
     path = np.take_along_axis(
         traces.path, chosen.reshape(*chosen.shape, *[1] * (traces.path.ndim - 2)), axis=1
     )
@@ -103,6 +111,14 @@ def _thinned(evaluations: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
         chosen[row, : len(places)] = places
         kept.append(numbers[places].tolist())
     return chosen, kept
+
+
+def _reading(probabilities: np.ndarray) -> tuple[int, float] | None:
+    """The class that the model decides for and how surely, None where it says nothing."""
+    if not len(probabilities) or not np.isfinite(probabilities).all():
+        return None
+    decided = int(probabilities.argmax())
+    return decided, float(probabilities[decided])
 
 
 def _losses(losses: Mapping[str, np.ndarray], facts: dict[str, Any]) -> dict[str, PackedArray]:

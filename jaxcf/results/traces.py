@@ -22,6 +22,8 @@ _ARRAYS = {
     "nearest": ArrayRule("f"),
     "nearest_row": ArrayRule("iu", 2, lowest=-1),
 }
+# Not in files of versions that kept none.
+_OPTIONAL = {"probabilities": ArrayRule("f", 3)}
 _LOSSES = "losses"
 
 
@@ -45,6 +47,8 @@ class Traces:
         nearest: `[m, k, *shape]`, the training rows of the counterfactual's class nearest to it,
             nearest first, by distance in the space of the prototypes; NaN where padded.
         nearest_row: `[m, k]`, their numbers among the training rows; -1 where padded.
+        probabilities: `[m, p, classes]`, what the model says of each point of `path`; NaN where
+            padded. None in files of versions that didn't ask.
 
     Examples:
         >>> rows, x = np.array([4]), np.zeros((1, 2, 3), np.float32)
@@ -60,6 +64,7 @@ class Traces:
     prototype: Float[np.ndarray, "m *shape"]
     nearest: Float[np.ndarray, "m k *shape"]
     nearest_row: Int[np.ndarray, "m k"]
+    probabilities: Float[np.ndarray, "m p classes"] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,6 +80,8 @@ class Traces:
             run: of which run it is a part, where several files are.
         """
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.probabilities is not None:
+            arrays["probabilities"] = self.probabilities
         arrays |= {f"{_LOSSES}/{name}": values for name, values in self.losses.items()}
         described = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "run": run}
         storage.write_arrays(path, arrays, described)
@@ -91,7 +98,9 @@ class Traces:
             storage.check_format(path, file.metadata, FORMAT, SCHEMA_VERSION)
             arrays = file.read(_check_declared(path, file.headers))
         return cls(
-            **{name: arrays[name] for name in _ARRAYS}, losses=storage.under(arrays, _LOSSES)
+            **{name: arrays[name] for name in _ARRAYS},
+            losses=storage.under(arrays, _LOSSES),
+            probabilities=arrays.get("probabilities"),
         )
 
 
@@ -99,7 +108,8 @@ def _check_declared(
     path: str | os.PathLike[str], headers: Mapping[str, storage.ArrayHeader]
 ) -> dict[str, ArrayRule]:
     """Check what the file declares before any of it is unpacked; the rules of the values."""
-    rules = storage.check_arrays(path, headers, _ARRAYS, tables={_LOSSES: ArrayRule("f", 2)})
+    tables = {_LOSSES: ArrayRule("f", 2)}
+    rules = storage.check_arrays(path, headers, _ARRAYS, _OPTIONAL, tables)
     m, *shape = headers["prototype"].shape
     p, k = headers["evaluations"].shape[1], headers["nearest_row"].shape[1]
     expected = {
@@ -109,6 +119,8 @@ def _check_declared(
         "nearest": (m, k, *shape),
         "nearest_row": (m, k),
     }
+    if "probabilities" in headers:
+        expected["probabilities"] = (m, p, headers["probabilities"].shape[2])
     losses = [name for name in headers if name.startswith(f"{_LOSSES}/")]
     if losses:
         expected |= dict.fromkeys(losses, headers[losses[0]].shape)

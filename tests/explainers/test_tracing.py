@@ -39,6 +39,7 @@ def by_hand() -> Traces:
         prototype=path[:, 0] + 1,
         nearest=path[:, :2] + 2,
         nearest_row=np.array([[8, 1], [3, -1]]),
+        probabilities=np.where(path[..., :2] == 0, np.float32(0.5), np.float32(np.nan)),
     )
 
 
@@ -49,6 +50,13 @@ def test_a_file_holds_everything(by_hand, tmp_path):
     assert loaded.losses.keys() == {"l1", "l2"}
     for name in ("rows", "evaluations", "path", "prototype", "nearest", "nearest_row"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(by_hand, name))
+    np.testing.assert_array_equal(loaded.probabilities, by_hand.probabilities)
+
+
+def test_a_file_of_a_version_that_asked_nothing_on_the_way_is_read(by_hand, tmp_path):
+    by_hand.save(tmp_path / "details.npz")
+    damage_file(tmp_path / "details.npz", without("probabilities"))
+    assert Traces.load(tmp_path / "details.npz").probabilities is None
 
 
 DAMAGES = [
@@ -59,6 +67,7 @@ DAMAGES = [
     (with_array("evaluations", lambda a: a[:, :-1]), "is damaged: path has shape"),
     (with_array("path", lambda a: a[..., :-1]), "is damaged: path has shape"),
     (with_array("nearest", lambda a: a[:, :1]), "is damaged: nearest has shape"),
+    (with_array("probabilities", lambda a: a[:, :1]), "is damaged: probabilities has shape"),
     (with_array("losses/l2", lambda a: a[:, :1]), "is damaged: losses/l2 has shape"),
     (with_array("losses/l2", lambda a: a.astype(str)), "is damaged: losses/l2 has dtype <U"),
     (with_array("extra", lambda a: a), "is damaged: unknown array 'extra'"),
@@ -116,6 +125,11 @@ def test_the_way_starts_at_the_row_and_ends_where_the_search_did(name):
     shown = details.evaluations >= 0
     assert (np.diff(details.evaluations, axis=1)[shown[:, 1:]] > 0).all()
     assert shown.sum(axis=1).max() == 5
+    said = details.probabilities
+    assert said is not None
+    np.testing.assert_array_equal(np.isnan(said).all(axis=2), ~shown)
+    assert_close(said[:, 0], explanations.original_probabilities[details.rows])
+    np.testing.assert_allclose(said[shown], mlp().predict(details.path[shown]), atol=1e-5)
     np.testing.assert_array_equal(np.isnan(details.path).all(axis=2), ~shown)
 
 

@@ -410,7 +410,14 @@ def test_a_row_in_full_says_all_there_is_to_say(tab, explanations):
         "step 0",
         "step 8",
     ]
-    assert dialog.locator(".strip").first.locator("canvas").count() == 5
+    strip = dialog.locator(".strip").first
+    assert strip.locator("canvas").count() == 5
+    captions = strip.locator("figcaption").all_inner_texts()
+    for caption, said in (
+        (captions[0], explanations.original_probabilities[0]),
+        (captions[-1], explanations.probabilities[0]),
+    ):
+        assert f"{CLASSES[said.argmax()]}, {100 * said.max():.1f}" in caption
     assert dialog.locator("polyline").count() == 2
     assert "training row 5" in dialog.inner_text()
     assert f"prototype of {CLASSES[explanations.target_class[0]]}" in dialog.inner_text()

@@ -8,19 +8,26 @@ async function pointsOf(name, place) {
   return kept.map((isThere, k) => (isThere ? values.subarray(k * size, (k + 1) * size) : null));
 }
 
+// When a point was reached, and below it what the model read there, where that is known.
+const stepCaption = (when, reading) =>
+  element("span", {}, when, ...(reading ? [element("br"), element("small", {}, reading)] : []));
+
 async function pathPart(place, original) {
   const evaluations = payload.searches.evaluations?.[place] ?? [];
   const points = await pointsOf("path", place);
+  const readings = payload.searches.readings?.[place] ?? [];
+  const said = (k) =>
+    readings[k] ? `${className(readings[k][0])}, ${percent(readings[k][1])}` : null;
   const steps = evaluations
-    .map((evaluation, k) => [evaluation, points[k]])
+    .map((evaluation, k) => [evaluation, points[k], said(k)])
     .filter(([, point]) => point);
   if (!steps.length) return null;
   const title = element("h3", {}, "The way of the search");
   if (payload.kind === "picture") {
-    const figures = steps.map(([evaluation, point]) => {
-      const canvas = canvasOf(`after ${evaluation} steps`);
+    const figures = steps.map(([evaluation, point, reading]) => {
+      const canvas = canvasOf(`after ${plural(evaluation, "step")}${reading ? `: ${reading}` : ""}`);
       drawPicture(canvas, point);
-      return figure(canvas, `step ${evaluation}`);
+      return figure(canvas, stepCaption(`step ${evaluation}`, reading));
     });
     return element(
       "section",
@@ -37,8 +44,11 @@ async function pathPart(place, original) {
     steps.some(([, point]) => differs(original[feature], point[feature])),
   );
   const named = [
-    ["start", original],
-    ...steps.slice(1).map(([evaluation, point]) => [`step ${evaluation}`, point]),
+    [stepCaption("start", steps[0][2]), original],
+    ...steps.slice(1).map(([evaluation, point, reading]) => [
+      stepCaption(`step ${evaluation}`, reading),
+      point,
+    ]),
   ];
   return element(
     "section",

@@ -149,7 +149,7 @@ def _add_method_options(method: argparse._ActionsContainer) -> None:
         "--solver",
         choices=NAMED_SOLVERS,
         metavar="NAME",
-        help=f"step rule: {', '.join(NAMED_SOLVERS)} (default adam, or the preset's)",
+        help=f"step rule: {', '.join(NAMED_SOLVERS)} (default normalized, or the preset's)",
     )
     method.add_argument("--learning-rate", type=float, metavar="X", help="of the solver")
     method.add_argument("--prototypes", choices=NAMED_KINDS, help="how prototypes are made")

@@ -230,7 +230,7 @@ class FittedExplainer(FittedState):
     def _rows(self, x: ArrayLike) -> np.ndarray:
         """Rows to be explained, checked against those of `fit`."""
         x = self.rows(x)
-        small_steps = self.search.solver == solvers.adam()
+        small_steps = self.search.solver in (solvers.normalized(), solvers.adam())
         check_scale(x, *self.feature_range[:2], small_steps=small_steps)
         return x
 

@@ -109,12 +109,12 @@ def alibi(objective: str = "D") -> dict[str, Any]:
 def near(objective: str = "D", x_train: ArrayLike | None = None) -> dict[str, Any]:
     """The nearest counterfactuals that guides believe, for images; made to go with a `Guide`.
 
-    Decisions are measured by log-odds, and the search goes on for 60 updates to get nearer; rows
-    that have convinced nobody by then may take 350 more, and end with the first that does. Then
-    changes that aren't needed are taken back. Prototypes and autoencoder have a small say, which
-    makes the whole image typical. All of it was chosen on MNIST's test images 0-999; for
-    photographs (see `distance_weights`) it goes on for 100 updates of shorter steps, chosen on
-    CIFAR-10's test images 0-499. See benchmarks/README.md.
+    Decisions are measured by log-odds, and the search goes on for 30 updates to get nearer, with
+    steps that grow shorter and shorter; rows that have convinced nobody by then may take 350 more,
+    and end with the first that does. Then changes that aren't needed are taken back. Prototypes and
+    autoencoder have a small say, which makes the whole image typical. All of it was chosen on
+    MNIST's test images 0-999; for photographs (see `distance_weights`) it goes on for 100 updates
+    of short steps, chosen on CIFAR-10's test images 0-499. See benchmarks/README.md.
 
     Args:
         objective: "A" to "F".
@@ -129,15 +129,9 @@ def near(objective: str = "D", x_train: ArrayLike | None = None) -> dict[str, An
         'log_odds'
     """
     weights = _weights(x_train)
-    photographs = weights == _PHOTOGRAPHS
+    steps, first_c = (30, 4.0) if weights == _STROKES else (100, _FIRST_C)
     return _guided(objective, weights, 0.6) | {
-        "search": SearchOptions(
-            solver=solvers.adam(_rate(weights)),
-            stop="budget",
-            max_steps=100 if photographs else 60,
-            extra_steps=350,
-            prediction_weight=_FIRST_C,
-        ),
+        "search": _all_steps(weights, steps, first_c),
         "refinement": Refinement(tighten=True),
     }
 
@@ -156,7 +150,11 @@ def quick(objective: str = "A", x_train: ArrayLike | None = None) -> dict[str, A
     """
     weights = _weights(x_train)
     return _guided(objective, weights, 0.6) | {
-        "search": SearchOptions(solver=solvers.adam(_rate(weights)), prediction_weight=_FIRST_C),
+        "search": SearchOptions(
+            solver=solvers.adam(_PHOTOGRAPHS_RATE if weights == _PHOTOGRAPHS else _RATE),
+            prediction_weight=_FIRST_C,
+            weight_growth=_GROWTH,
+        ),
         "refinement": Refinement(tighten=True),
     }
 
@@ -164,7 +162,7 @@ def quick(objective: str = "A", x_train: ArrayLike | None = None) -> dict[str, A
 def plausible(objective: str = "D", x_train: ArrayLike | None = None) -> dict[str, Any]:
     """With more weight on prototypes and autoencoder than `near`: farther, and typical throughout.
 
-    The search goes on for 150 updates, of shorter steps, and nothing is taken back: what the
+    The search goes on for 75 updates (150 for photographs), and nothing is taken back: what the
     decision doesn't need is what makes the whole image typical.
 
     Args:
@@ -174,11 +172,23 @@ def plausible(objective: str = "D", x_train: ArrayLike | None = None) -> dict[st
     Returns:
         Keyword arguments of `Explainer`.
     """
-    return _guided(objective, _weights(x_train), 4.0) | {
-        "search": SearchOptions(
-            solver=solvers.adam(5e-2), stop="budget", max_steps=150, extra_steps=350
-        )
+    weights = _weights(x_train)
+    return _guided(objective, weights, 4.0) | {
+        "search": _all_steps(weights, 75 if weights == _STROKES else 150)
     }
+
+
+def _all_steps(weights: dict[str, float], max_steps: int, first_c: float = 1.0) -> SearchOptions:
+    """A search that uses all of its steps, and takes more for rows that have found nothing."""
+    strokes = weights == _STROKES
+    return SearchOptions(
+        solver=solvers.fading_adam() if strokes else solvers.adam(_PHOTOGRAPHS_RATE),
+        stop="budget",
+        max_steps=max_steps,
+        extra_steps=350,
+        prediction_weight=first_c,
+        weight_growth=1.2 if strokes else _GROWTH,
+    )
 
 
 def _guided(objective: str, weights: dict[str, float], typical: float) -> dict[str, Any]:
@@ -199,8 +209,10 @@ def _guided(objective: str, weights: dict[str, float], typical: float) -> dict[s
 _CONFIDENCE = 0.5
 
 # Far steps get near in few: what they overshoot is taken back. With a first c of 1 a third of the
-# updates is spent on reaching 3; from 10 on the prototype and the autoencoder are hardly heard.
+# updates is spent on reaching 3; from 10 on the prototype and the autoencoder are hardly heard. The
+# slower c grows, the nearer guides are reached.
 _RATE = 0.15
+_GROWTH = 1.1
 # Photographs change in all pixels a little: 0.003 to 0.03 come equally near on CIFAR-10's test
 # images 0-499, in 100 updates.
 _PHOTOGRAPHS_RATE = 0.03
@@ -217,10 +229,6 @@ _SHADES = 256
 
 def _weights(x_train: ArrayLike | None) -> dict[str, float]:
     return _STROKES if x_train is None else distance_weights(x_train)
-
-
-def _rate(weights: dict[str, float]) -> float:
-    return _PHOTOGRAPHS_RATE if weights == _PHOTOGRAPHS else _RATE
 
 
 def distance_weights(x_train: ArrayLike) -> dict[str, float]:

@@ -54,12 +54,12 @@ class SearchOptions:
         'first_flip'
     """
 
-    solver: Solver = field(default_factory=solvers.adam)
+    solver: Solver = field(default_factory=solvers.normalized)
     stop: str = "first_flip"
     max_steps: int | np.integer = 500
     extra_steps: int | np.integer = 0
     prediction_weight: Scalar = 1.0
-    weight_growth: Scalar = 1.1
+    weight_growth: Scalar = 1.6
     weight_rounds: int | np.integer = 1
     tolerance: Scalar = 1e-4
     patience: int | np.integer = 20

@@ -99,10 +99,10 @@ def check_scale(x: np.ndarray, lower: Any, upper: Any, *, small_steps: bool) -> 
             )
     if small_steps and high - low > _BRIGHT:
         warnings.warn(
-            f"the images run from {low:g} to {high:g}, but the solver moves a pixel by about 0.03 "
-            "a step, so that few searches arrive; pass preprocess=Preprocess(scale=1 / 255, "
-            "std=1 / 255), which searches images / 255 and gives the model what it had, or a "
-            "larger step, as in SearchOptions(solver=solvers.adam(8.0))",
+            f"the images run from {low:g} to {high:g}, but the solver's steps are for pixels in "
+            "about [0, 1], so that few searches arrive; pass preprocess=Preprocess(scale=1 / 255, "
+            "std=1 / 255), which searches images / 255 and gives the model what it had, or "
+            "longer steps, as in SearchOptions(solver=solvers.adam(8.0))",
             stacklevel=4,
         )
 

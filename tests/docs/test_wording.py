@@ -196,7 +196,7 @@ SAID = {
     ],
     "choosing.md": [
         f"uses {presets.near()['search'].max_steps} steps to get nearer",
-        f"{presets.plausible()['search'].max_steps} shorter steps",
+        f"{presets.plausible()['search'].max_steps} steps, and nothing taken back",
         f"`prediction_weight={presets.near()['search'].prediction_weight}`, growing",
     ],
 }

@@ -22,7 +22,7 @@ from jaxcf import Explainer, FittedExplainer, SearchOptions, data, solvers
 from jaxcf.solvers import Solver
 
 CHECKPOINTS = (50, 100, 200, 500, 1000)
-GROWTHS = (1.0, 1.1)
+GROWTHS = (1.0, 1.1, 1.6)
 
 
 def candidates() -> dict[str, Solver]:
@@ -38,7 +38,9 @@ def candidates() -> dict[str, Solver]:
         "FISTA 1e-4": solvers.fista(1e-4),
         "FISTA 1e-4, restart": solvers.fista(1e-4, restart=True),
         "FISTA 1e-2 (paper)": solvers.fista(1e-2),
+        "fading Adam": solvers.fading_adam(),
         "L-BFGS 0.1": _lbfgs(0.1),
+        "normalized, momentum 0.3 (default)": solvers.normalized(),
         "normalized 0.2, momentum 0.7": solvers.normalized(0.2, momentum=0.7),
         "normalized 0.1, no momentum": solvers.normalized(0.1, momentum=0.0),
     }
@@ -80,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--max-steps", type=int, default=CHECKPOINTS[-1])
     parser.add_argument("--solvers", nargs="*", metavar="NAME", help="parts of the names to take")
     options = parser.parse_args()
-    few = options.solvers or ["report", "momentum 0.5"]
+    few = options.solvers or ["report", "default"]
     return common.quickly(options, n=8, max_steps=50, solvers=few)
 
 

@@ -66,7 +66,8 @@ def draw_idea(seed: int) -> "Figure":
             predict,
             objective=Objective.named(letter, confidence=_CONFIDENCE),
             prototypes=KDTree(k=5),
-            search=SearchOptions(solver=solvers.adam(0.005)),
+            # Small steps and a c that grows slowly: the way is what is shown.
+            search=SearchOptions(solver=solvers.adam(0.005), weight_growth=1.1),
         )
         explanations = explainer.fit(x).explain(shown)
         _draw_decision(axis, predict, x, decided)

@@ -207,6 +207,27 @@ def test_a_normalized_step_has_its_length_whatever_the_gradient(gradient):
     np.testing.assert_array_equal(still[0], ORIGINAL)
 
 
+@pytest.mark.parametrize("size", [1, 8, 1000])
+def test_without_a_length_a_step_goes_by_the_number_of_features(size):
+    instance = an_instance(np.zeros(size, np.float32), -100.0, 100.0)
+    rule = solvers.normalized(momentum=0.0)
+    points, _ = walk(rule, [np.ones(size, np.float32)], instance)
+    np.testing.assert_allclose(np.linalg.norm(points[0]), 0.06 * np.cbrt(size), rtol=1e-5)
+    points, _ = walk(solvers.fading_adam(), [np.ones(size, np.float32)], instance)
+    np.testing.assert_allclose(-points[0], 0.1 * np.cbrt(size), rtol=1e-5)
+
+
+def test_steps_that_fade_fall_to_a_twentieth_and_so_does_their_threshold():
+    rule, beta = solvers.fading_adam(0.5, momentum=0.0), 0.2
+    moved = []
+    for progress in (0.0, 0.5, 0.9, 0.99, 1.0):
+        state = rule.update(rule.init(WIDE), jnp.ones(5), WIDE, beta, progress)
+        moved.append(np.asarray(ORIGINAL - state.iterate))
+    # Of the first step of Adam, which goes by the sign, L1 takes beta / |g| = beta.
+    expected = 0.5 * (1 - beta) * np.array([1.0, 0.5, 0.1, 0.05, 0.05], np.float32)
+    np.testing.assert_allclose(moved, np.repeat(expected[:, None], 5, axis=1), rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["fista", "reference_fista"])
 def test_fista_is_the_papers_recursion(name):
     rate, beta, total = 0.1, 0.2, 8

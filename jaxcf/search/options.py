@@ -33,7 +33,7 @@ class SearchOptions:
         weight_growth: what c is multiplied by after each point that is no counterfactual, and
             divided by after each that is one, >= 1 ("converged" keeps the c of the first). One
             pass then finds the c that each instance needs, instead of one search per value; 1
-            keeps c as it is. Traced.
+            keeps c as it is. The shorter the steps, the smaller it should be. Traced.
         weight_rounds: how many rounds of `max_steps` the paper's search for c may take, >= 1,
             each anew from the original: c grows tenfold until a counterfactual is found and is
             bisected from then on. 1 is a single round. Traced.

@@ -82,7 +82,9 @@ def test_images_on_another_scale_than_in_fit_are_refused():
 def test_images_of_8_bits_are_warned_of_where_the_steps_are_small():
     stored = (IMAGES * 255).astype(np.uint8)
     fitted = Explainer(brightness(255), search=SearchOptions(max_steps=2)).fit(stored)
-    with pytest.warns(UserWarning, match=r"run from 0 to 25\d, .* 0.03 a step.*images / 255"):
+    with pytest.warns(
+        UserWarning, match=r"run from 0 to 25\d, .* pixels in about .0, 1.*images / 255"
+    ):
         fitted.explain(stored[:3])
     wide = SearchOptions(solver=solvers.adam(8.0))
     assert fitted.with_options(search=wide).explain(stored[:6]).found.all()

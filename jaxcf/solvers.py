@@ -445,7 +445,7 @@ def normalized(step_length: float | None = None, momentum: float = 0.3) -> Gradi
     r"""Steps of a given length along the gradient: direction and distance decoupled. The default.
 
     $$x_{k+1} = S_{t}\big(x_k - \eta v_k\big),\quad
-      v_k = \mu v_{k-1} + \nabla g(x_k) / |\nabla g(x_k)|$$
+      v_k = \mu v_{k-1} + \nabla g(x_k) / \|\nabla g(x_k)\|_2$$
 
     Args:
         step_length: eta, the Euclidean length of one step, > 0; with momentum a lasting direction
@@ -455,7 +455,7 @@ def normalized(step_length: float | None = None, momentum: float = 0.3) -> Gradi
 
     Returns:
         The solver; its threshold for L1 is beta times the step's share of the gradient,
-        $t = \beta \eta / ((1 - \mu) |\nabla g|)$.
+        $t = \beta \eta / ((1 - \mu) \|\nabla g\|_2)$.
 
     Examples:
         >>> normalized().proximal

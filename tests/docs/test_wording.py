@@ -181,6 +181,8 @@ def test_a_solver_is_what_the_pages_say():
 JOB = jobs.JobOptions()
 
 SAID = {
+    "method.md": [f"multiplies it by {jaxcf.SearchOptions().weight_growth} at every step"],
+    "troubleshooting.md": [f"{solvers._LENGTH_PER_ROOT} times the cube root of the number of"],
     "scale.md": [
         f"{JOB.rows_per_part:,} rows are finished",
         f"or {JOB.seconds_per_part:.0f} s after the first of them was",

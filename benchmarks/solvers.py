@@ -22,7 +22,7 @@ from jaxcf import Explainer, FittedExplainer, SearchOptions, data, solvers
 from jaxcf.solvers import Solver
 
 CHECKPOINTS = (50, 100, 200, 500, 1000)
-GROWTHS = (1.0, 1.1, 1.6)
+GROWTHS = (1.0, 1.1, 1.4)
 
 
 def candidates() -> dict[str, Solver]:
@@ -40,7 +40,7 @@ def candidates() -> dict[str, Solver]:
         "FISTA 1e-2 (paper)": solvers.fista(1e-2),
         "fading Adam": solvers.fading_adam(),
         "L-BFGS 0.1": _lbfgs(0.1),
-        "normalized, momentum 0.3 (default)": solvers.normalized(),
+        "normalized, momentum 0.7 (default)": solvers.normalized(),
         "normalized 0.2, momentum 0.7": solvers.normalized(0.2, momentum=0.7),
         "normalized 0.1, no momentum": solvers.normalized(0.1, momentum=0.0),
     }

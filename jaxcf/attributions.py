@@ -363,7 +363,7 @@ def _in_batches(
     if not len(x):
         return np.zeros(_without(x.shape, _channel_axis(x.shape, channels)), np.float32)
     most = _ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE
-    size = batch_size or batching.batch_size(len(x), most)
+    size = batch_size or min(most, batching.batch_size(len(x), x.shape[1:]))
     return batching.map_batches(function, x, *others, size=size)
 
 

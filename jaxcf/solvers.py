@@ -339,7 +339,7 @@ def _root(moments: optax.ScaleByAdamState) -> Array:
 # of 30 columns (benchmarks/README.md): the more features there are, the fewer of them in proportion
 # have a say in the decision. For those of `normalized` that is the length, for `fading_adam` how
 # far each feature moves at first.
-_LENGTH_PER_ROOT, _RATE_PER_ROOT = 0.06, 0.1
+_LENGTH_PER_ROOT, _RATE_PER_ROOT = 0.045, 0.1
 
 
 def _root_of_size(point: PyTree) -> float:
@@ -441,7 +441,7 @@ def _to_length(step_length: float | None) -> optax.GradientTransformation:
 
 
 @_recipe
-def normalized(step_length: float | None = None, momentum: float = 0.3) -> GradientSolver:
+def normalized(step_length: float | None = None, momentum: float = 0.7) -> GradientSolver:
     r"""Steps of a given length along the gradient: direction and distance decoupled. The default.
 
     $$x_{k+1} = S_{t}\big(x_k - \eta v_k\big),\quad
@@ -449,8 +449,8 @@ def normalized(step_length: float | None = None, momentum: float = 0.3) -> Gradi
 
     Args:
         step_length: eta, the Euclidean length of one step, > 0; with momentum a lasting direction
-            gets 1 / (1 - momentum) times as much. None takes 0.06 times the cube root of the number
-            of features, for features in about [0, 1]. Static.
+            gets 1 / (1 - momentum) times as much. None takes 0.045 times the cube root of the
+            number of features, for features in about [0, 1]. Static.
         momentum: mu, heavy-ball, in [0, 1). Static.
 
     Returns:

@@ -212,7 +212,7 @@ def test_without_a_length_a_step_goes_by_the_number_of_features(size):
     instance = an_instance(np.zeros(size, np.float32), -100.0, 100.0)
     rule = solvers.normalized(momentum=0.0)
     points, _ = walk(rule, [np.ones(size, np.float32)], instance)
-    np.testing.assert_allclose(np.linalg.norm(points[0]), 0.06 * np.cbrt(size), rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(points[0]), 0.045 * np.cbrt(size), rtol=1e-5)
     points, _ = walk(solvers.fading_adam(), [np.ones(size, np.float32)], instance)
     np.testing.assert_allclose(-points[0], 0.1 * np.cbrt(size), rtol=1e-5)
 

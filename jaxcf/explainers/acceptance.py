@@ -16,7 +16,7 @@ from jaxcf.predictors.guides import Guides, ask_guides
 from jaxcf.predictors.inference import encode_all, predict, predict_and_encode
 from jaxcf.predictors.trees import Thresholds
 from jaxcf.prototypes.trust import Trust, scores_of
-from jaxcf.utils.batching import batch_size, map_batches
+from jaxcf.utils.batching import LARGEST, batch_size, map_batches
 
 _MANY = 4096
 
@@ -44,6 +44,7 @@ class AcceptanceTest:
         guides: other models that have to agree, if there are any.
         objective: for its margin and confidence.
         failures: told of what goes wrong when a black box is asked.
+        shape: of one row.
         predictions: `[n]`, counts what each row of the batch has been asked for.
         original_class: `[n]`, of each row of the batch.
         trust: what trust scores are measured against, if they count.
@@ -57,6 +58,7 @@ class AcceptanceTest:
     guides: Guides | None
     objective: Objective
     failures: Failures
+    shape: tuple[int, ...]
     predictions: Int[np.ndarray, " n"]
     original_class: Int[np.ndarray, " n"]
     trust: Trust | None
@@ -67,7 +69,7 @@ class AcceptanceTest:
     @property
     def size(self) -> int:
         """Rows asked at once: the batch's own, so that few of its rows compile nothing anew."""
-        return batch_size(len(self.predictions))
+        return batch_size(len(self.predictions), self.shape)
 
     @property
     def together(self) -> int | None:
@@ -79,7 +81,8 @@ class AcceptanceTest:
 
     def _size_for(self, count: int) -> int:
         """The same, but for questions of thousands of rows: calls of small batches add up."""
-        return _MANY if count >= _MANY and self.size == batch_size(_MANY) else self.size
+        # Large rows are asked about in smaller batches for good reason.
+        return _MANY if count >= _MANY and self.size == LARGEST else self.size
 
     def __call__(
         self,

@@ -313,7 +313,7 @@ class BatchSearch:
         objective = in_float32(self._state.objective)
         described = self.original_class >= 0
         # That of the batches in which all of them were prepared: it compiles nothing anew.
-        size = batch_size(int(described.sum()))
+        size = batch_size(int(described.sum()), self._state.shape)
         rows = np.flatnonzero(described & ~self._unended & ~self._looked_at)
         most = size
         if in_pieces:
@@ -454,7 +454,7 @@ class BatchSearch:
             stacklevel=2,
         )
         self.probabilities[rows] = asked
-        self._score_trust(rows, batch_size(len(rows)))
+        self._score_trust(rows, batch_size(len(rows), self._state.shape))
 
     def _score_trust(self, rows: np.ndarray, size: int) -> None:
         """Measure the counterfactuals, in the classes that the model decides for."""
@@ -502,6 +502,7 @@ class BatchSearch:
             state.guides,
             state.objective,
             self._failures,
+            state.shape,
             self.predictions,
             self.original_class,
             state.trust,

@@ -391,6 +391,6 @@ class FittedExplainer(FittedState):
             constraints,
             num_points=num_points,
             num_neighbours=num_neighbours,
-            size=batch_size(len(explanations)),
+            size=batch_size(len(explanations), self.shape),
         )
         return replace(traces, rows=chosen)

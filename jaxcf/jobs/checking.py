@@ -391,7 +391,9 @@ class _Rows:
         outside = (points < bounds[0]) | (points > bounds[1])
         flat = outside.reshape(len(rows), -1).any(axis=1)
         yield from self._at(rows, flat, "counterfactual lies outside its range or its rules")
-        snapped = snap_rows(points, self._batch.x[rows], bounds, batch_size(len(rows)))
+        snapped = snap_rows(
+            points, self._batch.x[rows], bounds, batch_size(len(rows), points.shape[1:])
+        )
         off = (np.abs(snapped - points) > _SNAP_TOLERANCE).reshape(len(rows), -1).any(axis=1)
         yield from self._at(rows, off & ~flat, "counterfactual isn't a value its rules allow")
 

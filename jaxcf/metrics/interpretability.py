@@ -93,7 +93,7 @@ def _by_class(
     present, counts = np.unique(classes[classes >= 0], return_counts=True)
     # Batches of one size for all classes, since each size is compiled anew, and no larger than the
     # largest class fills: of a hundred classes most have few rows.
-    size = batch_size(int(counts.max(initial=1)))
+    size = batch_size(int(counts.max(initial=1)), x.shape[1:])
     for index in present:
         rows = classes == index
         result[rows] = map_batches(class_reconstruct[index], x[rows], size=size)

@@ -106,7 +106,7 @@ def predict_and_encode_training(
         probabilities, encodings = predict_and_encode(models, params, x_train, failures)
         few_answers = probabilities[few], encodings[few]
     else:
-        size = batch_size(len(x_train))
+        size = batch_size(len(x_train), x_train.shape[1:])
         probabilities, encodings = known, encode_all(models, params, x_train)
         few_answers = predict_and_encode(models, params, x_train[few], failures, size)
     check_training_answers(probabilities, failures)
@@ -146,7 +146,7 @@ def _check_company(
     failures: Failures,
 ) -> None:
     """Check that a few training rows get the answers in other company that they have got."""
-    turned, size = few[::-1], batch_size(len(x_train))
+    turned, size = few[::-1], batch_size(len(x_train), x_train.shape[1:])
     answers = answers[0][::-1], answers[1][::-1]
 
     def ask() -> tuple[np.ndarray, np.ndarray]:

@@ -59,7 +59,7 @@ class SearchOptions:
     max_steps: int | np.integer = 500
     extra_steps: int | np.integer = 0
     prediction_weight: Scalar = 1.0
-    weight_growth: Scalar = 1.6
+    weight_growth: Scalar = 1.4
     weight_rounds: int | np.integer = 1
     tolerance: Scalar = 1e-4
     patience: int | np.integer = 20

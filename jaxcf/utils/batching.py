@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
 # Rows of more bytes than these together go to a CPU in smaller batches. What a convolution makes of
 # them for a moment would be more than the allocator keeps, so that every call would fetch all of it
 # from the system anew: of MNIST's images 512 at once take three times as long as 128.

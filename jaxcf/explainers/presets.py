@@ -139,7 +139,7 @@ def near(objective: str = "D", x_train: ArrayLike | None = None) -> dict[str, An
 def quick(objective: str = "A", x_train: ArrayLike | None = None) -> dict[str, Any]:
     """Guided counterfactuals soon: the first that all models believe, and a way back from it.
 
-    It takes about two thirds of the updates of `near`, the way back included half of its time.
+    It takes about three quarters of the updates of `near`, and six tenths of its time.
 
     Args:
         objective: "A" to "F".

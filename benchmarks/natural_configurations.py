@@ -210,6 +210,7 @@ def _guided(
         max_steps=100,
         extra_steps=350,
         prediction_weight=3.0,
+        weight_growth=1.1,
     )
     return guided(
         partial(presets.near, way.letter),

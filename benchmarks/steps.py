@@ -13,7 +13,7 @@ The objective is always that of c = 1, so that a larger c makes no difference. L
 are in median absolute deviations, columns counted where they changed. Means over found rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from benchmarks import common
 from benchmarks.tables_measures import score
 from benchmarks.tables_process import Answers
 from benchmarks.tables_tasks import ADULT, NETWORK, read, task
-from jaxcf import Explainer, Guide, SearchOptions, data, models, presets, solvers
+from jaxcf import Explainer, Explanations, Guide, SearchOptions, data, models, presets, solvers
 from jaxcf.tabular import TableExplainer
 
 BEFORE = SearchOptions(solver=solvers.adam(), weight_growth=1.1)
@@ -54,13 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=1000, help="rows explained at most")
     options = common.quickly(parser.parse_args(arguments), first=0, n=12)
     rows: list[dict[str, Any]] = []
-    images = ["digits"] if options.quick or options.data_dir is None else ["digits", "mnist"]
-    for name in images:
+    embedded_only = options.quick or options.data_dir is None
+    for name in ("digits",) if embedded_only else ("digits", "mnist"):
         rows += of_images(name, options.data_dir, options.first, options.n)
-    tables = (
-        ["breast_cancer"] if options.quick or options.data_dir is None else ["breast_cancer", ADULT]
-    )
-    for name in tables:
+    for name in ("breast_cancer",) if embedded_only else ("breast_cancer", ADULT):
         rows += of_table(name, options.data_dir, options.first, options.n)
     common.print_table(
         "the search before and now",
@@ -92,8 +89,7 @@ def of_images(name: str, data_dir: Path | None, first: int, count: int) -> Itera
     Yields:
         One row per search.
     """
-    given = {} if name == "digits" else {"data_dir": data_dir, "download": False}
-    images = data.load(name, **given)
+    images = data.load(name, data_dir=data_dir)
     x = chosen(images.x_test, first, count)
     functions = models.pretrained(name).functions()
     guides = [Guide(**models.pretrained_guide(name).functions())]
@@ -103,19 +99,12 @@ def of_images(name: str, data_dir: Path | None, first: int, count: int) -> Itera
         ("near", Explainer(**functions, **near, guides=guides), NEAR_BEFORE),
     ):
         fitted = replace(explainer, feature_range=(0.0, 1.0)).fit(images.x_train)
-        for search in (before, explainer.search):
+        for when, search in (("before", before), ("now", explainer.search)):
             searching = fitted.with_options(search=search)
-            searching.explain(x)
+            searching.explain(x)  # compiles
             found = searching.explain(x)
-            kept = found.found
-            measured = {
-                "changed": found.l0,
-                "l1": found.l1,
-                "l2": found.l2,
-                "objective": common.objective_values(found),
-            }
-            means = {one: common.mean_over(kept, values) for one, values in measured.items()}
-            yield _row(f"{name}, {label}", search, found, search is before) | means
+            measured = {"changed": found.l0, "l1": found.l1, "l2": found.l2}
+            yield _row(f"{name}, {label}", when, search, found, measured)
 
 
 def of_table(name: str, data_dir: Path | None, first: int, count: int) -> Iterator[dict[str, Any]]:
@@ -135,27 +124,31 @@ def of_table(name: str, data_dir: Path | None, first: int, count: int) -> Iterat
     made = replace(made, x=rows)
     fitted = TableExplainer(**made.options).fit(made.schema.write(made.x_train))
     table = made.schema.write(rows)
-    for search in (BEFORE, SearchOptions()):
+    for when, search in (("before", BEFORE), ("now", SearchOptions())):
         searching = fitted.with_options(search=search)
-        searching.explain(table)
+        searching.explain(table)  # compiles
         found = searching.explain(table)
         nothing = np.zeros(len(rows))
         values = np.where(found.found[:, None], found.values, np.nan)
         scores = score(
             made, Answers(values, np.ones(len(rows), bool), nothing, nothing, nothing, {})
         )
-        means = {
-            one: common.mean_over(found.found, scores.of(one)) for one in ("changed", "l1", "l2")
-        }
-        objective = common.mean_over(found.found, common.objective_values(found.core))
-        yield _row(name, search, found, search is BEFORE) | means | {"objective": objective}
+        measured = {one: scores.of(one) for one in ("changed", "l1", "l2")}
+        yield _row(name, when, search, found.core, measured)
 
 
-def _row(task: str, search: SearchOptions, found: Any, before: bool) -> dict[str, Any]:
+def _row(
+    task: str,
+    when: str,
+    search: SearchOptions,
+    found: Explanations,
+    measured: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    measured = {**measured, "objective": common.objective_values(found)}
     return {
         "system": common.SYSTEM,
         "task": task,
-        "search": "before" if before else "now",
+        "search": when,
         "solver": search.solver.name,
         "stop": search.stop,
         "n": len(found),
@@ -163,6 +156,7 @@ def _row(task: str, search: SearchOptions, found: Any, before: bool) -> dict[str
         "steps": float(found.steps.mean()),
         "p99": float(np.percentile(found.steps, 99)),
         "seconds": found.seconds["search"],
+        **{one: common.mean_over(found.found, values) for one, values in measured.items()},
     }
 
 

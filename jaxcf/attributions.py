@@ -33,8 +33,8 @@ from jaxcf.utils.images import Channels, check_channels, has_channels_first
 from jaxcf.utils.validation import as_rows
 
 Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]
-# Rows per batch: on a CPU as many as its caches hold, which takes half the time of hundreds.
-_ON_CPU, _ELSEWHERE = 64, 512
+# Rows per batch at most on a CPU: as its caches hold gradients of, in half the time of hundreds.
+_ON_CPU = 64
 
 Rows = Num[np.ndarray, "n *shape"] | Num[Array, "n *shape"]
 
@@ -362,9 +362,10 @@ def _in_batches(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if not len(x):
         return np.zeros(_without(x.shape, _channel_axis(x.shape, channels)), np.float32)
-    most = _ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE
-    size = batch_size or min(most, batching.batch_size(len(x), x.shape[1:]))
-    return batching.map_batches(function, x, *others, size=size)
+    size = batching.batch_size(len(x), x.shape[1:])
+    if jax.default_backend() == "cpu":
+        size = min(size, _ON_CPU)
+    return batching.map_batches(function, x, *others, size=batch_size or size)
 
 
 # The two programs stand at module level and take the models as static arguments: a jax.jit made

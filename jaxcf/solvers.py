@@ -324,7 +324,6 @@ def adam(learning_rate: float = 3e-2, momentum: float = 0.5) -> GradientSolver:
     """
     _check_rate(learning_rate)
     _check_momentum(momentum)
-
     transformation = optax.adam(learning_rate, b1=momentum, b2=_ADAM_DECAY, eps=_ADAM_EPSILON)
     return GradientSolver("adam", transformation, lambda state: learning_rate / _root(state[0]))
 

@@ -11,7 +11,7 @@ from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import read_targets
 from jaxcf.objective import Instance
 from jaxcf.predictors.blackbox import Failures
-from jaxcf.predictors.inference import decode_all, encode_all, predict_and_encode
+from jaxcf.predictors.inference import decode_all, encode_all, predict, predict_and_encode
 from jaxcf.predictors.preprocess import as_pixels
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
@@ -259,8 +259,7 @@ def _probabilities(
     """What the model says on the way: one question for the points of all rows."""
     said = np.full((*there.shape, state.num_classes), np.nan, np.float32)
     if there.any():
-        points = path[there]
-        said[there] = predict_and_encode(state.models, state.params, points, Failures(), size)[0]
+        said[there] = predict(state.models, state.params, path[there], Failures(), size)
     return said
 
 

@@ -82,7 +82,7 @@ def check_scale(x: np.ndarray, lower: Any, upper: Any, *, small_steps: bool) -> 
         x: `[n, *shape]`, to be explained; tables are left alone.
         lower: smallest values in training.
         upper: largest values in training.
-        small_steps: whether its steps are made for about [0, 1], as they are unless told otherwise.
+        small_steps: whether the search's steps are for about [0, 1], as they are unless it is told.
 
     Raises:
         ValueError: if most images have values up to 255 and those in training had none.

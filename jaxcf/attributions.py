@@ -33,7 +33,7 @@ from jaxcf.utils.images import Channels, check_channels, has_channels_first
 from jaxcf.utils.validation import as_rows
 
 Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]
-# Rows per batch at most on a CPU: as its caches hold gradients of, in half the time of hundreds.
+# Rows per batch at most on a CPU, whose caches hold that many: it takes half the time of hundreds.
 _ON_CPU = 64
 
 Rows = Num[np.ndarray, "n *shape"] | Num[Array, "n *shape"]

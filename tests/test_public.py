@@ -59,6 +59,7 @@ def test_every_public_name_is_documented(name):
 
 
 @pytest.mark.usefixtures("without_type_checks")  # examples are what a user runs
+@pytest.mark.usefixtures("ctrl_c")  # which one of the examples presses
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_says_what_it_is_and_its_examples_run(name):
     module = importlib.import_module(name)

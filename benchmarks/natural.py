@@ -1,31 +1,38 @@
 """Do judges believe counterfactuals of photographs? Trained, chosen and measured by one command.
 
     python -m benchmarks.natural [--quick] [--data cifar10] [--data-dir DIR] [--out DIR]
-        [--workers 1] [--budget SECONDS] [--only NAME ...]
+        [--workers 1] [--budget SECONDS] [--only NAME ...] [--way NAME]
 
 Trains what is explained, guides of several radii and seeds, and judges (`natural_networks.py`);
-tries ways to search on test images 0 to 499 and chooses one by a rule
-(`natural_configurations.py`); measures it, ablations and controls once, on test images 2,500 to
-4,499 (`natural_measures.py`). Hours on two cores, minutes on a GPU, where `--workers` processes
-side by side hide each other's compilation.
+tries ways to search on 500 test images and chooses one by a rule (`natural_configurations.py`);
+measures it, ablations and controls once, on others (`natural_measures.py`). Hours on two cores,
+minutes on a GPU, where `--workers` processes side by side hide each other's compilation.
+
+Caltech-101's split leaves 30 images of a category to learn from, so its test images that nothing is
+chosen or measured on are learnt from too. `--way NAME` chooses nothing, but takes the way of that
+name, one that was chosen on other data, say.
 
 `DIR/DATA/` keeps everything, so that what was interrupted goes on where it was, and a machine
 without tensorflow-datasets can do the work once `data.npz` is there: `networks/`, one JSON file per
 configuration in `rows/`, some of its counterfactuals in `shown/`, and of all of them `table.md` and
-`shown.png`. What is there isn't done again: remove it to have it anew. `--only` does the networks
-and configurations of some names, and nothing else; `--budget` ends what isn't done by then.
+`shown.png`. What is there isn't done again: remove it to have it anew. `--only` leaves out networks
+and configurations of other names; `--budget` ends what isn't done by then.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from benchmarks import common, natural_drawing
@@ -43,15 +50,31 @@ from benchmarks.natural_networks import Networks, coloured_digits, makers
 from jaxcf import Explainer, Explanations, plots
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
-from jaxcf.results.evaluation import COUNTERFACTUAL, REAL
+from jaxcf.models.training import OnProgress
+from jaxcf.results.evaluation import COUNTERFACTUAL
 from jaxcf.utils import storage
 from jaxcf.utils.selection import turns
 
-_CHOOSING, _MEASURING = slice(0, 500), slice(2500, 4500)
-_QUICK_CHOOSING, _QUICK_MEASURING, _QUICK_FINALS = slice(0, 30), slice(30, 70), 2
-# Ablations and controls have half of the images.
 _MAIN = "chosen"
+"""How names begin of what is measured on all images; ablations and controls have half of them."""
 _SHOWN = 24
+_TRIAL = "coloured digits"
+_QUICK_FINALS = 2
+
+
+class _Parts(NamedTuple):
+    """Which test images a way is chosen on, and which it is measured on."""
+
+    choosing: slice
+    measuring: slice
+
+
+_PARTS = {
+    # Images 500 to 4,499 were looked at before.
+    "cifar10": _Parts(slice(0, 500), slice(4500, 6500)),
+    "caltech101": _Parts(slice(0, 500), slice(500, 1500)),
+    _TRIAL: _Parts(slice(0, 30), slice(30, 70)),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,51 +82,90 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Args:
         arguments: without the program's name; None takes those of the process.
+
+    Raises:
+        ValueError: if there is nothing of a name that `--only` says.
     """
+    arguments = tuple(sys.argv[1:] if arguments is None else arguments)
     options = _options(arguments)
     ends = time.monotonic() + options.budget
     terminal = Terminal(quiet=False)
-    dataset = coloured_digits() if options.quick else load_data(options)
-    with terminal.training() as on_progress:
-        networks = Networks(dataset, options.out / "networks", options.quick, on_progress)
-        work = _Work(options, dataset, networks)
-        if options.only is not None:
-            for name in options.only:
-                work.do(name)
-            return
-        for phase in (work.unmade, work.untried, work.unmeasured):
-            terminal.say(f"{phase.__name__}: {len(phase())}")
-            if not _share_out(phase(), work, options, ends - time.monotonic()):
-                terminal.say("the budget is spent; the same command goes on from here")
-                break
+    work = _work_of(arguments)
+    for phase in (work.unmade, work.untried, work.unmeasured):
+        names = [name for name in phase() if options.only is None or name in options.only]
+        terminal.say(f"{phase.__name__}: {len(names)}")
+        if not _share_out(names, arguments, options.workers, ends, terminal):
+            terminal.say("not all of it was done; the same command goes on from here")
+            break
+    else:
+        unknown = set(options.only or ()) - set(work.names())
+        if unknown:
+            raise ValueError(f"there is no {sorted(unknown)}; there are {', '.join(work.names())}")
     _show(work, options)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = common.parser(__doc__)
     parser.set_defaults(data="cifar10")
     parser.add_argument("--out", type=Path, default=Path("runs/natural"), metavar="DIR")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes at once")
     parser.add_argument("--budget", type=float, default=float("inf"), metavar="SECONDS")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="networks or configurations")
+    parser.add_argument("--way", metavar="NAME", help="take this way instead of choosing one")
     options = common.quickly(parser.parse_args(arguments))
-    options.out = options.out / ("coloured-digits" if options.quick else options.data)
+    if options.way is not None and options.way not in candidates():
+        parser.error(f"--way is none of {list(candidates())}")
+    options.data = _TRIAL if options.quick else options.data
+    options.out /= options.data
     return options
+
+
+@cache
+def _work_of(arguments: tuple[str, ...]) -> "_Work":
+    options = _options(arguments)
+    dataset = coloured_digits() if options.quick else load_data(options)
+    if dataset.name == "caltech101":
+        dataset = _with_more_to_learn_from(dataset, _PARTS[dataset.name].measuring.stop)
+    return _Work(options, dataset)
+
+
+def _with_more_to_learn_from(dataset: Dataset, tested: int) -> Dataset:
+    """The test images from some number on join those that are learnt from."""
+    return replace(
+        dataset.first(test=tested),
+        x_train=np.concatenate([dataset.x_train, dataset.x_test[tested:]]),
+        y_train=np.concatenate([dataset.y_train, dataset.y_test[tested:]]),
+    )
+
+
+def _do(arguments: tuple[str, ...], name: str, on_progress: OnProgress | None = None) -> float:
+    """Train the network or measure the configuration of a name; the seconds it took."""
+    began = time.monotonic()
+    _work_of(arguments).do(name, on_progress)
+    return time.monotonic() - began
 
 
 class _Work:
     """What there is to do, by name."""
 
-    def __init__(self, options: argparse.Namespace, dataset: Dataset, networks: Networks):
-        self.options, self.dataset, self.networks = options, dataset, networks
+    def __init__(self, options: argparse.Namespace, dataset: Dataset):
+        self.options, self.dataset = options, dataset
+        self.parts = _PARTS[dataset.name]
+        self.networks = Networks(dataset, options.out / "networks", options.quick)
         self.ways = CANDIDATES[:2] if options.quick else CANDIDATES
+
+    def names(self) -> list[str]:
+        """Of all that can be done so far."""
+        return [*self.networks.wanted(), *candidates(self.ways), *self.finals()]
 
     def unmade(self) -> list[str]:
         """Networks that don't lie in the folder."""
-        return [name for name in makers() if not self.networks.path(name).exists()]
+        return [name for name in self.networks.wanted() if not self.networks.path(name).exists()]
 
     def untried(self) -> list[str]:
         """Ways to search that weren't measured on the images kept for choosing."""
+        if self.options.way is not None:
+            return []
         return [way.name for way in self.ways if self.row(way.name) is None]
 
     def unmeasured(self) -> list[str]:
@@ -112,19 +174,15 @@ class _Work:
 
     def finals(self) -> dict[str, Configuration]:
         """What the choice leads to; nothing before there is one."""
-        if self.untried():
+        if self.options.way is not None:
+            (way,) = (way for way in CANDIDATES if way.name == self.options.way)
+        elif self.untried():
             return {}
-        counterfactual, real = (
-            {way: self._means(way.name, subject) for way in self.ways}
-            for subject in (COUNTERFACTUAL, REAL)
-        )
-        every = finals(choose(counterfactual, real), list(self.networks.given().guides))
+        else:
+            rows = {way: self.row(way.name) for way in self.ways}
+            way = choose({way: _means(row) for way, row in rows.items() if row is not None})
+        every = finals(way, self.networks.guides(), self.dataset.class_names)
         return dict(list(every.items())[:_QUICK_FINALS]) if self.options.quick else every
-
-    def _means(self, name: str, subject: str) -> dict[str, float]:
-        row = self.row(name)
-        values = {} if row is None else row["subjects"].get(subject, {})
-        return {metric: value["mean"] for metric, value in values.items()}
 
     def row(self, name: str) -> dict[str, Any] | None:
         """What was measured of a configuration; None where nothing was."""
@@ -139,29 +197,19 @@ class _Work:
         plain = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in name)
         return self.options.out / folder / f"{plain}{suffix}"
 
-    def do(self, name: str) -> None:
-        """Train the network or measure the configuration of a name.
-
-        Raises:
-            ValueError: if there is neither.
-        """
+    def do(self, name: str, on_progress: OnProgress | None = None) -> None:
+        """Train the network or measure the configuration of a name."""
         if name in makers():
-            self.networks.make(name)
+            replace(self.networks, on_progress=on_progress).make(name)
             return
         tried = candidates(self.ways)
         if name in tried:
-            rows = _QUICK_CHOOSING if self.options.quick else _CHOOSING
-            self._measure(tried[name], rows)
+            self._measure(tried[name], self.parts.choosing)
             return
-        measured = self.finals()
-        if name not in measured:
-            raise ValueError(
-                f"there is no {name!r}; there are {', '.join([*makers(), *tried, *measured])}"
-            )
-        rows = _QUICK_MEASURING if self.options.quick else _MEASURING
+        rows = self.parts.measuring
         if not name.startswith(_MAIN):
             rows = slice(rows.start, (rows.start + rows.stop) // 2)
-        self._measure(measured[name], rows)
+        self._measure(self.finals()[name], rows)
 
     def _measure(self, configuration: Configuration, rows: slice) -> None:
         given, judges = self.networks.given(), self.networks.judges()
@@ -204,39 +252,49 @@ def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
     return np.lexsort((labels, turns(labels)))[:_SHOWN]
 
 
+def _means(row: Mapping[str, Any]) -> dict[str, float]:
+    values = row["subjects"].get(COUNTERFACTUAL, {})
+    return {metric: value["mean"] for metric, value in values.items()}
+
+
 def _share_out(
-    names: Sequence[str], work: _Work, options: argparse.Namespace, seconds: float
+    names: Sequence[str],
+    arguments: tuple[str, ...],
+    workers: int,
+    ends: float,
+    terminal: Terminal,
 ) -> bool:
     """Do all of it, in as many processes as asked for; whether all of it was done in time."""
-    if options.workers == 1:
-        ends = time.monotonic() + seconds
+    if workers == 1:
         for name in names:
             if time.monotonic() > ends:
                 return False
-            work.do(name)
+            with terminal.training() as on_progress:
+                seconds = _do(arguments, name, on_progress)
+            terminal.say(f"{name}: {seconds:.0f} s")
         return True
-    command = [sys.executable, "-m", "benchmarks.natural", "--out", str(options.out.parent)]
-    command += ["--quick"] if options.quick else ["--data", options.data]
-    command += [] if options.data_dir is None else ["--data-dir", str(options.data_dir)]
-    # Each takes memory as it needs it, else the first would take nearly all.
-    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | dict(os.environ)
-    started = [
-        subprocess.Popen(
-            [*command, "--only", *names[number :: options.workers]],
-            env=environment,
-            cwd=Path(__file__).parents[1],
-        )
-        for number in range(min(options.workers, len(names)))
-    ]
-    ends = time.monotonic() + seconds
-    codes = []
-    for process in started:
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _set_up, (_options(arguments).out.parent,)
+    ) as executor:
+        started = {executor.submit(_do, arguments, name): name for name in names}
+        done = set()
         try:
-            codes.append(process.wait(max(0.0, min(ends - time.monotonic(), 1e6))))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            codes.append(process.wait())
-    return not any(codes)
+            for future in as_completed(started, min(max(0.0, ends - time.monotonic()), 1e6)):
+                failed = future.exception()
+                said = f"{future.result():.0f} s" if failed is None else repr(failed)
+                terminal.say(f"{started[future]}: {said}")
+                done |= {future} if failed is None else set()
+        except TimeoutError:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.kill()
+    return len(done) == len(started)
+
+
+def _set_up(folder: Path) -> None:
+    """Let processes share a device's memory and the programs that one of them has compiled."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
 
 
 def _show(work: _Work, options: argparse.Namespace) -> None:

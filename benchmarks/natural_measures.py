@@ -43,17 +43,19 @@ def measure(
         return everything
     chosen = explanations[explanations.found]
     every = np.arange(len(dataset.y_test))
-    real = real_target_rows(chosen.counterfactual_class, dataset.y_test, every, _SEED)
+    # Of a category of few images the test rows may hold none.
+    shown_by_one = chosen[np.isin(chosen.counterfactual_class, dataset.y_test)]
+    real = real_target_rows(shown_by_one.counterfactual_class, dataset.y_test, every, _SEED)
     images = {
-        COUNTERFACTUAL: chosen.counterfactual,
-        UNCHANGED: chosen.original,
-        NOISE: permuted_change(chosen, _SEED),
-        REAL: dataset.x_test[real],
+        COUNTERFACTUAL: (chosen, chosen.counterfactual),
+        UNCHANGED: (chosen, chosen.original),
+        NOISE: (chosen, permuted_change(chosen, _SEED)),
+        REAL: (shown_by_one, dataset.x_test[real]),
     }
-    for subject, shown in images.items():
-        columns = _readings(shown, chosen, judges) | _distances(shown - chosen.original)
+    for subject, (about, shown) in images.items():
+        columns = _readings(shown, about, judges) | _distances(shown - about.original)
         if subject in (COUNTERFACTUAL, REAL):
-            survived = metrics.survival(explained.predict, shown, chosen.counterfactual_class)
+            survived = metrics.survival(explained.predict, shown, about.counterfactual_class)
             columns |= {f"survives {name}": kept for name, kept in survived.items()}
         everything[subject] = everything.get(subject, {}) | intervals(columns, _SEED)
     return everything

@@ -3,7 +3,8 @@
 Whoever judges shares no architecture with what takes part in the search, and no rows where halves
 suffice: `plain` and `depthwise` learn from a half of the training rows each, `noisy` from all of
 them under noise, and `robust`, like `plain` built, from images of the other half that were moved
-against it. What is explained and the guides are residual networks.
+against it. The first three see every second image out of focus: one that never did says little of
+blurred ones, real or not. What is explained and the guides are residual networks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from benchmarks.judged import kept_ordinary
-from benchmarks.judged_configurations import Given
+from benchmarks.judged_configurations import SHIPPED, Given
 from jaxcf import data, models
 from jaxcf.data import Dataset
 from jaxcf.data.splitting import halves
@@ -32,20 +33,25 @@ ROBUST = "robust"
 """The judge that learnt from images moved against it."""
 
 RADII = (0.25, 0.5, 1.0)
-SEEDS = (0, 1, 2)
+SEEDS = tuple(range(9))
 _SEEDED_RADIUS = 0.5
 """The one whose guides are trained from several seeds."""
+_RADII_SIDE = 32
+"""Radii are for images of so many pixels a side; others are moved as far per pixel of a side."""
 
 _BATCH_SIZE = 128
 # Seeds of judges are far from those of guides.
 _JUDGES_SEED = 100
-_ROBUST_JUDGE = Adversary(radius=0.5, steps=2)
+_ROBUST_JUDGE_RADIUS = 0.5
+# Share of the images that ordinary judges see out of focus.
+_BLURRED = 0.5
 # Test images that a robust judge is attacked on.
 _ROBUST_ROWS = 1000
 
 # A trial's networks are small, and see their few rows often enough to be of some use.
 _QUICK_EPOCHS, _QUICK_BATCH_SIZE = 5, 32
 _QUICK_GUIDE_ROWS = 320
+_QUICK_SEEDS = 3
 _QUICK_SIZES = {"widths": [8, 16], "width": 16, "depth": 1}
 
 
@@ -77,7 +83,7 @@ class _Recipe(NamedTuple):
         learning_rate: the largest.
         weight_decay: of the kernels.
         noise: of the images it sees.
-        adversary: against it, where there is one.
+        adversary: against it, where there is one, its radius for images of the usual size.
     """
 
     architecture: dict[str, Any]
@@ -88,6 +94,10 @@ class _Recipe(NamedTuple):
     noise: float = 0.0
     adversary: Adversary | None = None
 
+    def augmentation(self, shape: Sequence[int]) -> Augmentation:
+        """How its images are varied; the robust one sees none out of focus."""
+        return _moved(shape, noise=self.noise, blur=0.0 if self.adversary else _BLURRED)
+
 
 _PLAIN = {"kind": "PlainClassifier", "widths": [64, 128, 256, 256]}
 _DEPTHWISE = {"kind": "DepthwiseClassifier", "patch": 2, "width": 192, "depth": 8}
@@ -96,7 +106,7 @@ _JUDGES = {
     "plain": _Recipe(_PLAIN, 0, 45, 3e-3),
     "depthwise": _Recipe(_DEPTHWISE, 1, 45, 2e-3, weight_decay=0.1),
     "noisy": _Recipe(_AVERAGING, None, 30, 1e-3, noise=0.1),
-    ROBUST: _Recipe(_PLAIN, 1, 30, 3e-3, adversary=_ROBUST_JUDGE),
+    ROBUST: _Recipe(_PLAIN, 1, 30, 3e-3, adversary=Adversary(_ROBUST_JUDGE_RADIUS, steps=2)),
 }
 
 
@@ -125,12 +135,23 @@ class Networks:
         """The file of a network."""
         return self.folder / f"{name.replace(', ', '-').replace(' ', '-')}.npz"
 
+    def wanted(self) -> list[str]:
+        """The names of all networks, a trial's with guides of as few seeds as one way takes."""
+        seeds = SEEDS[:_QUICK_SEEDS] if self.quick else SEEDS
+        return [name for name in makers() if name not in _GUIDES or _GUIDES[name][1] in seeds]
+
+    def guides(self) -> list[str]:
+        """The names of the guides at hand, the shipped one last."""
+        shipped = [SHIPPED] * (self.dataset.name in models.pretrained_guide_names())
+        return [name for name in _GUIDES if self.path(name).exists()] + shipped
+
     def given(self) -> Given:
         """What takes part in searches, under the names that configurations use."""
         guides = {
-            name: replace(models.load_guide(self.path(name)), name=name)
-            for name in _GUIDES
-            if self.path(name).exists()
+            name: models.pretrained_guide(self.dataset.name)
+            if name == SHIPPED
+            else replace(models.load_guide(self.path(name)), name=name)
+            for name in self.guides()
         }
         explained = models.load_models(self.path(EXPLAINED))
         return Given(explained, self.dataset, guides, lambda: self._ordinary(guides))
@@ -141,8 +162,9 @@ class Networks:
         return kept_ordinary(self.dataset, like, self.path(ORDINARY))
 
     def judges(self) -> tuple[models.Judge, ...]:
-        """Those that had no part in any search, the robust one last."""
-        return tuple(judge for name in _JUDGES for judge in models.load_judges(self.path(name)))
+        """Those at hand: they had no part in any search, and the robust one is the last."""
+        files = (path for name in _JUDGES if (path := self.path(name)).exists())
+        return tuple(judge for file in files for judge in models.load_judges(file))
 
     def settings(self, epochs: int) -> dict[str, Any]:
         """Passes over the rows, and rows per update."""
@@ -155,6 +177,10 @@ class Networks:
         sizes = {name: size for name, size in _QUICK_SIZES.items() if self.quick and name in usual}
         shape, classes = list(self.dataset.shape), self.dataset.num_classes
         return {**usual, **sizes, "image_shape": shape, "num_classes": classes}
+
+    def radius(self, usual: float) -> float:
+        """A radius for the images at hand."""
+        return usual * max(self.dataset.shape[:2]) / _RADII_SIDE
 
     def rows_of_half(self, number: int | None) -> np.ndarray:
         """The training rows of a half, or all of them."""
@@ -208,7 +234,7 @@ def _guide(networks: Networks, name: str) -> None:
     guide = models.train_guide(
         dataset.first(train=_QUICK_GUIDE_ROWS) if networks.quick else dataset,
         seed=seed,
-        radius=radius,
+        radius=networks.radius(radius),
         quick=networks.quick,
         on_progress=_told(networks, name),
     )
@@ -219,6 +245,8 @@ def _judge(networks: Networks, name: str) -> None:
     recipe, dataset = _JUDGES[name], networks.dataset
     rows = networks.rows_of_half(recipe.half)
     number = list(_JUDGES).index(name)
+    radius = networks.radius(_ROBUST_JUDGE_RADIUS)
+    adversary = None if recipe.adversary is None else replace(recipe.adversary, radius=radius)
     network, info = models.train_classifier(
         dataset.x_train[rows],
         dataset.y_train[rows],
@@ -227,28 +255,28 @@ def _judge(networks: Networks, name: str) -> None:
         **networks.settings(recipe.epochs),
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
-        label_smoothing=0.0 if recipe.adversary else 0.1,
-        augmentation=_moved(dataset.shape, recipe.noise),
-        adversary=recipe.adversary,
+        label_smoothing=0.0 if adversary else 0.1,
+        augmentation=recipe.augmentation(dataset.shape),
+        adversary=adversary,
         on_progress=_told(networks, name),
     )
     x, y = dataset.x_test, dataset.y_test
     accuracy = float((apply_in_batches(network, x).argmax(1) == y).mean())
     some = slice(_ROBUST_ROWS)
-    radius = _ROBUST_JUDGE.radius
     known = {
         "data": dataset.name,
         "half": recipe.half,
         "noise": recipe.noise,
+        "blur": recipe.augmentation(dataset.shape).blur,
         "robust accuracy": robust_accuracy(network, x[some], y[some], radius=radius),
     }
     judge = models.Judge(name, cast(JudgeNetwork, network), accuracy, known | asdict(info))
     models.save_judges(networks.path(name), (judge,))
 
 
-def _moved(shape: Sequence[int], noise: float = 0.0) -> Augmentation:
-    """Photographs shifted by an eighth of a side, mirrored, and under noise."""
-    return Augmentation(flip=True, shift=min(shape[:2]) // 8, noise=noise)
+def _moved(shape: Sequence[int], *, noise: float = 0.0, blur: float = 0.0) -> Augmentation:
+    """Photographs shifted by an eighth of a side, mirrored, under noise and out of focus."""
+    return Augmentation(flip=True, shift=min(shape[:2]) // 8, noise=noise, blur=blur)
 
 
 def _told(networks: Networks, stage: str) -> OnProgress:

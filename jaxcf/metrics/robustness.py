@@ -2,14 +2,13 @@
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxcf.metrics.distances import Batched
 from jaxcf.utils.batching import map_batches
-from jaxcf.utils.images import has_channels_first, with_channels_last
+from jaxcf.utils.images import blurred, has_channels_first, with_channels_last
 
 Accident = Callable[[np.ndarray], np.ndarray]
 """From images `[n, h, w, channels]` in [0, 1] to the same."""
@@ -37,10 +36,7 @@ def blur(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n h w c"]:
         >>> round(float(blur(np.eye(3, dtype=np.float32).reshape(1, 3, 3, 1))[0, 1, 1, 0]), 3)
         0.333
     """
-    from scipy.ndimage import uniform_filter
-
-    smooth: Any = uniform_filter  # its stubs know one size for all axes only
-    return smooth(np.asarray(images, np.float32), size=(1, 3, 3, 1), mode="nearest")
+    return map_batches(blurred, np.asarray(images, np.float32))
 
 
 def eight_bit(images: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxcf.utils.images import blurred
+
 _SMALLEST_PHOTOGRAPH = 16
 
 
@@ -15,16 +17,17 @@ _SMALLEST_PHOTOGRAPH = 16
 class Augmentation:
     """What is varied at random, for each image on its own; all of it is static.
 
-    `out_n = shift_n(flip_n(x_n)) + noise * normal`
+    `out_n = blur_n(shift_n(flip_n(x_n))) + noise * normal`
 
     Args:
         flip: Whether half of the images are mirrored left to right.
         shift: By how many pixels an image may move along each axis; what comes in repeats the
             pixels at the edge, mirrored.
         noise: Standard deviation of Gaussian noise.
+        blur: Which share of the images is seen after a 3x3 blur, in [0, 1].
 
     Raises:
-        ValueError: If `shift` or `noise` is negative.
+        ValueError: If `shift` or `noise` is negative, or `blur` no share.
 
     Examples:
         >>> import jax
@@ -37,11 +40,14 @@ class Augmentation:
     flip: bool = False
     shift: int = 0
     noise: float = 0.0
+    blur: float = 0.0
 
     def __post_init__(self):
         for name in ("shift", "noise"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected zero or more")
+        if not 0 <= self.blur <= 1:
+            raise ValueError(f"blur is {self.blur}: expected 0 to 1")
 
     def __call__(self, key: Array, x: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
         """Vary a batch."""
@@ -58,6 +64,11 @@ class Augmentation:
                 return lax.dynamic_slice(image, (*corner, 0), x.shape[1:])
 
             x = jax.vmap(crop)(padded, corners)
+        if self.blur:
+            # A key of its own, so that the other variations are the same ones with it and without.
+            blur_key = jax.random.fold_in(key, 3)
+            chosen = jax.random.bernoulli(blur_key, self.blur, (x.shape[0], 1, 1, 1))
+            x = jnp.where(chosen, blurred(x), x)
         return x + self.noise * jax.random.normal(noise_key, x.shape) if self.noise else x
 
 
@@ -92,7 +103,7 @@ def usual_augmentation(shape: Sequence[int], *, noise: float = 0.0) -> Augmentat
 
     Examples:
         >>> usual_augmentation((32, 32, 3))
-        Augmentation(flip=True, shift=2, noise=0.0)
+        Augmentation(flip=True, shift=2, noise=0.0, blur=0.0)
         >>> usual_augmentation((28, 28, 1)) is None
         True
     """

@@ -1,9 +1,10 @@
-"""Which rows are images, and what is drawn darkest and brightest: for pictures and pages alike."""
+"""Which rows are images, what is drawn darkest and brightest, and how they look out of focus."""
 
 from typing import Literal, get_args
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Array, ArrayLike, Float, Shaped
 
 Channels = Literal["first", "last"]
 """Where an image has its channels: `[channels, h, w]`, as in PyTorch, or `[h, w, channels]`."""
@@ -97,3 +98,17 @@ def value_range(*images: Shaped[np.ndarray, "..."]) -> tuple[float, float]:
     low = min((float(one.min(initial=0.0)) for one in finite), default=0.0)
     high = max((float(one.max(initial=1.0)) for one in finite), default=1.0)
     return low, high
+
+
+def blurred(images: Float[ArrayLike, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Replace each pixel by the mean of the 3x3 around it; the border is repeated outwards.
+
+    Examples:
+        >>> round(float(blurred(np.eye(3, dtype=np.float32).reshape(1, 3, 3, 1))[0, 1, 1, 0]), 3)
+        0.333
+    """
+    images = jnp.asarray(images)
+    for axis, size in ((1, images.shape[1]), (2, images.shape[2])):
+        near = np.clip(np.arange(size)[:, None] + np.arange(-1, 2), 0, size - 1)
+        images = jnp.take(images, near, axis=axis).mean(axis + 1)
+    return images

@@ -5,6 +5,7 @@ import pytest
 
 from jaxcf.models import Augmentation
 from jaxcf.models.augmentation import is_photograph, usual_augmentation
+from jaxcf.utils.images import blurred
 
 
 def images(count=6):
@@ -43,8 +44,24 @@ def test_a_shifted_image_is_the_image_within_its_mirrored_surroundings():
         assert any(np.array_equal(new, window) for window in windows)
 
 
+def test_an_image_is_seen_out_of_focus_or_left():
+    x = images(50)
+    varied = Augmentation(blur=0.5)(jax.random.key(4), x)
+    soft = [bool(jnp.allclose(new, old)) for new, old in zip(varied, blurred(x), strict=True)]
+    left = [bool((new == old).all()) for new, old in zip(varied, x, strict=True)]
+    assert all(a != b for a, b in zip(soft, left, strict=True))
+    assert 10 < sum(soft) < 40
+
+
+def test_the_blur_leaves_the_other_variations_as_they_are():
+    x, key = images(), jax.random.key(5)
+    moved = Augmentation(flip=True, shift=2)(key, x)
+    both = Augmentation(flip=True, shift=2, blur=1.0)(key, x)
+    np.testing.assert_allclose(both, blurred(moved), atol=1e-6)
+
+
 def test_the_same_key_gives_the_same_variation_compiled_or_not():
-    vary, x = Augmentation(flip=True, shift=2, noise=0.1), images()
+    vary, x = Augmentation(flip=True, shift=2, noise=0.1, blur=0.5), images()
     key = jax.random.key(3)
     np.testing.assert_allclose(vary(key, x), jax.jit(vary)(key, x), atol=1e-6)
 
@@ -53,3 +70,9 @@ def test_the_same_key_gives_the_same_variation_compiled_or_not():
 def test_negative_amounts_are_errors(wrong):
     with pytest.raises(ValueError, match="expected zero or more"):
         Augmentation(**wrong)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_of_blurred_images_is_one(share):
+    with pytest.raises(ValueError, match=r"blur is .*expected 0 to 1"):
+        Augmentation(blur=share)

@@ -85,7 +85,8 @@ def markdown(parts: Mapping[str, Sequence[Row]]) -> str:
     accuracies = {"explained": row["explained"], **row["judges"]}
     accuracies |= {name: guide["accuracy"] for name, guide in row["guides"].items()}
     known = ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in accuracies.items())
-    return "\n\n".join([f"{row['data']}; accuracy on all test images: {known}.", *texts]) + "\n"
+    heads = [f"# {row['data']} before judges", f"Accuracy on all test images: {known}."]
+    return "\n\n".join([*heads, *texts]) + "\n"
 
 
 def print_table(parts: Mapping[str, Sequence[Row]]) -> None:

@@ -24,12 +24,13 @@ _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages above and every picture of results/."""
+    """Add the pages above, and every picture and table of results/."""
     for path, place in PAGES.items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
-    for picture in sorted((ROOT / "results").rglob("*.png")):
-        place = picture.relative_to(ROOT).as_posix()
-        files.append(File.generated(config, place, abs_src_path=str(picture)))
+    for pattern in ("*.png", "*.md"):
+        for found in sorted((ROOT / "results").rglob(pattern)):
+            place = found.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, place, abs_src_path=str(found)))
     return files
 
 

@@ -139,8 +139,8 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
         "relations": list(options.relation),
     }
 
-    def shown(explanations: TableExplanations) -> dict[str, str]:
-        rows = summary_rows(explanations.core) | _table_rows(explanations)
+    def shown(explanations: TableExplanations, summary: Mapping[str, Any]) -> dict[str, str]:
+        rows = summary_rows(explanations.core, explanations.core.summary()) | _table_rows(summary)
         rows |= _sureness_rows(explanations, options.confidence)
         return rows | _model_rows(model.record)
 
@@ -356,8 +356,8 @@ def _by_name(
 # --- results -------------------------------------------------------------------------------
 
 
-def _table_rows(explanations: TableExplanations) -> dict[str, str]:
-    shares = explanations.summary()["changed_share"]
+def _table_rows(summary: Mapping[str, Any]) -> dict[str, str]:
+    shares = summary["changed_share"]
     often = sorted(shares.items(), key=lambda one: -one[1])[:_SHOWN_COLUMNS]
     shown = ", ".join(f"{name} {100 * share:.0f} %" for name, share in often if share)
     return {"most changed columns": shown or "-"}

@@ -38,7 +38,7 @@ from jaxcf.results.parts import JOB_FILE, PARTS, named
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.utils import storage
-from jaxcf.utils.timing import timed
+from jaxcf.utils.timing import rounded, timed
 
 # What the folder of a run holds besides `RUN_FILES`.
 _BESIDE_THEM = (JOB_FILE, PARTS, TRUE_CLASSES_FILE)
@@ -55,7 +55,7 @@ class Prepared:
         config: what `config.json` is to hold, all but the settings.
         title: of what is shown.
         trace: given explanations and `num_rows`, looks closely at some.
-        shown: what the terminal says of explanations.
+        shown: what the terminal says of explanations and their summary.
         seconds: that this took, by part of the work.
         scored: gives explanations further scores; None for none.
         true_classes: what each row really is, -1 where that is unknown; None where it is of all.
@@ -67,7 +67,7 @@ class Prepared:
     config: Mapping[str, Any]
     title: str
     trace: Callable[..., Traces]
-    shown: Callable[[Any], dict[str, str]]
+    shown: Callable[[Any, Mapping[str, Any]], dict[str, str]]
     seconds: Mapping[str, float]
     scored: Callable[[Any], Any] | None = None
     true_classes: np.ndarray | None = None
@@ -186,7 +186,7 @@ def _outcome(
         explanations = with_like(explanations, prepared.rows)
     explanations, after = with_seconds(explanations, seconds), dict(seconds)
     with timed(after, "files"):
-        run = write_run(out, explanations, prepared.config)
+        run, summary = write_run(out, explanations, prepared.config)
     if options.out is not None:
         run.files.extend([JOB_FILE, PARTS])
     run.files.extend(_known_classes(prepared))
@@ -199,10 +199,9 @@ def _outcome(
             lambda num_rows: prepared.trace(explanations, num_rows=num_rows),
             terminal,
         )
-    explanations = with_seconds(explanations, _to_here(after, terminal))
-    summary = explanations.summary()
+    summary["seconds"] = rounded(_to_here(after, terminal))
     run.write_json(SUMMARY_FILE, summary)  # once more, with all that it took
-    return run_outcome(run, summary, prepared.title, prepared.shown(explanations), status)
+    return run_outcome(run, summary, prepared.title, prepared.shown(explanations, summary), status)
 
 
 def _to_here(seconds: Mapping[str, float], terminal: Terminal) -> dict[str, float]:
@@ -251,7 +250,7 @@ def _shard_outcome(
         "shard": list(shard),
         "rows": list(rows),
         "missing": [list(one) for one in missing],
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+        "seconds": rounded(seconds),
     }
     onwards = f"`jaxcf gather {job.path}` makes a run of them"
     if missing:
@@ -266,7 +265,7 @@ def _interrupted_outcome(job: Job, seconds: Mapping[str, float]) -> Outcome:
     document = {
         "out": str(job.path),
         "missing": [list(one) for one in missing],
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+        "seconds": rounded(seconds),
     }
     remarks = (
         f"interrupted: what was finished is in {job.path}/{PARTS}; rows {named(missing)} are "

@@ -19,6 +19,7 @@ from jaxcf.jobs.job import Results
 from jaxcf.jobs.summary import summary_of
 from jaxcf.tabular import TableExplanations
 from jaxcf.utils.interrupts import Interrupts
+from jaxcf.utils.timing import rounded
 
 # What is larger stays in its parts, where it is read a part at a time.
 _MOST_BYTES = 400 * 10**6
@@ -29,7 +30,9 @@ def fits_in_one_file(job: Job) -> bool:
     return job.num_bytes <= _MOST_BYTES
 
 
-def write_run(out: Path, explanations: Results, config: Mapping[str, Any]) -> NewRun:
+def write_run(
+    out: Path, explanations: Results, config: Mapping[str, Any]
+) -> tuple[NewRun, dict[str, Any]]:
     """Write a run that fits into one file, all but its pictures.
 
     Args:
@@ -38,7 +41,7 @@ def write_run(out: Path, explanations: Results, config: Mapping[str, Any]) -> Ne
         config: what `config.json` is to hold, all but the settings.
 
     Returns:
-        The run.
+        The run, and its summary.
     """
     command = config["command"]
     with Interrupts() as interrupts:  # a second Ctrl-C loses nothing either
@@ -51,9 +54,10 @@ def write_run(out: Path, explanations: Results, config: Mapping[str, Any]) -> Ne
                 ),
             )
         run.write_config({**config, "settings": dict(explanations.settings)})
-        run.write_json(SUMMARY_FILE, explanations.summary())
+        summary = explanations.summary()
+        run.write_json(SUMMARY_FILE, summary)
     interrupts.check()
-    return run
+    return run, summary
 
 
 def write_large_run(
@@ -72,7 +76,7 @@ def write_large_run(
     """
     shown = job.sample(SHOWN_ROWS)
     summary = summary_of(job.stream())
-    summary["seconds"] = {name: round(value, 4) for name, value in seconds.items()}
+    summary["seconds"] = rounded(seconds)
     with Interrupts() as interrupts:
         run = NewRun.of_parts(out, job)
         run.write_config({**config, "settings": dict(shown.settings)})

@@ -35,8 +35,8 @@ def gather(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     title = f"{config['data'].get('name', options.run.name)}, gathered"
     if fits_in_one_file(job):
         explanations = job.load()
-        run = write_run(options.run, explanations, config)
-        summary, shown = explanations.summary(), summary_rows(explanations.core)
+        run, summary = write_run(options.run, explanations, config)
+        shown = summary_rows(explanations.core, explanations.core.summary())
     else:
         run, summary, explanations = write_large_run(options.run, job, config, {})
         shown = large_rows(summary)

@@ -117,9 +117,8 @@ def run_outcome(
     )
 
 
-def summary_rows(explanations: Explanations) -> dict[str, str]:
-    """The summary for the terminal."""
-    summary = explanations.summary()
+def summary_rows(explanations: Explanations, summary: Mapping[str, Any]) -> dict[str, str]:
+    """Explanations and their summary for the terminal."""
     n, seconds = summary["n"], summary["seconds"]
 
     def number(value: float | None, digits: int = 3) -> str:

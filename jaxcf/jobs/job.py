@@ -117,11 +117,14 @@ class Job:
 
     @property
     def num_bytes(self) -> int:
-        """About how much memory all rows would take, going by the first part; 0 without one."""
+        """About how much memory all rows would take, going by the first part; 0 without one.
+
+        Raises:
+            ValueError: if that part is damaged.
+        """
         for piece in self.folder.pieces()[:1]:
-            arrays = self.folder.read(piece).arrays
-            size = sum(array.nbytes for array in arrays.values())
-            return size * self.num_rows // piece.rows.size
+            size = self.folder.unpacked_size(piece.part)
+            return size * self.num_rows // piece.part.rows.size
         return 0
 
     def read(self, piece: Piece) -> Results:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcf import metrics
 from jaxcf.jobs.job import Results
 from jaxcf.results import explanations as plain
 from jaxcf.results.parts import (
@@ -53,11 +54,12 @@ def unit_of(rows: Rows, explanations: Results, digest: str) -> Unit:
     core = explanations.core
     moved = replace(core, source_row=core.source_row.astype(np.int64) + rows.start)
     settings = {name: one for name, one in core.settings.items() if name != "batch"}
+    change = core.perturbation
     derived: dict[str, Any] = {
         "found": core.found,
         "changed": explanations.num_changed.astype(np.int32),
-        "l1": core.l1.astype(np.float64),
-        "l2": core.l2.astype(np.float64),
+        "l1": metrics.l1(change).astype(np.float64),
+        "l2": metrics.l2(change).astype(np.float64),
     }
     problems = []
     arrays = plain.pack(moved)

@@ -24,6 +24,7 @@ from jaxcf.utils import storage
 from jaxcf.utils.images import is_image, with_channels_last
 from jaxcf.utils.selection import chosen_rows, representative_rows
 from jaxcf.utils.storage import ArrayRule
+from jaxcf.utils.timing import rounded
 from jaxcf.utils.validation import names_or_numbers
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ class Explanations:
             chosen = values[found & np.isfinite(values)]
             return float(np.mean(chosen, dtype=np.float64)) if len(chosen) else None
 
-        steps = self.steps[found]
+        steps, change = self.steps[found], self.perturbation
         return {
             "n": len(self),
             "found": self.counts.found,
@@ -276,12 +277,12 @@ class Explanations:
                 "p99": float(np.percentile(steps, 99)) if len(steps) else None,
                 "mean": mean(self.steps),
             },
-            "l1": mean(self.l1),
-            "l2": mean(self.l2),
-            "elastic_net": mean(self.elastic_net),
-            "changed": mean(self.l0),
+            "l1": mean(metrics.l1(change)),
+            "l2": mean(metrics.l2(change)),
+            "elastic_net": mean(metrics.elastic_net(change, self.l1_weight)),
+            "changed": mean(metrics.l0(change)),
             **{name: mean(values) for name, values in self.scores.items()},
-            "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
+            "seconds": rounded(self.seconds),
         }
 
     def to_pandas(

@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
-from jaxcf.utils.parquet import from_parquet, to_parquet
+from jaxcf.utils.parquet import column_sizes, from_parquet, to_parquet
 from jaxcf.utils.storage import ArrayHeader, ArrayRule
 
 JOB_FILE = "job.json"
@@ -345,10 +345,23 @@ class JobFolder:
             words["problems"] = [one for one in problems if rows.start <= one[0] < rows.stop]
         return arrays, words
 
+    def unpacked_size(self, part: Part) -> int:
+        """About how many bytes the arrays of a part take in memory.
+
+        Raises:
+            FileNotFoundError: if it is gone.
+            ValueError: if it is damaged.
+        """
+        try:
+            sizes = column_sizes(self.file_of(part))
+        except ValueError as error:
+            raise ValueError(f"{self.file_of(part)} is damaged: {error}") from error
+        return sum(size for name, size in sizes.items() if not _is_derived(name))
+
     def _arrays(self, part: Part, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         arrays = {}
         for name, column in columns.items():
-            if name in DERIVED or name.startswith((BEFORE, AFTER)):
+            if _is_derived(name):
                 continue
             array = column
             if name == _STATUS:
@@ -442,6 +455,10 @@ def open_explanations(
             yield file
 
 
+def _is_derived(column: str) -> bool:
+    return column in DERIVED or column.startswith((BEFORE, AFTER))
+
+
 def _column_of(name: str) -> str:
     for prefix, short in _PREFIXES.items():
         if name.startswith(prefix):
@@ -484,7 +501,7 @@ def one_after_the_other(
             raise ValueError(f"{path} is damaged: some of its parts lack {name}")
         if len({one.shape[1:] for one in known}) > 1 or len({one.dtype.kind for one in known}) > 1:
             raise ValueError(f"{path} is damaged: its parts differ in {name}")
-        joined[name] = np.concatenate(known)
+        joined[name] = known[0] if len(known) == 1 else np.concatenate(known)
     return joined
 
 

@@ -7,6 +7,7 @@ rest are Arrow's fixed-shape tensors, lists of numbers to those who don't know t
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = b"jaxcf"
 
 _CODEC = "zstd"
+# What Parquet adds to the name of a column of lists.
+_ELEMENT = ".list.element"
 
 
 def to_parquet(
@@ -113,6 +116,39 @@ def from_parquet(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     if not isinstance(description, dict):
         raise ValueError("its description is no JSON object")
     return arrays, description
+
+
+def column_sizes(path: Path) -> dict[str, int]:
+    """How many bytes each column of a file takes before it is packed; only its end is read.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        By the name of the column.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is no such file, or its end is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        described = pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"it is no part that jaxcf wrote, or is damaged: {error}") from error
+    sizes: dict[str, int] = {}
+    for number in range(described.num_row_groups):
+        group = described.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            # Of a tensor, "x.list.element".
+            name = column.path_in_schema.removesuffix(_ELEMENT)
+            sizes[name] = sizes.get(name, 0) + column.total_uncompressed_size
+    return sizes
 
 
 def _array(pa: Any, column: Any) -> np.ndarray:

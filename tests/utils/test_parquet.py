@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcf.utils.parquet import from_parquet, to_parquet
+from jaxcf.utils.parquet import column_sizes, from_parquet, to_parquet
 
 COLUMNS = {
     "row": np.arange(3),
@@ -45,3 +45,21 @@ def test_a_file_of_others_is_refused(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(ValueError, match="no part that jaxcf wrote"):
         from_parquet((tmp_path / "other.parquet").read_bytes())
+
+
+def test_how_large_columns_are_is_known_without_reading_them(tmp_path):
+    arrays = {"x": np.zeros((500, 3, 4), np.float32), "score.list": np.ones(500)}
+    (tmp_path / "part.parquet").write_bytes(to_parquet(arrays, {}))
+    sizes = column_sizes(tmp_path / "part.parquet")
+    assert list(sizes) == list(arrays)
+    for name, array in arrays.items():
+        assert sizes[name] == pytest.approx(array.nbytes, rel=0.1)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and nothing else"])
+def test_of_a_damaged_file_no_size_is_known(content, tmp_path):
+    (tmp_path / "part.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match="no part that jaxcf wrote, or is damaged"):
+        column_sizes(tmp_path / "part.parquet")
+    with pytest.raises(FileNotFoundError):
+        column_sizes(tmp_path / "none.parquet")

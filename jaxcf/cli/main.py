@@ -1,6 +1,7 @@
 """The command line: parses, runs a command, turns errors into messages and exit codes."""
 
 import argparse
+import gc
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from jaxcf.utils.spelling import did_you_mean
 from jaxcf.version import __version__
 
 _WIDEST = 100
+_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 _DESCRIPTION = (
     "Explain a trained model's decisions with counterfactuals guided by class prototypes: the "
     "smallest plausible change that would make it decide otherwise."
@@ -96,6 +98,9 @@ def script() -> None:
     # In JAX's own words, which it reads once it is imported; who has set them keeps them.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_cache_dir() / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    # Tracing makes millions of objects, nearly all of which stay. Python's own 700 would have them
+    # walked 900 times: 0.9 of the 5.5 CPU seconds that the digits take, instead of 0.2.
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     sys.exit(main())
 
 

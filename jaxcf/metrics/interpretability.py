@@ -74,9 +74,13 @@ def interpretability(
         )
     if not len(counterfactual):
         return Interpretability(np.zeros(0, np.float32), np.zeros(0, np.float32))
-    of_original = _by_class(counterfactual, original_class, class_reconstruct)
-    of_new = _by_class(counterfactual, counterfactual_class, class_reconstruct)
-    of_all = map_batches(reconstruct, counterfactual)
+    # Batches of one size for all, since each size is compiled anew, and no larger than the largest
+    # class fills: of a hundred classes most have few rows.
+    most = max(_largest(classes) for classes in (original_class, counterfactual_class))
+    size = batch_size(most, counterfactual.shape[1:])
+    of_original = _by_class(counterfactual, original_class, class_reconstruct, size)
+    of_new = _by_class(counterfactual, counterfactual_class, class_reconstruct, size)
+    of_all = map_batches(reconstruct, counterfactual, size=size)
 
     def squared(difference: np.ndarray) -> np.ndarray:
         return np.square(flat(difference)).sum(axis=1)
@@ -86,15 +90,15 @@ def interpretability(
     return Interpretability(im1, im2)
 
 
+def _largest(classes: np.ndarray) -> int:
+    return int(np.bincount(classes[classes >= 0], minlength=1).max(initial=1))
+
+
 def _by_class(
-    x: np.ndarray, classes: np.ndarray, class_reconstruct: Sequence[Batched]
+    x: np.ndarray, classes: np.ndarray, class_reconstruct: Sequence[Batched], size: int
 ) -> np.ndarray:
     result = np.full_like(x, np.nan)
-    present, counts = np.unique(classes[classes >= 0], return_counts=True)
-    # Batches of one size for all classes, since each size is compiled anew, and no larger than the
-    # largest class fills: of a hundred classes most have few rows.
-    size = batch_size(int(counts.max(initial=1)), x.shape[1:])
-    for index in present:
+    for index in np.unique(classes[classes >= 0]):
         rows = classes == index
         result[rows] = map_batches(class_reconstruct[index], x[rows], size=size)
     return result

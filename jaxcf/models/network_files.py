@@ -7,7 +7,6 @@ from types import UnionType
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx, traverse_util
 
@@ -175,6 +174,7 @@ def _check_header(file: NetworkFile, name: str, wanted: jax.ShapeDtypeStruct) ->
 
 def _with_weights(network: Network, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
     graphdef, state = nnx.split(network)
-    weights = {key: jnp.asarray(arrays[f"{name}/{key}"]) for key in _flat_weights(network)}
+    # `jnp.asarray` would compile a program for each shape.
+    weights = {key: jax.device_put(arrays[f"{name}/{key}"]) for key in _flat_weights(network)}
     nnx.replace_by_pure_dict(state, traverse_util.unflatten_dict(weights, sep="/"))
     return nnx.merge(graphdef, state)

@@ -58,3 +58,17 @@ def test_a_class_without_an_autoencoder_is_an_error():
             reconstruct=AUTOENCODERS[0],
             class_reconstruct=AUTOENCODERS,
         )
+
+
+def test_all_autoencoders_are_asked_in_batches_of_one_size():
+    """Each size is compiled anew."""
+    sizes = set()
+
+    def reconstruct(x):
+        sizes.add(len(x))
+        return x
+
+    x = np.ones((70, 3), np.float32)
+    original, new = np.repeat([0, 1], [60, 10]), np.repeat([1, 0], [35, 35])
+    interpretability(x, original, new, reconstruct=reconstruct, class_reconstruct=[reconstruct] * 2)
+    assert len(sizes) == 1

@@ -70,5 +70,7 @@ def test_all_autoencoders_are_asked_in_batches_of_one_size():
 
     x = np.ones((70, 3), np.float32)
     original, new = np.repeat([0, 1], [60, 10]), np.repeat([1, 0], [35, 35])
-    interpretability(x, original, new, reconstruct=reconstruct, class_reconstruct=[reconstruct] * 2)
+    metrics.interpretability(
+        x, original, new, reconstruct=reconstruct, class_reconstruct=[reconstruct] * 2
+    )
     assert len(sizes) == 1

@@ -1,22 +1,26 @@
-"""One row, and a cold start: what a user waits for who doesn't explain thousands.
+"""One row, and whole commands: what a user waits for.
 
     python -m benchmarks.latency [--quick] [--json FILE] [--data mnist] [--data-dir DIR]
         [--weights FILE] [--n 20]
 
 Warm: `explain` of one row, compiled before, beside the same number of steps of the same search in a
-bare jitted loop; medians over rows. Cold: `jaxcf explain digits` in a new process, first with an
-empty compilation cache, then again with what the first has left there: the whole process, from
-Python's own start to scores and picture, and in it the first call: prototypes, compilation, search.
+bare jitted loop; medians over rows. Commands, each a new process from Python's own start to scores
+and picture, by the clock and by the processor's time: `jaxcf --help`, `jaxcf explain digits` with
+an empty compilation cache and three times with what that has left there, in it the first call
+(prototypes, compilation, search), and, with `--data mnist`, `jaxcf explain mnist` on its 10,000
+test images, without a guide and with it, three times each.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,11 @@ from benchmarks.limit import occupied_lanes, static_and_traced
 from jaxcf import Explainer, FittedExplainer, data
 from jaxcf.search import lanes
 
+_HELP = ("--help",)
+_IMAGES = "mnist"
+_REPEATS = 3
+_SECONDS = ("repeats", "seconds", "processor_seconds", "first_call")
+
 
 def main() -> None:
     """Measure, print, write."""
@@ -36,19 +45,19 @@ def main() -> None:
     functions = common.load_models(options.data, options.weights).functions()
     fitted = Explainer(**functions, feature_range=(0.0, 1.0)).fit(dataset.x_train)
     warm = one_row(fitted, dataset.x_test[: options.n])
-    cold = cold_start()
+    commands = all_commands(options.data, options.data_dir)
     common.print_table(
         f"one row, {options.data}, objective D, {jax.devices()[0].device_kind}",
         ("", "value"),
         [(name, f"{value:.4g}") for name, value in warm.items()],
     )
     common.print_table(
-        "jaxcf explain digits, a new process",
-        ("", "seconds"),
-        [(name, f"{value:.1f}") for name, value in cold.items()],
+        "commands, each a new process",
+        ("", *_SECONDS),
+        [(row["command"], *(common.text(row.get(one)) for one in _SECONDS)) for row in commands],
     )
     if options.json is not None:
-        common.write(options.json, [warm], cold=cold)
+        common.write(options.json, [warm], commands=commands)
 
 
 def _options() -> argparse.Namespace:
@@ -90,27 +99,56 @@ def one_row(fitted: FittedExplainer, x: np.ndarray) -> dict[str, Any]:
     }
 
 
-def cold_start() -> dict[str, float]:
-    """Seconds of the command in a new process, without and with a compilation cache."""
-    command = Path(sys.executable).with_name("jaxcf")
-    seconds = {}
+def all_commands(data_name: str, data_dir: Path | None) -> list[dict[str, Any]]:
+    """Seconds of each command; the median, where one is run several times."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"XDG_CACHE_HOME": folder}
-        for name in ("first", "second"):
-            out = Path(folder) / name
-            began = time.perf_counter()
-            subprocess.run(
-                [command, "explain", "digits", "--out", out],
-                check=True,
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            seconds[f"{name} process"] = time.perf_counter() - began
+        place = Path(folder)
+        rows = [_repeated("--help", place, _HELP)]
+        explain = ("explain", "digits")
+        rows.append(_repeated("explain digits, nothing compiled", place, explain, repeats=1))
+        rows.append(_repeated("explain digits", place, explain))
+        if data_name == _IMAGES:
+            explain = ("explain", _IMAGES)
+            explain += () if data_dir is None else ("--data-dir", str(data_dir.absolute()))
+            alone = (*explain, "--guide", "none")
+            rows.append(_repeated("explain mnist --guide none", place, alone))
+            rows.append(_repeated("explain mnist", place, explain))
+    return rows
+
+
+def _repeated(
+    name: str, folder: Path, arguments: Sequence[str], repeats: int = _REPEATS
+) -> dict[str, Any]:
+    """A command in new processes, one after the other, with one cache for all in the folder."""
+    command = Path(sys.executable).with_name("jaxcf")
+    measured: list[dict[str, float]] = []
+    for _ in range(repeats):
+        out = Path(tempfile.mkdtemp(dir=folder)) / "run"
+        where = () if arguments == _HELP else ("--out", str(out))
+        began, used = time.perf_counter(), _processor_seconds()
+        subprocess.run(
+            [command, *arguments, *where],
+            check=True,
+            env=os.environ | {"XDG_CACHE_HOME": str(folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        seconds = {
+            "seconds": time.perf_counter() - began,
+            "processor_seconds": _processor_seconds() - used,
+        }
+        if where:
             parts = json.loads((out / "summary.json").read_text())["seconds"]
-            call = sum(parts[part] for part in ("prototypes", "compile", "search"))
-            seconds[f"first call of the {name} process"] = call
-    return seconds
+            seconds["first_call"] = sum(parts[one] for one in ("prototypes", "compile", "search"))
+        measured.append(seconds)
+    medians = {one: statistics.median(row[one] for row in measured) for one in measured[0]}
+    return {"command": f"jaxcf {name}", "repeats": repeats, **medians}
+
+
+def _processor_seconds() -> float:
+    """What all processes that were started here, and have ended, took of the processor."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whether counterfactuals ever break a rule: random rules of each row's own, random relations.
 
-    python -m benchmarks.rule_sets --sets 10000
+    python -m benchmarks.rule_sets [--quick] [--json FILE] [--sets 10000] [--seed 0]
 
 A made-up table with whole numbers, decimals, a special code, categories and an order, whose
 training rows keep to five relations. Every row has rules of its own, drawn by chance, and every
@@ -11,12 +11,14 @@ jaxcf checks by.
 import argparse
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import common
 from jaxcf import Status
 from jaxcf.tabular import Relation, Rule, Schema, TableExplainer
 
@@ -113,17 +115,30 @@ def predict(x: Any) -> Any:
 
 
 def main() -> None:
-    """Draw, explain, check, print."""
+    """Draw, explain, check, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few rule sets")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the counts")
     parser.add_argument("--sets", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = common.quickly(parser.parse_args(), sets=500)
     began = time.perf_counter()
     statuses, rules, relations = count(options.sets, options.seed)
-    print(f"{sum(statuses.values())} rule sets in {time.perf_counter() - began:.0f} s")
-    print("status:", dict(statuses))
-    print(f"found rows that break a rule: {rules}")
-    print(f"found rows that break a relation: {sum(relations.values())} {dict(relations)}")
+    row = {
+        "rule_sets": sum(statuses.values()),
+        "seconds": time.perf_counter() - began,
+        **statuses,
+        "break_a_rule": rules,
+        "break_a_relation": sum(relations.values()),
+        **{f"break {name}": broken for name, broken in relations.items()},
+    }
+    common.print_table(
+        "found rows against rules and relations",
+        ("", "value"),
+        [(name, f"{value:.6g}") for name, value in row.items()],
+    )
+    if options.json is not None:
+        common.write(options.json, [row])
 
 
 def count(sets: int, seed: int, rows: int = ROWS) -> tuple[Counter[str], int, Counter[str]]:

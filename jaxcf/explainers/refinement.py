@@ -52,9 +52,9 @@ class Refinement:
             images, whose features are too many to be looked at one by one.
         cost: which of several counterfactuals of a row is the best. "nearest": the least sum of
             moves, each in units of the feature's median absolute deviation; a category counts 1;
-            and a tenth for each changed feature, so that of answers about as near the one wins that
-            changes fewer. "sparsest": the fewest changed features, then the nearest. "plausible":
-            the nearest to training rows of its class, then the nearest.
+            and a quarter for each changed feature, so that of answers about as near the one wins
+            that changes fewer. "sparsest": the fewest changed features, then the nearest.
+            "plausible": the nearest to training rows of its class, then the nearest.
         costs: what a move of one unit costs, by the feature's name or as an array, for features
             that are easier or harder to change than others; None is 1 for all.
         neighbours: how many training rows per target class the line search tries, >= 1.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import search
 
-from jaxcf import BlackBox, Constraints, Explainer, KDTree, Refinement, Status
+from jaxcf import BlackBox, Constraints, Explainer, KDTree, Refinement, SearchOptions, Status
 from jaxcf.explainers import batch
 from jaxcf.explainers.costs import By
 from jaxcf.tabular import FittedTableExplainer, Rule, TableExplainer
@@ -81,6 +81,24 @@ def test_each_cost_is_least_where_it_is_asked_for():
         least = measured[name][place]
         assert all(least.mean() <= 1.001 * one[place].mean() for one in measured.values())
     np.testing.assert_allclose(measured["plausible"][2], 0, atol=1e-6)  # a training row's own
+
+
+def test_what_helps_most_at_first_needn_t_be_part_of_the_answer():
+    def two_ways(x: jax.Array) -> jax.Array:
+        lure, far, first, second = (x[:, place] for place in range(4))
+        dear = 0.45 * jnp.clip(lure / 0.1, 0, 1) + 0.56 * far
+        first, second = jnp.clip(first / 0.25, 0, 1), jnp.clip(second / 0.25, 0, 1)
+        score = 10 * (jnp.maximum(dear, 0.3 * first + 0.75 * first * second) - 0.99)
+        return jax.nn.softmax(jnp.stack([-score, score], axis=1))
+
+    # Without a search, whose answer would do.
+    walks = Refinement(values=17, sparsify=True, shrink=True)
+    explainer = TableExplainer(two_ways, search=SearchOptions(max_steps=1), refinement=walks)
+    low = {name: 0.02 * column for name, column in rows(20, 10).items()}
+    result = explainer.fit(rows(200, 0)).explain(low)
+    assert result.found.all()
+    cheap = [False, False, True, True, False, False]
+    assert (result.changed == cheap).all(axis=1).mean() > 0.5
 
 
 def test_what_costs_more_is_changed_less():

@@ -47,9 +47,10 @@ _PREPARED_TOGETHER = 4096
 # What rounding has taken back is moved on so far, times its change.
 _FARTHER = (1.01, 1.02, 1.05)
 
-# Rows whose features are looked at together, and how many numbers they have at most.
-_REFINED_TOGETHER = 4096
-_NUMBERS_REFINED_TOGETHER = 2**18
+# Rows whose features are looked at together, and how many numbers they have at most. Of twice as
+# many a job of many rows takes 1.3 GB instead of 1.0, in 0.94 of the time.
+_REFINED_TOGETHER = 1024
+_NUMBERS_REFINED_TOGETHER = 2**17
 
 # Fewer aren't shared out among cores.
 _LEAST_REFINED_TOGETHER = 512

@@ -36,7 +36,7 @@ def blur(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n h w c"]:
         >>> round(float(blur(np.eye(3, dtype=np.float32).reshape(1, 3, 3, 1))[0, 1, 1, 0]), 3)
         0.333
     """
-    return map_batches(blurred, np.asarray(images, np.float32))
+    return np.array(blurred(np.asarray(images, np.float32)))
 
 
 def eight_bit(images: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:

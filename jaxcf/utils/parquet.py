@@ -128,18 +128,17 @@ def column_sizes(path: Path) -> dict[str, int]:
         By the name of the column.
 
     Raises:
-        FileNotFoundError: if there is none.
+        OSError: if it can't be opened.
         ValueError: if it is no such file, or its end is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        described = pq.read_metadata(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"it is no part that jaxcf wrote, or is damaged: {error}") from error
+    with path.open("rb") as file:
+        try:
+            described = pq.read_metadata(file)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"it is no part that jaxcf wrote, or is damaged: {error}") from error
     sizes: dict[str, int] = {}
     for number in range(described.num_row_groups):
         group = described.row_group(number)

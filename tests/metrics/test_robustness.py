@@ -21,6 +21,11 @@ def test_accidents_keep_shape_range_and_type_and_are_the_same_each_time(name):
     assert np.abs(after - IMAGES).mean() < 0.3
 
 
+@pytest.mark.parametrize("name", metrics.ACCIDENTS)
+def test_an_accident_may_happen_to_no_images(name):
+    assert metrics.ACCIDENTS[name](IMAGES[:0]).shape == IMAGES[:0].shape
+
+
 def test_the_blur_is_the_mean_of_nine_pixels_of_the_same_channel():
     after = robustness.blur(IMAGES)
     np.testing.assert_allclose(after[1, 5, 7], IMAGES[1, 4:7, 6:9].mean(axis=(0, 1)), rtol=1e-5)

@@ -162,6 +162,23 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     Console(width=TABLE_WIDTH).print(table)
 
 
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table for a page.
+
+    Args:
+        heads: of the columns.
+        rows: the cells, as many as there are columns.
+
+    Examples:
+        >>> print(markdown_table(["", "n"], [["digits", 8]]))
+        |  | n |
+        | --- | --- |
+        | digits | 8 |
+    """
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
 def write(path: Path, rows: Sequence[dict[str, Any]], **extra: Any) -> None:
     """Write the measurements and what they were made on as JSON.
 

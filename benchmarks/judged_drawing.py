@@ -153,8 +153,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """
     parts = [_title(rows) + ":"]
     for heads, lines in (_belief(rows), _judges(rows), _more(rows)):
-        text = [heads, ["---"] * len(heads), *lines]
-        parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in text))
+        parts.append(common.markdown_table(heads, lines))
     return "\n\n".join(parts) + "\n"
 
 

@@ -176,11 +176,11 @@ class _Work:
         """What the choice leads to; nothing before there is one."""
         if self.options.way is not None:
             (way,) = (way for way in CANDIDATES if way.name == self.options.way)
-        elif self.untried():
-            return {}
         else:
-            rows = {way: self.row(way.name) for way in self.ways}
-            way = choose({way: _means(row) for way, row in rows.items() if row is not None})
+            rows = {way: row for way in self.ways if (row := self.row(way.name)) is not None}
+            if len(rows) < len(self.ways):
+                return {}
+            way = choose({way: _means(row) for way, row in rows.items()})
         every = finals(way, self.networks.guides(), self.dataset.class_names)
         return dict(list(every.items())[:_QUICK_FINALS]) if self.options.quick else every
 

@@ -74,7 +74,7 @@ CANDIDATES = (
     *(Way(confidence=confidence, count=3, blurred=True) for confidence in (0.7, 0.8, 0.9)),
     *(Way(confidence=confidence, blurred=True) for confidence in (0.8, 0.9)),
     *(Way(radius, confidence) for radius in (0.25, 1.0) for confidence in (0.8, 0.9)),
-    *(Way(confidence=0.93, count=3, explained=explained) for explained in (0.9,)),
+    Way(confidence=0.93, count=3, explained=0.9),
     *(Way(confidence=0.93, count=3, letter=letter) for letter in "CD"),
     *(Way(confidence=0.93, count=3, rate=rate) for rate in (0.003, 0.03)),
     Way(),
@@ -137,17 +137,14 @@ def finals(way: Way, guides: Sequence[str], class_names: Sequence[str]) -> dict[
         The chosen way led by up to three sets of guides that share none, what surrounds it, and
         controls.
     """
-    chosen = _guided(way)
+    chosen, pairs = _guided(way), _both_ways(ALIKE)
+    alike = Aimed("chosen, cat-dog, car-truck, deer-horse", chosen, pairs)
     every = [
         *(
             Configuration(f"chosen, {_seeds_text(seeds)}", _guided(way, seeds=seeds))
             for seeds in _sets_of_seeds(way, guides)
         ),
-        *(
-            Aimed("chosen, cat-dog, car-truck, deer-horse", chosen, pairs)
-            for pairs in [_both_ways(ALIKE)]
-            if set(pairs) <= set(class_names)
-        ),
+        *([alike] if set(pairs) <= set(class_names) else []),
         Configuration(
             "chosen, prototypes in the guide's features",
             led_by_features(

@@ -76,9 +76,7 @@ def markdown(parts: Mapping[str, Sequence[Row]]) -> str:
     texts = []
     for name, rows in parts.items():
         if rows:
-            heads = _heads(rows[0])
-            cells = [heads, ["---"] * len(heads), *_lines(rows)]
-            table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
+            table = common.markdown_table(_heads(rows[0]), _lines(rows))
             first, last = rows[0]["rows"]
             texts.append(f"{name}, test images from {first} to {last - 1} at most:\n\n{table}")
     row = next(row for rows in parts.values() for row in rows)

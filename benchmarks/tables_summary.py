@@ -302,17 +302,19 @@ def markdown(rows: Sequence[dict[str, Any]], methods: Sequence[dict[str, Any]]) 
         Markdown.
     """
     heads = tuple(_HEADS.values())
-    lines = _head("", "tasks", "ranked", "valid", "least", *heads, "rows/s, median")
+    lines: list[tuple[object, ...]] = []
     for one in methods:
         places = [None if one["ranks"] is None else one["ranks"][name] for name in MEASURES]
         cells = one["label"], one["tasks"], one["ranked_tasks"], f"{one['validity']:.3f}"
         least, speed = f"{one['least_validity']:.2f}", common.text(one["rows_per_second"])
-        lines.append(_line(*cells, least, *(common.text(place, ".2f") for place in places), speed))
-    lines += ["", *_head("", "rows", "valid", *heads, "own ms", "model ms", "asked")]
+        lines.append((*cells, least, *(common.text(place, ".2f") for place in places), speed))
+    ranks = ("", "tasks", "ranked", "valid", "least", *heads, "rows/s, median")
+    texts = [common.markdown_table(ranks, lines)]
+    lines = []
     for row in rows:
         if row["rows"]:
             lines.append(
-                _line(
+                (
                     f"{row['table']}, {row['model']}: {row['label']}",
                     row["rows"],
                     f"{row['valid']['mean']:.2f}",
@@ -322,12 +324,6 @@ def markdown(rows: Sequence[dict[str, Any]], methods: Sequence[dict[str, Any]]) 
                     f"{row['predictions_per_row']:.0f}",
                 )
             )
-    return "\n".join(lines) + "\n"
-
-
-def _head(*names: str) -> list[str]:
-    return [_line(*names), _line(*["---"] * len(names))]
-
-
-def _line(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
+    measured = ("", "rows", "valid", *heads, "own ms", "model ms", "asked")
+    texts.append(common.markdown_table(measured, lines))
+    return "\n\n".join(texts) + "\n"

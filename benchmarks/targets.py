@@ -66,11 +66,7 @@ class Target:
         if not self.aim:
             return f"missed by {value:g}"
         share = over / self.aim
-        return (
-            "reached, within noise"
-            if share <= _NOISE
-            else f"missed by {share:.0%}".replace("%", " %")
-        )
+        return "reached, within noise" if share <= _NOISE else f"missed by {100 * share:.0f} %"
 
 
 class _Benchmark(NamedTuple):
@@ -103,20 +99,14 @@ def _command(name: str, key: str) -> Callable[[Document], float | None]:
     return value
 
 
-def _ratio(task: str, key: str) -> Callable[[Document], float | None]:
-    """Of the search of today to that before it."""
+def _today(task: str, key: str, *, ratio: bool) -> Callable[[Document], float | None]:
+    """Of the search of today, or its ratio to that before it."""
 
     def value(document: Document) -> float | None:
         rows = {row["search"]: row[key] for row in document["rows"] if row["task"] == task}
-        return rows["now"] / rows["before"] if rows else None
-
-    return value
-
-
-def _rows_per_second(task: str) -> Callable[[Document], float | None]:
-    def value(document: Document) -> float | None:
-        rows = {row["search"]: row for row in document["rows"] if row["task"] == task}
-        return rows["now"]["rows_per_second"] if rows else None
+        if not rows:
+            return None
+        return rows["now"] / rows["before"] if ratio else rows["now"]
 
     return value
 
@@ -197,7 +187,7 @@ TARGETS = (
     Target("seconds per row, ten times the rows", "scaling", _growth("seconds_per_instance"), 1.05),
     Target("memory, ten times the rows", "scaling", _growth("peak_memory"), 1.05),
     *(
-        Target(f"{what} to 0.1.0's: {task}", "steps", _ratio(task, key), aim)
+        Target(f"{what} to 0.1.0's: {task}", "steps", _today(task, key, ratio=True), aim)
         for key, what, aim in (
             ("steps", "updates", 0.5),
             ("l2", "L2", 1.0),
@@ -205,7 +195,13 @@ TARGETS = (
         )
         for task in _TASKS
     ),
-    Target("Adult, a network: rows per second", "steps", _rows_per_second("adult"), 10_000, True),
+    Target(
+        "Adult, a network: rows per second",
+        "steps",
+        _today("adult", "rows_per_second", ratio=False),
+        10_000,
+        at_least=True,
+    ),
     Target("a job of a million rows, s", "jobs", _only("seconds"), 300.0),
     Target(
         "its memory at most, MB",
@@ -272,13 +268,12 @@ def markdown(lines: Sequence[Sequence[str]], documents: Mapping[str, Document]) 
         lines: of `table`.
         documents: by the name of the benchmark.
     """
-    cells = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
     machines = {
         ", ".join(f"{one['machine'][key]}" for key in ("processor", "cores", "device", "jax"))
         for one in documents.values()
     }
     measured_on = "; ".join(sorted(machines))
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + f"\n\n{measured_on}\n"
+    return f"{common.markdown_table(lines[0], lines[1:])}\n\n{measured_on}\n"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

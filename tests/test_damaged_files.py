@@ -37,7 +37,7 @@ def use(explanations, folder):
     """Everything that can be asked of explanations, but pictures."""
     core = explanations.core
     storage.json_text(explanations.summary())
-    summary_rows(core, core.summary())
+    summary_rows(core)
     explanations.to_pandas(probabilities=True)
     explanations._repr_html_()
     explanations[explanations.found].summary()

@@ -175,6 +175,6 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     storage.write_json(options.run / EVALUATION_FILE, summary)
     return Outcome(
         summary | {"out": str(options.run), "files": files},
-        {f"{name}: predicted again": rows | summary_rows(explanations, explanations.summary())},
+        {f"{name}: predicted again": rows | summary_rows(explanations)},
         (f"written to {options.run}/: {', '.join(files)}",),
     )

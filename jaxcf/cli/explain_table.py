@@ -140,7 +140,7 @@ def prepare(options: argparse.Namespace, terminal: Terminal) -> Prepared:
     }
 
     def shown(explanations: TableExplanations, summary: Mapping[str, Any]) -> dict[str, str]:
-        rows = summary_rows(explanations.core, explanations.core.summary()) | _table_rows(summary)
+        rows = summary_rows(explanations.core) | _table_rows(summary)
         rows |= _sureness_rows(explanations, options.confidence)
         return rows | _model_rows(model.record)
 

@@ -36,7 +36,7 @@ def gather(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     if fits_in_one_file(job):
         explanations = job.load()
         run, summary = write_run(options.run, explanations, config)
-        shown = summary_rows(explanations.core, explanations.core.summary())
+        shown = summary_rows(explanations.core)
     else:
         run, summary, explanations = write_large_run(options.run, job, config, {})
         shown = large_rows(summary)

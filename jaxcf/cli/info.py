@@ -24,11 +24,10 @@ def info(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         return _environment()
     if options.path.is_dir():
         run = read_run(options.path)
-        rows = summary_rows(run.core, run.core.summary())
         return Outcome(
             run.explanations.summary()
             | {RUN: run.id, "settings": run.config["settings"], "out": str(options.path)},
-            {str(options.path): rows, "settings": run.config["settings"]},
+            {str(options.path): summary_rows(run.core), "settings": run.config["settings"]},
         )
     holds = storage.read_metadata(options.path).get("format")
     if holds == GUIDE_FORMAT:
@@ -36,7 +35,7 @@ def info(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         return Outcome(guide_document(guide), {str(options.path): guide_rows(guide)})
     if holds in EXPLANATION_FORMATS:
         explanations = read_explanations(options.path)
-        rows = summary_rows(explanations.core, explanations.core.summary())
+        rows = summary_rows(explanations.core)
         return Outcome(explanations.summary(), {str(options.path): rows})
     metadata = models.load_models(options.path).metadata
     return Outcome(metadata, {str(options.path): metadata})

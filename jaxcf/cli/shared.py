@@ -117,8 +117,11 @@ def run_outcome(
     )
 
 
-def summary_rows(explanations: Explanations, summary: Mapping[str, Any]) -> dict[str, str]:
-    """Explanations and their summary for the terminal."""
+def summary_rows(
+    explanations: Explanations, summary: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """The summary for the terminal; of large explanations it may be known already."""
+    summary = explanations.summary() if summary is None else summary
     n, seconds = summary["n"], summary["seconds"]
 
     def number(value: float | None, digits: int = 3) -> str:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxcf import metrics

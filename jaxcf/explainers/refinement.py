@@ -8,7 +8,6 @@ What looks at features one by one is in `tightening`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import jax
 import numpy as np

@@ -316,7 +316,9 @@ def are_probabilities(
     with np.errstate(invalid="ignore"):
         inside = (answered >= -tolerance) & (answered <= 1 + tolerance)
         # Looked at row by row, few classes take as long as a small model does to answer.
-        within = np.ones(len(answered), bool) if inside.all() else inside.all(axis=1)
+        within = np.ones(len(answered), bool)
+        if not inside.all():
+            within = np.asarray(inside.all(axis=1))
         fine = within & (np.abs(np.einsum("nc->n", answered) - 1) <= tolerance)
     if not fine.all():
         first = np.argmin(fine)

@@ -70,6 +70,25 @@ class Moves(NamedTuple):
         return Moves(*(array[chosen] for array in self))
 
 
+class Seen(NamedTuple):
+    """What is known of the first moves of some candidates, of which several begin at one row.
+
+    Attributes:
+        line: `[c]`, which line of the moves, and of what follows, each candidate has.
+        verdicts: `[m, k]`, what the models say of every move.
+        added: `[m, k]`, what it costs.
+    """
+
+    line: Int[np.ndarray, " c"]
+    verdicts: Verdicts
+    added: Float[np.ndarray, "m k"]
+
+    def of(self, chosen: np.ndarray) -> tuple[Verdicts, np.ndarray]:
+        """Verdicts and costs of some of the candidates, a line each."""
+        line = self.line[chosen]
+        return Verdicts(*(array[line] for array in self.verdicts)), self.added[line]
+
+
 @dataclass(frozen=True, eq=False)
 class Pool:
     """Candidates for some rows: flat points, and what they stand for.
@@ -257,8 +276,7 @@ class Tightening:
         *,
         width: int = 1,
         to_the_end: bool,
-        known: Verdicts | None = None,
-        added: Float[np.ndarray, "c k"] | None = None,
+        seen: Seen | None = None,
         first: Int[np.ndarray, " c"] | None = None,
     ) -> tuple[Pool, Bool[np.ndarray, " c"]]:
         """Make the best move, again and again, until the decision changes.
@@ -268,13 +286,12 @@ class Tightening:
 
         Args:
             owner: `[c]`, the rows at which candidates begin.
-            moves: that each may make.
+            moves: that each may make; with `seen` those that rows may.
             by_gain: `[c]`, for which of them costs don't count; they never do where nothing helps
                 for what it costs, nor after several moves.
             width: how many moves next to each other are of one feature.
             to_the_end: whether to go on where no move helps, until all are made.
-            known: what the models say of the first moves, if that is known.
-            added: `[c, k]`, what the first moves cost, if that is known.
+            seen: what is known of the first moves, if they have been looked at.
             first: `[c]`, which feature the first move is of, -1 for any; None for any.
 
         Returns:
@@ -287,13 +304,15 @@ class Tightening:
         by_gain = by_gain.copy()
         made = np.zeros(len(pool), int)
         active = np.flatnonzero(np.isfinite(lacked))
-        may = moves.of(active)
+        may = moves.of(active if seen is None else seen.line[active])
         gains = np.full(may.valid.shape, np.inf)
         # Of what is worth looking at anew a move changes its own feature's, if no others follow.
         differ = may.valid & self._differ(self.start, owner[active][:, None], may)
-        added = (
-            self._added(self.start, owner[active][:, None], may) if added is None else added[active]
-        )
+        known = None
+        if seen is None:
+            added = self._added(self.start, owner[active][:, None], may)
+        else:
+            known, added = seen.of(active)
         while len(active):
             now, line = pool.of(active), np.arange(len(active))
             # Beyond the decision nothing helps more.
@@ -309,7 +328,7 @@ class Tightening:
             if known is None:
                 said = self.weigh(now, may._replace(valid=weighed))
             else:
-                said, known = Verdicts(*(array[active] for array in known)), None
+                said, known = known, None
             gain = lacked[active][:, None] - said.lacking
             gain = np.where(said.accepted, np.fmin(gain, most), gain)
             np.copyto(gains, gain, where=weighed)
@@ -395,22 +414,8 @@ class Tightening:
         Args:
             values: `[k, features]`, of each feature.
         """
-        n, d = self.start.exact.shape
-        count = len(values)
-        owner = np.repeat(np.arange(n), count)
-        x = self.snapping.each(values.reshape(-1, *self.shape)).reshape(-1, *self.shape)
-        options = self._at(owner, self.accepts.by_feature(x, self.rows[owner]))
-
-        def beside(array: np.ndarray) -> np.ndarray:
-            return array.reshape(n, count, d).transpose(0, 2, 1)
-
-        exact = beside(options.exact)
-        valid = np.ones(exact.shape, bool)
-        for later in range(1, count):  # each value once
-            valid[..., later] = (exact[..., :later] != exact[..., later : later + 1]).all(axis=-1)
-        feature = np.broadcast_to(np.repeat(np.arange(d), count), (n, d * count))
-        flat = (array.reshape(n, -1) for array in (exact, beside(options.point), valid))
-        moves = Moves(feature, *flat)
+        n, count = len(self.start), len(values)
+        moves = self._to_values(values)
         every = np.arange(n)[:, None]
         may = moves._replace(valid=moves.valid & self._differ(self.start, every, moves))
         known, added = self.weigh(self.start, may), self._added(self.start, every, moves)
@@ -422,31 +427,42 @@ class Tightening:
             other, feature = self._other_beginnings(may, known, added, count)
             each, first = np.append(each, other), np.append(first, feature)
             turn = np.append(turn, np.zeros(len(other), bool))
-        moves, known = moves.of(each), Verdicts(*(array[each] for array in known))
-        added = added[each]
+        line = each
         if self.taken is not None:
             # Every way twice: over features that no other has changed, and over all of them.
             free = np.repeat((self._taken_ways == 0).all(axis=0), count, axis=1)
             twice = np.flatnonzero(first < 0)
-            may, free = moves.of(twice), free[each[twice]]
-            only = may._replace(valid=may.valid & free)
-            accepted, lacking = (array[twice] for array in known)
-            alone = Verdicts(accepted & free, np.where(free, lacking, np.inf))
-            moves = Moves(*map(np.concatenate, zip(only, moves, strict=True)))
-            known = Verdicts(*map(np.concatenate, zip(alone, known, strict=True)))
+            alone = moves._replace(valid=moves.valid & free)
+            moves = Moves(*map(np.concatenate, zip(moves, alone, strict=True)))
+            lacking = np.where(free, known.lacking, np.inf)
+            said = zip(known, (known.accepted & free, lacking), strict=True)
+            known, added = Verdicts(*map(np.concatenate, said)), np.tile(added, (2, 1))
+            line = np.append(each[twice] + n, each)
             each, turn, first = (np.append(one[twice], one) for one in (each, turn, first))
-            added = np.concatenate([added[twice], added])
+        seen = Seen(line, known, added)
         pool, reached = self.towards(
-            each,
-            moves,
-            turn,
-            width=count,
-            to_the_end=False,
-            known=known,
-            added=added,
-            first=first,
+            each, moves, turn, width=count, to_the_end=False, seen=seen, first=first
         )
         return pool.of(np.flatnonzero(reached))
+
+    def _to_values(self, values: Float[np.ndarray, "k features"]) -> Moves:
+        """Every feature of every row to each of some values, those of one feature side by side."""
+        (n, d), count = self.start.exact.shape, len(values)
+        owner = np.repeat(np.arange(n), count)
+        x = self.snapping.each(values.reshape(-1, *self.shape)).reshape(-1, *self.shape)
+        options = self._at(owner, self.accepts.by_feature(x, self.rows[owner]))
+
+        def beside(array: np.ndarray) -> np.ndarray:
+            return array.reshape(n, count, d).transpose(0, 2, 1)
+
+        exact = beside(options.exact)
+        valid = np.ones(exact.shape, bool)
+        for later in range(1, count):  # each value once
+            valid[..., later] = (exact[..., :later] != exact[..., later : later + 1]).all(axis=-1)
+        # As narrow as can be: there are as many as there are values.
+        feature = np.repeat(np.arange(d, dtype=np.min_scalar_type(d)), count)
+        flat = (array.reshape(n, -1) for array in (exact, beside(options.point), valid))
+        return Moves(np.broadcast_to(feature, (n, d * count)), *flat)
 
     def _other_beginnings(
         self, moves: Moves, known: Verdicts, added: np.ndarray, width: int

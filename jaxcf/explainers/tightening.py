@@ -460,7 +460,7 @@ class Tightening:
         for later in range(1, count):  # each value once
             valid[..., later] = (exact[..., :later] != exact[..., later : later + 1]).all(axis=-1)
         # As narrow as can be: there are as many as there are values.
-        feature = np.repeat(np.arange(d, dtype=np.min_scalar_type(d)), count)
+        feature = np.repeat(np.arange(d, dtype=np.min_scalar_type(-d)), count)
         flat = (array.reshape(n, -1) for array in (exact, beside(options.point), valid))
         return Moves(np.broadcast_to(feature, (n, d * count)), *flat)
 

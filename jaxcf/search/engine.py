@@ -59,6 +59,22 @@ class Finished(NamedTuple):
     predictions: np.ndarray
 
 
+class Recorded(NamedTuple):
+    """All that one search was led through; numpy arrays.
+
+    Attributes:
+        row: which row of the input it is.
+        counterfactual: `[*shape]`, what the search kept.
+        path: `[evaluations, *shape]`, the point that each evaluation judged.
+        losses: `[evaluations, terms]`, what it found there.
+    """
+
+    row: int
+    counterfactual: np.ndarray
+    path: np.ndarray
+    losses: np.ndarray
+
+
 class Pending(NamedTuple):
     """Rows waiting to be searched: their numbers and their instances (numpy, one row each)."""
 
@@ -225,6 +241,11 @@ class Engine:
         """How many instances are searched at once."""
         return self._num_groups * self._group_size
 
+    @property
+    def group_size(self) -> int:
+        """How many lanes one call advances."""
+        return self._group_size
+
     def _blank_instances(self) -> Instance:
         return jax.tree.map(
             lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), self._template
@@ -243,6 +264,9 @@ class Engine:
         )
         return self._place(Lanes(self._blank_instances(), states._replace(status=idle), memories))
 
+    def _empty_group(self) -> _Group:
+        return _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._sharding or self._device)
 
@@ -250,7 +274,7 @@ class Engine:
         """Compile every program of the search; the seconds it took (about 0 when known)."""
         began = time.perf_counter()
         nobody = np.zeros(self._group_size, bool)
-        group = _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+        group = self._empty_group()
         self._fill(group, nobody)
         if self._num_groups > 1:
             self._take_over(group, self._empty_lanes(), np.zeros(self._group_size, int), nobody)
@@ -284,6 +308,38 @@ class Engine:
             stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def record(self, pending: Pending) -> list[Recorded]:
+        """Search rows on one group of lanes, and keep what every evaluation looked at.
+
+        The host looks on after each, so these are the programs of `search`, and the same searches.
+
+        Args:
+            pending: no more rows than `group_size`.
+
+        Returns:
+            One for each row, in their order.
+        """
+        group = self._empty_group()
+        self._refill(group, _Queue([pending]))
+        path: list[list[np.ndarray]] = [[] for _ in pending.rows]
+        losses: list[list[np.ndarray]] = [[] for _ in pending.rows]
+        while group.running.any():
+            points = np.asarray(lanes.candidates(group.lanes))
+            if self._boxes:
+                self._ask_and_run_chunk(group, 1)
+            else:
+                group.lanes = lanes.advance(self._static, self._traced, group.lanes, 1)
+            terms = np.asarray(group.lanes.state.terms)
+            for lane in np.flatnonzero(group.running):
+                path[lane].append(points[lane].copy())
+                losses[lane].append(terms[lane])
+            group.look()
+        ends = group.harvest()
+        led = zip(ends.rows.tolist(), ends.counterfactual, path, losses, strict=True)
+        return [
+            Recorded(row, best, np.stack(way), np.stack(terms)) for row, best, way, terms in led
+        ]
+
     def stopped(self) -> Iterator[Finished]:
         """What the lanes hold once an interrupt has ended the search; call it again to go on.
 
@@ -306,10 +362,7 @@ class Engine:
         self, queue: _Queue, pool: ThreadPoolExecutor, stopping: Event
     ) -> Iterator[Finished]:
         settings = settings_here()
-        groups = [
-            _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
-            for _ in range(self._num_groups)
-        ]
+        groups = [self._empty_group() for _ in range(self._num_groups)]
         self._groups += groups
         while groups:
             for group in list(groups):

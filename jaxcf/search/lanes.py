@@ -173,6 +173,12 @@ def _surrogate(answers: Answers, memory: BlackBoxMemory, points: jax.Array) -> j
     return probabilities + jnp.einsum("lcf,lf->lc", flat, offset.reshape(len(offset), -1))
 
 
+@jax.jit
+def candidates(lanes: Lanes) -> jax.Array:
+    """The point of every lane that its next evaluation judges."""
+    return jax.vmap(step.candidate)(lanes.instance, lanes.state)
+
+
 @partial(jax.jit, static_argnames="static")
 def questions(static: Static, traced: Traced, lanes: Lanes) -> tuple[Questions, ...]:
     """What the next step of every lane asks of each black box; answered on the host."""

@@ -225,9 +225,11 @@ class Engine:
         self._traced = traced._replace(
             objective=in_float32(traced.objective), guides=traced.guides and traced.guides.compiled
         )
+        keep_terms = True
         if devices:  # where the lanes are; the caller's params may live anywhere
             everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
-            self._traced = jax.device_put(self._traced, everywhere)
+            self._traced, keep_terms = jax.device_put((self._traced, keep_terms), everywhere)
+        self._keeping_terms = self._traced._replace(keep_terms=keep_terms)
         self._template = template
         # A black box is asked between the steps.
         blank = self._blank_instances().original
@@ -262,7 +264,9 @@ class Engine:
             lanes.empty_memory(self._template, self._traced.objective, self._group_size)
             for _ in self._boxes
         )
-        return self._place(Lanes(self._blank_instances(), states._replace(status=idle), memories))
+        terms = np.zeros((self._group_size, num_terms), np.float32)
+        states = states._replace(status=idle)
+        return self._place(Lanes(self._blank_instances(), states, terms, memories))
 
     def _empty_group(self) -> _Group:
         return _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
@@ -281,7 +285,7 @@ class Engine:
         if not self._boxes:
             jax.block_until_ready(lanes.advance(self._static, self._traced, group.lanes, 0))
         else:  # no lane runs, so nothing is asked
-            self._ask_and_run_chunk(group, 1)
+            self._ask_and_run_chunk(group, 1, self._traced)
             jax.block_until_ready(group.lanes)
         return time.perf_counter() - began
 
@@ -326,10 +330,10 @@ class Engine:
         while group.running.any():
             points = np.asarray(lanes.candidates(group.lanes))
             if self._boxes:
-                self._ask_and_run_chunk(group, 1)
+                self._ask_and_run_chunk(group, 1, self._keeping_terms)
             else:
-                group.lanes = lanes.advance(self._static, self._traced, group.lanes, 1)
-            terms = np.asarray(group.lanes.state.terms)
+                group.lanes = lanes.advance(self._static, self._keeping_terms, group.lanes, 1)
+            terms = np.asarray(group.lanes.terms)
             for lane in np.flatnonzero(group.running):
                 path[lane].append(points[lane].copy())
                 losses[lane].append(terms[lane])
@@ -384,7 +388,7 @@ class Engine:
                             self._run_chunk, group.lanes, steps, settings, stopping
                         )
                     else:  # in the caller's thread: there Ctrl-C reaches the model
-                        self._ask_and_run_chunk(group, steps)
+                        self._ask_and_run_chunk(group, steps, self._traced)
                 elif queue.empty:
                     groups.remove(group)
                     self._groups.remove(group)
@@ -453,16 +457,16 @@ class Engine:
                 self._steps_per_piece = max(1, int(_PIECE_SECONDS / max(per_step, 1e-6)))
             return group
 
-    def _ask_and_run_chunk(self, group: _Group, steps: int) -> None:
+    def _ask_and_run_chunk(self, group: _Group, steps: int, traced: Traced) -> None:
         for _ in range(steps):
-            asked = jax.device_get(lanes.questions(self._static, self._traced, group.lanes))
+            asked = jax.device_get(lanes.questions(self._static, traced, group.lanes))
             with self._interrupts.allowed():
                 answers = tuple(
                     queries.answer(box, one, self._failures)
                     for box, one in zip(self._boxes, asked, strict=True)
                 )
             answers = self._place(answers)
-            group.lanes = lanes.advance_with(self._static, self._traced, group.lanes, answers)
+            group.lanes = lanes.advance_with(self._static, traced, group.lanes, answers)
             if not (np.asarray(group.lanes.state.status) == Status.RUNNING).any():
                 break
 

@@ -43,7 +43,6 @@ class SearchState(NamedTuple):
         best_weight: c when `best` was seen.
         best_objective: the lowest objective of this round ("converged").
         stalled: evaluations since the objective last fell ("converged").
-        terms: `[terms]`, the loss terms of the last evaluation, NaN before the first.
         history: `[history_length, terms]`, NaN where not reached.
         path: `[path_length, *shape]`, the candidates, NaN where not reached.
     """
@@ -63,7 +62,6 @@ class SearchState(NamedTuple):
     best_weight: Array
     best_objective: Array
     stalled: Array
-    terms: Array
     history: Array
     path: Array
 
@@ -91,7 +89,6 @@ def init(
         best_weight=traced.prediction_weight,
         best_objective=infinite,
         stalled=zero,
-        terms=jnp.full(num_terms, jnp.nan, jnp.float32),
         history=jnp.full((static.history_length, num_terms), jnp.nan, jnp.float32),
         path=jnp.full((static.path_length, *jnp.shape(instance.original)), jnp.nan, jnp.float32),
     )
@@ -238,7 +235,6 @@ def _accept(
         best=jnp.where(better, point, state.best),
         best_score=jnp.where(better, jnp.where(flipped, distance, margin), state.best_score),
         best_weight=jnp.where(better, state.prediction_weight, state.best_weight),
-        terms=terms,
         history=history,
         path=path,
     )

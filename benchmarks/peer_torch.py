@@ -144,7 +144,7 @@ def search(
     delta = torch.zeros_like(x0, requires_grad=True)
     optimiser = torch.optim.Adam([delta], lr=problem.settings["learning_rate"])
     for step in range(max_steps + 1):
-        x = torch.clamp(x0 + delta, 0, 1)
+        x = within_range(x0 + delta)
         logits = problem.classifier(x)
         flipped = waiting & (logits.argmax(1) != original_class)
         ended = waiting if step == max_steps else flipped
@@ -163,6 +163,16 @@ def search(
             original_class, rows = original_class[waiting], rows[waiting]
             waiting = waiting[waiting]
     return counterfactual, steps
+
+
+def within_range(x: Any) -> Any:
+    """Pixels brought into [0, 1]; what lies at an end has a gradient.
+
+    `torch.clamp` gave it one up to some version before 2.14 and none since: then a black pixel of
+    an image never moves.
+    """
+    inside = (x >= 0) & (x <= 1)
+    return torch.where(inside, x, x.detach().clamp(0, 1))
 
 
 def kept(delta: Any, optimiser: Any, rows: Any) -> tuple[Any, Any]:

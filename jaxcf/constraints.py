@@ -110,8 +110,10 @@ def _on_grid(point: Any, clipped: Any, original: Any, lower: Any, upper: Any, gr
     own = (first > last) | (jnp.abs(multiple - original) < slack * step)
     stepped = jnp.where(own, original, multiple)
 
-    nearest = jnp.argmin(jnp.abs(clipped[..., None] - grid.levels), axis=-1, keepdims=True)
-    level = jnp.take_along_axis(grid.levels, nearest, axis=-1)[..., 0]
+    # Two plain reductions: XLA's CPU backend takes ten times as long for one that finds a place.
+    away = jnp.abs(clipped[..., None] - grid.levels)
+    as_near = ~(away > jnp.min(away, axis=-1, keepdims=True))  # any level is, to NaN
+    level = jnp.min(jnp.where(as_near, grid.levels, jnp.inf), axis=-1)
     has_levels = jnp.any(jnp.isfinite(grid.levels), axis=-1)
     snapped = jnp.where(grid.step > 0, stepped, clipped)
     return jnp.where(point == original, original, jnp.where(has_levels, level, snapped))

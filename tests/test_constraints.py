@@ -32,7 +32,8 @@ def random_rules(rng: np.random.Generator, x: np.ndarray) -> tuple[Constraints, 
     offset = np.where(rng.random(features) < 0.5, STEP / 4, 0).astype(np.float32)
 
     def on_grid(x: np.ndarray) -> np.ndarray:
-        return np.round((x - offset) / STEP) * STEP + offset
+        ends = np.ceil((-1 - offset) / STEP), np.floor((1 - offset) / STEP)
+        return np.clip(np.round((x - offset) / STEP), *ends) * STEP + offset
 
     leveled = ~stepped & (rng.random(features) < 0.4)
     x = np.where(stepped & (rng.random(x.shape) < 0.8), on_grid(x), x).astype(np.float32)
@@ -164,6 +165,26 @@ def test_what_is_snapped_stays_where_it_is(seed, features):
     twice = snapped(once, x[0], lower, upper, grid)
     np.testing.assert_array_equal(once, twice)
     assert ((once >= lower) & (once <= upper)).all()
+
+
+def rules_of_one(feasible):
+    return jax.tree.map(lambda leaf: leaf[0], feasible[:3])
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=30)
+def test_a_level_is_the_nearest_of_those_there_are(seed):
+    rng = np.random.default_rng(seed)
+    levels = np.full((4, 6), np.inf, np.float32)
+    for line in levels:
+        count = rng.integers(1, 7)
+        line[rng.permutation(6)[:count]] = rng.uniform(-1, 1, count)
+    x = levels.min(axis=1)
+    grid = resolve(Constraints(levels=levels), EVERYWHERE, x[None]).of([0])
+    point = rng.uniform(-1, 1, 4).astype(np.float32)
+    at = np.asarray(snap(*jax.tree.map(jnp.asarray, (point, x, *rules_of_one(grid)))))
+    assert (levels == at[:, None]).any(axis=1).all()
+    assert (np.abs(point - at) == np.abs(point[:, None] - levels).min(axis=1)).all()
 
 
 def test_a_feature_that_cannot_reach_its_grid_keeps_its_value():

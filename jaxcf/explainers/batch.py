@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxcf import metrics
@@ -19,7 +18,8 @@ from jaxcf.constraints import FeasibleSets
 from jaxcf.explainers.acceptance import AcceptanceTest
 from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.guide_answers import GuideAnswers
-from jaxcf.explainers.refinement import line_search, snap_rows, snap_some, tighten
+from jaxcf.explainers.refinement import line_search, tighten
+from jaxcf.explainers.snapping import Snapping, snap_rows
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
 from jaxcf.explainers.tightening import Pool, Tightening, nearest_answers
@@ -566,29 +566,10 @@ class BatchSearch:
 
     def _nearest(self, accepts: AcceptanceTest, alternative: int, rows: np.ndarray) -> Pool:
         """The best counterfactuals of some rows, by their places; nothing is written."""
-        state, shape = self._state, self._x.shape[1:]
-        lower, upper, grid = self._feasible.of(rows)[:3]
-        # One feature may move here, and the others follow in the rows' final form.
-        bounds = lower, upper, grid and grid._replace(relations=None)
-
-        x = self._x[rows]
-
-        def snapped(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
-            return snap_some(points, owner, x, bounds, accepts.size)
-
-        # Of one feature each, whatever the shape of a row.
-        numbers, limits = jax.tree.map(
-            lambda leaf: leaf.reshape(x.size, *leaf.shape[x.ndim :]), (x, bounds)
-        )
-
-        def snapped_feature(
-            points: np.ndarray, owner: np.ndarray, feature: np.ndarray
-        ) -> np.ndarray:
-            place = owner * features + feature
-            return snap_some(points, place, numbers, limits, accepts.size)
-
-        features, cost = math.prod(shape), state.change_cost
-        steps = Tightening.of(accepts, x, self.targets[rows], rows, cost, snapped, snapped_feature)
+        state, x = self._state, self._x[rows]
+        snapping = Snapping.of(x, self._feasible.of(rows), accepts.size)
+        targets, cost = self.targets[rows], state.change_cost
+        steps = Tightening.of(accepts, x, targets, rows, cost, snapping)
         found = np.flatnonzero(self.status[rows] == Status.FOUND)
         if alternative:  # those of one row lie next to each other
             earlier = rows[:, None] - np.arange(1, alternative + 1)

@@ -8,19 +8,18 @@ What looks at features one by one is in `tightening`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from jaxcf.constraints import FeasibleSets, snap
+from jaxcf.constraints import FeasibleSets
 from jaxcf.explainers.acceptance import AcceptanceTest
 from jaxcf.explainers.costs import BY, By, check_costs
+from jaxcf.explainers.snapping import snap_rows
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.utils import storage
-from jaxcf.utils.batching import map_batches
 from jaxcf.utils.numbers import check_whole
 
 # Where the rules keep a point from the training row itself, one beyond it may do.
@@ -303,30 +302,3 @@ def _least(
         kept[held] = point[held]
         high, low = np.where(held, middle, high), np.where(held, low, middle)
     return kept
-
-
-def snap_rows(point: np.ndarray, original: np.ndarray, bounds: Any, size: int) -> np.ndarray:
-    """Points brought onto the rules of their rows, in batches of a size."""
-    lower, upper, grid = bounds
-    leaves, structure = jax.tree.flatten(grid)
-
-    def snapped(point: Any, original: Any, lower: Any, upper: Any, *leaves: Any) -> Any:
-        grid = jax.tree.unflatten(structure, leaves)
-        return _snap_batch(point, original, lower, upper, grid)
-
-    return np.array(map_batches(snapped, point, original, lower, upper, *leaves, size=size))
-
-
-def snap_some(
-    point: np.ndarray, owner: np.ndarray, original: np.ndarray, bounds: Any, size: int
-) -> np.ndarray:
-    """The same for points of some of the rows, whose rules are taken out a batch at a time."""
-    snapped = []
-    for start in range(0, len(point), size):
-        window = slice(start, start + size)
-        x, mine = jax.tree.map(lambda leaf, rows=owner[window]: leaf[rows], (original, bounds))
-        snapped.append(snap_rows(point[window].astype(np.float32, copy=False), x, mine, size))
-    return np.concatenate(snapped)
-
-
-_snap_batch = jax.jit(jax.vmap(snap))

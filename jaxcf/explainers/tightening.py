@@ -4,7 +4,6 @@ Every step asks the models about all rows at once and for decisions only, so it 
 is no gradient.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from jaxcf.explainers.acceptance import AcceptanceTest, Verdicts
 from jaxcf.explainers.costs import ChangeCost
 from jaxcf.explainers.refinement import Refinement
+from jaxcf.explainers.snapping import Snapping
 from jaxcf.explainers.training_rows import TrainingRows
 from jaxcf.predictors.trees import Thresholds
 
@@ -70,6 +70,25 @@ class Moves(NamedTuple):
         return Moves(*(array[chosen] for array in self))
 
 
+class Seen(NamedTuple):
+    """What is known of the first moves of some candidates, of which several begin at one row.
+
+    Attributes:
+        line: `[c]`, which line of the moves, and of what follows, each candidate has.
+        verdicts: `[m, k]`, what the models say of every move.
+        added: `[m, k]`, what it costs.
+    """
+
+    line: Int[np.ndarray, " c"]
+    verdicts: Verdicts
+    added: Float[np.ndarray, "m k"]
+
+    def of(self, chosen: np.ndarray) -> tuple[Verdicts, np.ndarray]:
+        """Verdicts and costs of some of the candidates, a line each."""
+        line = self.line[chosen]
+        return Verdicts(*(array[line] for array in self.verdicts)), self.added[line]
+
+
 @dataclass(frozen=True, eq=False)
 class Pool:
     """Candidates for some rows: flat points, and what they stand for.
@@ -121,8 +140,7 @@ class Tightening:
         rows: `[n]`, which rows of the batch they are.
         shape: of one row.
         cost: what changes cost.
-        snapped: brings points of rows (their places among the rows) onto the rules.
-        snapped_feature: the same of one feature of each point.
+        snapping: brings points onto the rules of the rows.
         taken: other counterfactuals of the rows. What changes the same features in the same
             directions as one of them is none; the more features are the same, the dearer it is.
     """
@@ -133,8 +151,7 @@ class Tightening:
     rows: Int[np.ndarray, " n"]
     shape: tuple[int, ...]
     cost: ChangeCost
-    snapped: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    snapped_feature: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    snapping: Snapping
     taken: Pool | None = None
 
     @classmethod
@@ -145,14 +162,13 @@ class Tightening:
         targets: Bool[np.ndarray, "n classes"],
         rows: Int[np.ndarray, " n"],
         cost: ChangeCost,
-        snapped: Callable[[np.ndarray, np.ndarray], np.ndarray],
-        snapped_feature: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+        snapping: Snapping,
     ) -> "Tightening":
         """The steps for some rows, which are those of a batch or points that stand for them."""
         n, shape = len(x), x.shape[1:]
         exact = accepts.by_feature(x, rows).reshape(n, -1)
         start = Pool(np.arange(n), exact, x.reshape(n, -1))
-        return cls(accepts, start, targets, rows, shape, cost, snapped, snapped_feature)
+        return cls(accepts, start, targets, rows, shape, cost, snapping)
 
     def pool(self, owner: Int[np.ndarray, " c"], x: Float[np.ndarray, "c *shape"]) -> Pool:
         """Candidates at points that lie on the rules."""
@@ -174,14 +190,14 @@ class Tightening:
         """Features of points, wherever they may lie, each brought onto its rule and grid."""
         if not len(owner):
             return self.start.of(owner)
-        x, rows = self.snapped(point.reshape(-1, *self.shape), owner), self.rows[owner]
-        return self._at(owner, self.accepts.by_feature(x, rows))
+        x = self.snapping.points(point.reshape(-1, *self.shape), owner)
+        return self._at(owner, self.accepts.by_feature(x, self.rows[owner]))
 
     def feature_stands_for(
         self, owner: np.ndarray, feature: np.ndarray, point: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same of one feature of each point: what it stands for, and where that lies."""
-        snapped, rows = self.snapped_feature(point, owner, feature), self.rows[owner]
+        snapped, rows = self.snapping.of_feature(point, owner, feature), self.rows[owner]
         exact = self.accepts.of_feature(snapped, rows, feature)
         return exact, self.accepts.point_of_feature(exact, rows, feature)
 
@@ -239,11 +255,11 @@ class Tightening:
         """
         accepted = np.zeros(moves.valid.shape, bool)
         lacking = np.full(moves.valid.shape, np.inf)
-        places = np.argwhere(moves.valid)
+        lines, places = _true_of(moves.valid)
         most = max(1, _NUMBERS_TOGETHER // pool.exact.shape[1])
         together = min(most, self.accepts.together or most)
-        for begin in range(0, len(places), together):
-            line, which = places[begin : begin + together].T
+        for begin in range(0, len(lines), together):
+            line, which = (array[begin : begin + together] for array in (lines, places))
             ends = self.made(pool, line, moves, which)
             said = self.judge(ends)
             accepted[line, which], lacking[line, which] = said
@@ -260,7 +276,7 @@ class Tightening:
         *,
         width: int = 1,
         to_the_end: bool,
-        known: Verdicts | None = None,
+        seen: Seen | None = None,
         first: Int[np.ndarray, " c"] | None = None,
     ) -> tuple[Pool, Bool[np.ndarray, " c"]]:
         """Make the best move, again and again, until the decision changes.
@@ -270,12 +286,12 @@ class Tightening:
 
         Args:
             owner: `[c]`, the rows at which candidates begin.
-            moves: that each may make.
+            moves: that each may make; with `seen` those that rows may.
             by_gain: `[c]`, for which of them costs don't count; they never do where nothing helps
                 for what it costs, nor after several moves.
             width: how many moves next to each other are of one feature.
             to_the_end: whether to go on where no move helps, until all are made.
-            known: what the models say of the first moves, if that is known.
+            seen: what is known of the first moves, if they have been looked at.
             first: `[c]`, which feature the first move is of, -1 for any; None for any.
 
         Returns:
@@ -284,52 +300,58 @@ class Tightening:
         pool = self.start.of(owner)
         reached = np.zeros(len(pool), bool)
         lacked = self._lacking[owner]
-        gains = np.full(moves.valid.shape, np.inf)
         thorough = np.ones(len(pool), bool)  # all of its moves are weighed this time
         by_gain = by_gain.copy()
         made = np.zeros(len(pool), int)
         active = np.flatnonzero(np.isfinite(lacked))
+        may = moves.of(active if seen is None else seen.line[active])
+        gains = np.full(may.valid.shape, np.inf)
+        # Of what is worth looking at anew a move changes its own feature's, if no others follow.
+        differ = may.valid & self._differ(self.start, owner[active][:, None], may)
+        known = None
+        if seen is None:
+            added = self._added(self.start, owner[active][:, None], may)
+        else:
+            known, added = seen.of(active)
         while len(active):
-            now, may = pool.of(active), moves.of(active)
-            valid = may.valid & self._differ(now, may)
-            added = self._added(now, may)
+            now, line = pool.of(active), np.arange(len(active))
             # Beyond the decision nothing helps more.
             most = lacked[active][:, None] + _TIE
-            score = _scores(np.fmin(gains[active], most), added, by_gain[active])
-            score = np.where(valid, score, -np.inf)
-            weighed = valid & (thorough[active][:, None] | _largest(score, width, _WEIGHED_AGAIN))
+            weighed = differ.copy()
+            some = np.flatnonzero(~thorough[active])
+            if len(some):
+                score = _scores(
+                    np.fmin(gains[some], most[some]), added[some], by_gain[active[some]]
+                )
+                score = np.where(differ[some], score, -np.inf)
+                weighed[some] &= _largest(score, width, _WEIGHED_AGAIN)
             if known is None:
                 said = self.weigh(now, may._replace(valid=weighed))
             else:
-                said, known = Verdicts(*(array[active] for array in known)), None
+                said, known = known, None
             gain = lacked[active][:, None] - said.lacking
             gain = np.where(said.accepted, np.fmin(gain, most), gain)
-            gains[active] = np.where(weighed, gain, gains[active])
+            np.copyto(gains, gain, where=weighed)
             if first is not None:
                 begin, first = first[active][:, None], None
                 weighed &= (begin < 0) | (may.feature == begin)
             there = (said.accepted & weighed).any(axis=1)
-            score = np.where(
-                (there & by_gain[active])[:, None],
-                np.where(said.accepted, -added, -np.inf),
-                _scores(gain, added, by_gain[active]),
-            )
-            score = np.where(weighed, score, -np.inf)
+            score = _scores(gain, added, by_gain[active])
+            cheapest = np.flatnonzero(there & by_gain[active])
+            score[cheapest] = np.where(said.accepted[cheapest], -added[cheapest], -np.inf)
+            score[~weighed] = -np.inf
             # Of moves that are as good as the best the one that goes farthest ends soonest.
             best = score.max(axis=1, keepdims=True)
             good = score >= best - _AS_GOOD * np.abs(best)
             which = _first_largest(np.where(good, gain, -np.inf))
-            line = np.arange(len(active))
             helps = (score[line, which] > -np.inf) & (gain[line, which] > _TIE)
             stuck = ~helps & thorough[active]
             forced = stuck & by_gain[active] & to_the_end & weighed.any(axis=1)
             moving = helps | forced
-            ended = self.made(now, np.flatnonzero(moving), may, which[moving])
+            ended = self.made(now, line[moving], may, which[moving])
             pool.exact[active[moving]], pool.point[active[moving]] = ended.exact, ended.point
             won = np.where(moving, gain[line, which], 0)
             lacked[active] -= won
-            same = may.feature == may.feature[line, which][:, None]
-            gains[active] -= np.where(same, won[:, None], 0)
             made[active] += moving
             arrived = moving & said.accepted[line, which]
             reached[active[arrived]] = True
@@ -338,22 +360,31 @@ class Tightening:
             by_gain[active] |= stuck | (made[active] >= _MOST_BY_COST)
             # Where features follow each other, moves may undo each other.
             endless = made[active] > 2 * moves.feature.shape[1]
-            active = active[~arrived & ~given_up & ~endless]
+            on = np.flatnonzero(~arrived & ~given_up & ~endless)
+            moved = np.where(moving, may.feature[line, which], -1)[on]
+            active, may, won = active[on], may.of(on), won[on]
+            gains, differ, added = gains[on], differ[on], added[on]
+            anew = may.feature == moved[:, None]
+            gains -= np.where(anew, won[:, None], 0)
+            if self.accepts.has_relations:
+                anew[:] = True
+            line, place = _true_of(anew)
+            its = Moves(*(array[line, place] for array in may))
+            differ[line, place] = its.valid & self._differ(pool, active[line], its)
+            added[line, place] = self._added(pool, active[line], its)
         return pool, reached
 
-    def _differ(self, pool: Pool, moves: Moves) -> Bool[np.ndarray, "c k"]:
-        """Which moves change anything."""
-        current = np.take_along_axis(pool.exact, moves.feature, axis=1)
-        return (moves.exact != current) & ~np.isnan(moves.exact)
+    def _differ(self, pool: Pool, line: np.ndarray, moves: Moves) -> Bool[np.ndarray, "*m"]:
+        """Which moves, each of a candidate, change anything."""
+        return (moves.exact != pool.exact[line, moves.feature]) & ~np.isnan(moves.exact)
 
-    def _added(self, pool: Pool, moves: Moves) -> Float[np.ndarray, "c k"]:
-        """What each move costs more than the feature does already, with being changed at all."""
-        own = self.start.point[pool.owner[:, None], moves.feature]
-        current = np.take_along_axis(pool.point, moves.feature, axis=1)
+    def _added(self, pool: Pool, line: np.ndarray, moves: Moves) -> Float[np.ndarray, "*m"]:
+        """What each costs more than the feature does already, with being changed at all."""
+        own = self.start.point[pool.owner[line], moves.feature]
         after, now = (
             self.cost.one_move(moves.feature, own, point)
             + self.cost.one_feature(moves.feature, point != own)
-            for point in (moves.point, current)
+            for point in (moves.point, pool.point[line, moves.feature])
         )
         return after - now
 
@@ -383,50 +414,58 @@ class Tightening:
         Args:
             values: `[k, features]`, of each feature.
         """
-        n, d = self.start.exact.shape
-        count = len(values)
-        owner = np.tile(np.arange(n), count)
-        options = self.stand_for(owner, np.repeat(values, n, axis=0))
-
-        def beside(array: np.ndarray) -> np.ndarray:
-            return array.reshape(count, n, d).transpose(1, 2, 0)
-
-        exact = beside(options.exact)
-        valid = np.ones(exact.shape, bool)
-        for later in range(1, count):  # each value once
-            valid[..., later] = (exact[..., :later] != exact[..., later : later + 1]).all(axis=-1)
-        feature = np.broadcast_to(np.repeat(np.arange(d), count), (n, d * count))
-        flat = (array.reshape(n, -1) for array in (exact, beside(options.point), valid))
-        moves = Moves(feature, *flat)
-        may = moves._replace(valid=moves.valid & self._differ(self.start, moves))
-        known = self.weigh(self.start, may)
+        n, count = len(self.start), len(values)
+        moves = self._to_values(values)
+        every = np.arange(n)[:, None]
+        may = moves._replace(valid=moves.valid & self._differ(self.start, every, moves))
+        known, added = self.weigh(self.start, may), self._added(self.start, every, moves)
         # Few large moves end elsewhere than many cheap ones; where features count, few are wanted.
         ways = (True,) if self.cost.by == "sparsest" else (False, True)
         each, turn = np.tile(np.arange(n), len(ways)), np.repeat(ways, n)
         first = np.full(len(each), -1)
         if self.cost.by != "sparsest":
-            other, feature = self._other_beginnings(may, known, count)
+            other, feature = self._other_beginnings(may, known, added, count)
             each, first = np.append(each, other), np.append(first, feature)
             turn = np.append(turn, np.zeros(len(other), bool))
-        moves, known = moves.of(each), Verdicts(*(array[each] for array in known))
+        line = each
         if self.taken is not None:
             # Every way twice: over features that no other has changed, and over all of them.
             free = np.repeat((self._taken_ways == 0).all(axis=0), count, axis=1)
             twice = np.flatnonzero(first < 0)
-            may, free = moves.of(twice), free[each[twice]]
-            only = may._replace(valid=may.valid & free)
-            accepted, lacking = (array[twice] for array in known)
-            alone = Verdicts(accepted & free, np.where(free, lacking, np.inf))
-            moves = Moves(*map(np.concatenate, zip(only, moves, strict=True)))
-            known = Verdicts(*map(np.concatenate, zip(alone, known, strict=True)))
+            alone = moves._replace(valid=moves.valid & free)
+            moves = Moves(*map(np.concatenate, zip(moves, alone, strict=True)))
+            lacking = np.where(free, known.lacking, np.inf)
+            said = zip(known, (known.accepted & free, lacking), strict=True)
+            known, added = Verdicts(*map(np.concatenate, said)), np.tile(added, (2, 1))
+            line = np.append(each[twice] + n, each)
             each, turn, first = (np.append(one[twice], one) for one in (each, turn, first))
+        seen = Seen(line, known, added)
         pool, reached = self.towards(
-            each, moves, turn, width=count, to_the_end=False, known=known, first=first
+            each, moves, turn, width=count, to_the_end=False, seen=seen, first=first
         )
         return pool.of(np.flatnonzero(reached))
 
+    def _to_values(self, values: Float[np.ndarray, "k features"]) -> Moves:
+        """Every feature of every row to each of some values, those of one feature side by side."""
+        (n, d), count = self.start.exact.shape, len(values)
+        owner = np.repeat(np.arange(n), count)
+        x = self.snapping.each(values.reshape(-1, *self.shape)).reshape(-1, *self.shape)
+        options = self._at(owner, self.accepts.by_feature(x, self.rows[owner]))
+
+        def beside(array: np.ndarray) -> np.ndarray:
+            return array.reshape(n, count, d).transpose(0, 2, 1)
+
+        exact = beside(options.exact)
+        valid = np.ones(exact.shape, bool)
+        for later in range(1, count):  # each value once
+            valid[..., later] = (exact[..., :later] != exact[..., later : later + 1]).all(axis=-1)
+        # As narrow as can be: there are as many as there are values.
+        feature = np.repeat(np.arange(d, dtype=np.min_scalar_type(d)), count)
+        flat = (array.reshape(n, -1) for array in (exact, beside(options.point), valid))
+        return Moves(np.broadcast_to(feature, (n, d * count)), *flat)
+
     def _other_beginnings(
-        self, moves: Moves, known: Verdicts, width: int
+        self, moves: Moves, known: Verdicts, added: np.ndarray, width: int
     ) -> tuple[Int[np.ndarray, " b"], Int[np.ndarray, " b"]]:
         """The features next to the best by what they gain for what they cost.
 
@@ -435,6 +474,7 @@ class Tightening:
         Args:
             moves: of each row.
             known: what the models say of them.
+            added: what they cost.
             width: how many moves next to each other are of one feature.
 
         Returns:
@@ -442,7 +482,7 @@ class Tightening:
         """
         lacked = self._lacking[:, None]
         gain = np.fmin(lacked - known.lacking, lacked + _TIE)
-        score = _scores(gain, self._added(self.start, moves), np.zeros(len(gain), bool))
+        score = _scores(gain, added, np.zeros(len(gain), bool))
         score = np.where(moves.valid & (gain > _TIE), score, -np.inf)
         best = score.reshape(len(score), -1, width).max(axis=2)
         order = np.argsort(-best, axis=1, kind="stable")[:, 1 : 1 + _OTHER_BEGINNINGS]
@@ -698,6 +738,11 @@ def nearest_answers(
         if options.sparsify:
             pool = steps.put_back(pool)
     return steps.cheapest(pool, training)
+
+
+def _true_of(mask: Bool[np.ndarray, "m k"]) -> tuple[np.ndarray, np.ndarray]:
+    """Where a mask is true, as `np.nonzero` says it, which takes ten times as long for a matrix."""
+    return np.divmod(np.flatnonzero(mask), max(1, mask.shape[1]))
 
 
 def _scores(gain: np.ndarray, added: np.ndarray, by_gain: np.ndarray) -> np.ndarray:

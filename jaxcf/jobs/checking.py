@@ -21,7 +21,7 @@ import numpy as np
 from jaxcf.constraints import Constraints
 from jaxcf.explainers.batch import Batch
 from jaxcf.explainers.guide_answers import GuideAnswers
-from jaxcf.explainers.refinement import snap_rows
+from jaxcf.explainers.snapping import snap_rows
 from jaxcf.jobs.asking import AnyExplainer, differences
 from jaxcf.jobs.job import Job, Results
 from jaxcf.jobs.question import Question

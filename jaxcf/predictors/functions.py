@@ -78,10 +78,8 @@ class ModelFunctions:
         return self._rest == other._rest and all(same)
 
     def __hash__(self) -> int:
-        try:
-            return hash((self._functions, self._rest))
-        except TypeError:  # a module that compares its arrays, say
-            return hash(self._rest)
+        # Every call of a compiled function asks; a network's own takes as long as a small batch.
+        return hash(self._rest)
 
     @property
     def black_box(self) -> BlackBox | None:

@@ -70,9 +70,11 @@ def _predict_and_forget_encodings(models: ModelFunctions, params: Any, x: Any) -
 def _only_probabilities(answered: np.ndarray, failures: Failures) -> np.ndarray:
     """A JAX model's answers with NaN in place of rows that are no probabilities."""
     # Inside a search numbers that aren't finite speak for themselves.
-    finite = np.asarray(np.isfinite(answered).all(axis=1))
-    fine = finite.copy()
-    fine[finite] = are_probabilities(answered[finite], failures, _FOR_LOGITS)
+    if np.isfinite(answered).all():
+        fine = are_probabilities(answered, failures, _FOR_LOGITS)
+    else:
+        fine = np.asarray(np.isfinite(answered).all(axis=1))
+        fine[fine] = are_probabilities(answered[fine], failures, _FOR_LOGITS)
     if not fine.all():
         answered = np.where(fine[:, None], answered, np.nan)
     return answered.astype(np.float32, copy=False)

@@ -143,8 +143,10 @@ def occupied_lanes(fitted: FittedExplainer, x: np.ndarray) -> Lanes:
     bounds = np.zeros_like(x), np.ones_like(x), None
     instances = Instance.of_rows(x, original_class, targets, prototype, bounds)
     options, traced_options = split_options(fitted.search, fitted.objective)
-    start = partial(step.init, options, traced_options, len(fitted.objective.term_names))
-    return jax.tree.map(jnp.asarray, Lanes(instances, jax.vmap(start)(instances)))
+    num_terms = len(fitted.objective.term_names)
+    states = jax.vmap(partial(step.init, options, traced_options, num_terms))(instances)
+    terms = np.zeros((len(x), num_terms), np.float32)
+    return jax.tree.map(jnp.asarray, Lanes(instances, states, terms))
 
 
 def static_and_traced(fitted: FittedExplainer, device_loop: bool = True) -> tuple[Static, Traced]:

@@ -26,7 +26,6 @@ from jaxcf.results.explanations import Explanations
 from jaxcf.results.html import titled_table
 from jaxcf.results.traces import Traces
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.utils.batching import batch_size
 from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.validation import check_scale
 
@@ -391,6 +390,6 @@ class FittedExplainer(FittedState):
             constraints,
             num_points=num_points,
             num_neighbours=num_neighbours,
-            size=batch_size(len(explanations), self.shape),
+            num_rows=len(explanations),
         )
         return replace(traces, rows=chosen)

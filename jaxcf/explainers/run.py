@@ -20,7 +20,7 @@ from jaxcf.predictors.guides import black_boxes
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.engine import Engine, Finished, Pending
 from jaxcf.search.lanes import Traced
-from jaxcf.search.options import EngineOptions, split_options
+from jaxcf.search.options import split_options
 from jaxcf.search.status import Status
 from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts
@@ -56,8 +56,6 @@ def make_engine(
     *,
     num_rows: int | None = None,
     failures: Failures | None = None,
-    layout: EngineOptions | None = None,
-    recorded: int | None = None,
     interrupts: Interrupts | None = None,
 ) -> Engine:
     """The engine for the searches of a fitted explainer; it has compiled nothing yet.
@@ -67,19 +65,14 @@ def make_engine(
         grid: of one row, as shapes and types; None where no feature is held to one.
         num_rows: how many rows will come, if known.
         failures: told of what goes wrong when a black box is asked.
-        layout: how the work is laid out; None takes the state's.
-        recorded: how many evaluations of each search to record, with their points; None records
-            what the search options say.
         interrupts: allowed wherever the search waits.
     """
     static_options, traced_options = split_options(state.search, state.objective)
-    if recorded is not None:
-        static_options = replace(static_options, history_length=recorded, path_length=recorded)
     return Engine(
         state.models,
         static_options,
         Traced(state.params, state.objective, traced_options, state.trust, state.guides),
-        layout or state.engine,
+        state.engine,
         Instance.shapes(state.shape, state.latent_shape, state.num_classes, grid),
         num_rows,
         failures,

@@ -15,9 +15,10 @@ from jaxcf.predictors.inference import decode_all, encode_all, predict, predict_
 from jaxcf.predictors.preprocess import as_pixels
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
-from jaxcf.search.engine import Pending
-from jaxcf.search.options import EngineOptions, split_options
+from jaxcf.search.engine import Pending, Recorded
+from jaxcf.search.options import split_options
 from jaxcf.search.status import Status
+from jaxcf.utils.batching import batch_size
 from jaxcf.utils.selection import chosen_rows, evenly_spread, representative_rows
 from jaxcf.utils.validation import check_names, column_names
 
@@ -30,7 +31,7 @@ SEARCHED = (
 )
 """How rows end that have been searched to the end."""
 
-# What the recorded ways of all lanes may take, in bytes.
+# What the ways that are recorded at once may take, in bytes.
 _MOST_MEMORY = 2**28
 
 
@@ -97,7 +98,7 @@ def trace_rows(
     *,
     num_points: int,
     num_neighbours: int,
-    size: int,
+    num_rows: int,
 ) -> Traces:
     """Search all rows of some explanations again, and look at what surrounds them.
 
@@ -109,8 +110,8 @@ def trace_rows(
         constraints: of these rows.
         num_points: of the way, >= 2.
         num_neighbours: how many, >= 0.
-        size: of the batches in which models are asked; that of the whole explanations meets
-            compiled programs.
+        num_rows: of the whole explanations: as many are laid out, and asked about, as their search
+            did, so all programs are compiled already.
 
     Returns:
         The traces, their rows numbered from 0.
@@ -124,7 +125,8 @@ def trace_rows(
     check_names(column_names(x_train), state.feature_names)
     x_train = as_pixels("x_train", x_train, state.preprocess)
     _check(state, explanations, x_train, num_points, num_neighbours)
-    trajectories = _search_again(state, explanations, allowed, constraints, num_points)
+    trajectories = _search_again(state, explanations, allowed, constraints, num_points, num_rows)
+    size = batch_size(num_rows, state.shape)
     m, p = (
         len(explanations),
         max((len(one.evaluations) for one in trajectories.values()), default=0),
@@ -188,61 +190,46 @@ def _search_again(
     allowed: np.ndarray,
     constraints: Constraints | None,
     num_points: int,
+    num_rows: int,
 ) -> dict[int, Trajectory]:
     """What the rows that were searched were led through, by row."""
     rows = np.flatnonzero(np.isin(explanations.status, SEARCHED))
     if not len(rows):
         return {}
-    # The same search takes as many steps; a power of two meets compiled programs.
     _, limits = split_options(state.search, state.objective)
-    num_rounds, max_steps = int(limits.weight_rounds), int(limits.max_steps)
-    known = int(explanations.steps[rows].max()) + num_rounds
-    longest = num_rounds * (max_steps + 1) + int(limits.extra_steps)
-    recorded = min(longest, 1 << known.bit_length())
+    num_rounds = int(limits.weight_rounds)
     x = explanations.original.astype(np.float32, copy=False)
     feasible_sets = resolve(constraints, state.feature_range, x)
-    instances = Instance.of_rows(
-        x[rows],
-        explanations.original_class[rows].astype(np.int32),
-        allowed[rows],
-        explanations.prototype[rows].astype(np.float32),
-        feasible_sets.of(rows)[:3],
-    )
-    # As many lanes as the first search had in a group of few rows, for what is known of these.
-    most = max(1, _MOST_MEMORY // (recorded * x[0].nbytes))
-    lanes = min(1 << (len(rows) - 1).bit_length(), most)
-    layout = EngineOptions(lanes=lanes, lanes_per_group=lanes, devices=state.engine.devices)
-    # Not a `Run`: what that predicts, refines and confirms is known of these rows, and would
-    # compile programs for batches of their number.
-    engine = make_engine(state, feasible_sets.grid_shapes, layout=layout, recorded=recorded)
+    # Not a `Run`: what that predicts, refines and confirms is known of these rows.
+    engine = make_engine(state, feasible_sets.grid_shapes, num_rows=num_rows)
+    # The same search looks at as many points.
+    longest = int(explanations.steps[rows].max()) + num_rounds
+    at_once = min(engine.group_size, max(1, _MOST_MEMORY // (longest * x[0].nbytes)))
     trajectories = {}
-    for finished in engine.search([Pending(rows, instances)]):
-        for place, row in enumerate(finished.rows.tolist()):
-            trajectories[row] = _thinned(
-                finished.path[place],
-                finished.history[place],
-                finished.counterfactual[place],
-                x[row],
-                num_points,
-                several_rounds=num_rounds > 1,
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        instances = Instance.of_rows(
+            x[some],
+            explanations.original_class[some].astype(np.int32),
+            allowed[some],
+            explanations.prototype[some].astype(np.float32),
+            feasible_sets.of(some)[:3],
+        )
+        for one in engine.record(Pending(some, instances)):
+            trajectories[one.row] = _thinned(
+                one, x[one.row], num_points, several_rounds=num_rounds > 1
             )
     return trajectories
 
 
 def _thinned(
-    path: np.ndarray,
-    history: np.ndarray,
-    kept: np.ndarray,
-    original: np.ndarray,
-    num_points: int,
-    several_rounds: bool,
+    recorded: Recorded, original: np.ndarray, num_points: int, several_rounds: bool
 ) -> Trajectory:
     """The way of one search to the point it kept, in few points."""
+    path = recorded.path
     axes = tuple(range(1, path.ndim))
-    count = int(np.isfinite(path).all(axis=axes).sum())
-    path, history = path[:count], history[:count]
-    there = np.flatnonzero((path == kept).all(axis=axes))
-    end = int(there[0]) if len(there) else count - 1
+    there = np.flatnonzero((path == recorded.counterfactual).all(axis=axes))
+    end = int(there[0]) if len(there) else len(path) - 1
     start = 0
     if several_rounds:  # each from the original
         at_original = (path[: end + 1] == original).all(axis=axes)
@@ -250,7 +237,7 @@ def _thinned(
         moved = np.flatnonzero(~at_original[:last])
         start = int(moved[-1]) + 1 if len(moved) else 0
     shown = start + evenly_spread(end - start + 1, num_points)
-    return Trajectory(shown, path[shown], history)
+    return Trajectory(shown, path[shown], recorded.losses)
 
 
 def _probabilities(

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Float, Int
-from scipy.special import log_softmax
 
 from jaxcf.data.dataset import Dataset
 from jaxcf.data.splitting import stratified_split
@@ -390,6 +389,9 @@ def _probabilities(
     network: RobustNetwork, x: Float[np.ndarray, "n *shape"], y: Int[np.ndarray, " labels"]
 ) -> tuple[Float[np.ndarray, " n"], np.ndarray]:
     """The probability of each image's class, and which images are read rightly."""
+    # Here: it takes longer to import than a guide to load.
+    from scipy.special import log_softmax
+
     logits = apply_in_batches(network, x).astype(np.float64)
     probability = np.exp(log_softmax(logits, axis=1)[np.arange(len(y)), y])
     return probability, logits.argmax(1) == y

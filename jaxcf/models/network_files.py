@@ -1,5 +1,6 @@
 """Named networks in one npz file, no pickle, checked when read."""
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -120,8 +121,14 @@ def restore(
             unknown, of the wrong shape or type, or not finite.
     """
     networks, expected = {}, set()
+    # To build a network takes longer than to read its weights, and those of classes are alike.
+    built: dict[tuple[str, Any], Network] = {}
     for name in names:
-        networks[name] = _abstract_network(file, name, kind_of(name))
+        kind = kind_of(name)
+        described = json.dumps(file.architectures[name], sort_keys=True), kind
+        if described not in built:
+            built[described] = _abstract_network(file, name, kind)
+        networks[name] = built[described]
         shapes = _flat_weights(networks[name])
         expected |= {f"{name}/{key}" for key in shapes}
         for key, wanted in shapes.items():

@@ -59,6 +59,22 @@ class Finished(NamedTuple):
     predictions: np.ndarray
 
 
+class Recorded(NamedTuple):
+    """All that one search was led through; numpy arrays.
+
+    Attributes:
+        row: which row of the input it is.
+        counterfactual: `[*shape]`, what the search kept.
+        path: `[evaluations, *shape]`, the point that each evaluation judged.
+        losses: `[evaluations, terms]`, what it found there.
+    """
+
+    row: int
+    counterfactual: np.ndarray
+    path: np.ndarray
+    losses: np.ndarray
+
+
 class Pending(NamedTuple):
     """Rows waiting to be searched: their numbers and their instances (numpy, one row each)."""
 
@@ -209,9 +225,11 @@ class Engine:
         self._traced = traced._replace(
             objective=in_float32(traced.objective), guides=traced.guides and traced.guides.compiled
         )
+        keep_terms = True
         if devices:  # where the lanes are; the caller's params may live anywhere
             everywhere = self._device if mesh is None else NamedSharding(mesh, PartitionSpec())
-            self._traced = jax.device_put(self._traced, everywhere)
+            self._traced, keep_terms = jax.device_put((self._traced, keep_terms), everywhere)
+        self._keeping_terms = self._traced._replace(keep_terms=keep_terms)
         self._template = template
         # A black box is asked between the steps.
         blank = self._blank_instances().original
@@ -224,6 +242,11 @@ class Engine:
     def num_lanes(self) -> int:
         """How many instances are searched at once."""
         return self._num_groups * self._group_size
+
+    @property
+    def group_size(self) -> int:
+        """How many lanes one call advances."""
+        return self._group_size
 
     def _blank_instances(self) -> Instance:
         return jax.tree.map(
@@ -241,7 +264,12 @@ class Engine:
             lanes.empty_memory(self._template, self._traced.objective, self._group_size)
             for _ in self._boxes
         )
-        return self._place(Lanes(self._blank_instances(), states._replace(status=idle), memories))
+        terms = np.zeros((self._group_size, num_terms), np.float32)
+        states = states._replace(status=idle)
+        return self._place(Lanes(self._blank_instances(), states, terms, memories))
+
+    def _empty_group(self) -> _Group:
+        return _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._sharding or self._device)
@@ -250,14 +278,14 @@ class Engine:
         """Compile every program of the search; the seconds it took (about 0 when known)."""
         began = time.perf_counter()
         nobody = np.zeros(self._group_size, bool)
-        group = _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+        group = self._empty_group()
         self._fill(group, nobody)
         if self._num_groups > 1:
             self._take_over(group, self._empty_lanes(), np.zeros(self._group_size, int), nobody)
         if not self._boxes:
             jax.block_until_ready(lanes.advance(self._static, self._traced, group.lanes, 0))
         else:  # no lane runs, so nothing is asked
-            self._ask_and_run_chunk(group, 1)
+            self._ask_and_run_chunk(group, 1, self._traced)
             jax.block_until_ready(group.lanes)
         return time.perf_counter() - began
 
@@ -284,6 +312,38 @@ class Engine:
             stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def record(self, pending: Pending) -> list[Recorded]:
+        """Search rows on one group of lanes, and keep what every evaluation looked at.
+
+        The host looks on after each, so these are the programs of `search`, and the same searches.
+
+        Args:
+            pending: no more rows than `group_size`.
+
+        Returns:
+            One for each row, in their order.
+        """
+        group = self._empty_group()
+        self._refill(group, _Queue([pending]))
+        path: list[list[np.ndarray]] = [[] for _ in pending.rows]
+        losses: list[list[np.ndarray]] = [[] for _ in pending.rows]
+        while group.running.any():
+            points = np.asarray(lanes.candidates(group.lanes))
+            if self._boxes:
+                self._ask_and_run_chunk(group, 1, self._keeping_terms)
+            else:
+                group.lanes = lanes.advance(self._static, self._keeping_terms, group.lanes, 1)
+            terms = np.asarray(group.lanes.terms)
+            for lane in np.flatnonzero(group.running):
+                path[lane].append(points[lane].copy())
+                losses[lane].append(terms[lane])
+            group.look()
+        ends = group.harvest()
+        led = zip(ends.rows.tolist(), ends.counterfactual, path, losses, strict=True)
+        return [
+            Recorded(row, best, np.stack(way), np.stack(terms)) for row, best, way, terms in led
+        ]
+
     def stopped(self) -> Iterator[Finished]:
         """What the lanes hold once an interrupt has ended the search; call it again to go on.
 
@@ -306,10 +366,7 @@ class Engine:
         self, queue: _Queue, pool: ThreadPoolExecutor, stopping: Event
     ) -> Iterator[Finished]:
         settings = settings_here()
-        groups = [
-            _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
-            for _ in range(self._num_groups)
-        ]
+        groups = [self._empty_group() for _ in range(self._num_groups)]
         self._groups += groups
         while groups:
             for group in list(groups):
@@ -331,7 +388,7 @@ class Engine:
                             self._run_chunk, group.lanes, steps, settings, stopping
                         )
                     else:  # in the caller's thread: there Ctrl-C reaches the model
-                        self._ask_and_run_chunk(group, steps)
+                        self._ask_and_run_chunk(group, steps, self._traced)
                 elif queue.empty:
                     groups.remove(group)
                     self._groups.remove(group)
@@ -400,16 +457,16 @@ class Engine:
                 self._steps_per_piece = max(1, int(_PIECE_SECONDS / max(per_step, 1e-6)))
             return group
 
-    def _ask_and_run_chunk(self, group: _Group, steps: int) -> None:
+    def _ask_and_run_chunk(self, group: _Group, steps: int, traced: Traced) -> None:
         for _ in range(steps):
-            asked = jax.device_get(lanes.questions(self._static, self._traced, group.lanes))
+            asked = jax.device_get(lanes.questions(self._static, traced, group.lanes))
             with self._interrupts.allowed():
                 answers = tuple(
                     queries.answer(box, one, self._failures)
                     for box, one in zip(self._boxes, asked, strict=True)
                 )
             answers = self._place(answers)
-            group.lanes = lanes.advance_with(self._static, self._traced, group.lanes, answers)
+            group.lanes = lanes.advance_with(self._static, traced, group.lanes, answers)
             if not (np.asarray(group.lanes.state.status) == Status.RUNNING).any():
                 break
 

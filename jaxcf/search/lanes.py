@@ -47,13 +47,24 @@ class Static:
 
 
 class Traced(NamedTuple):
-    """The traced values every lane shares."""
+    """The traced values every lane shares.
+
+    Attributes:
+        params: what the models take first, if they do.
+        objective: what is minimised.
+        options: the traced search options.
+        trust: what trust scores are measured against, if they are asked for.
+        guides: other models that have to agree, if there are any.
+        keep_terms: whether lanes keep the loss terms of their evaluations. A search is faster
+            without them: most solvers ask for no more than gradients.
+    """
 
     params: Any
     objective: Objective
     options: TracedOptions
     trust: Trust | None = None
     guides: Guides | None = None
+    keep_terms: bool | jax.Array = False
 
 
 class BlackBoxMemory(NamedTuple):
@@ -70,10 +81,18 @@ class BlackBoxMemory(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """One instance and its search per lane, and a memory for each black box among the models."""
+    """One instance and its search per lane, and what was seen of it.
+
+    Attributes:
+        instance: `[lanes, ...]`.
+        state: `[lanes, ...]`.
+        terms: `[lanes, terms]`, the loss terms of the last evaluation that was to keep them.
+        memories: one for each black box among the models.
+    """
 
     instance: Instance
     state: SearchState
+    terms: Any
     memories: tuple[BlackBoxMemory, ...] = ()
 
 
@@ -89,13 +108,23 @@ def _evaluate_and_step(
 ) -> Lanes:
     models, options = static.models, static.options
     objective = traced.objective
-    instances, states, memories = lanes
+    instances, states, last_terms, memories = lanes
     memories = tuple(map(_remember, memories, answers))
     boxes = black_boxes(models, traced.guides)
 
     def surrogates(points: jax.Array) -> dict[int, jax.Array]:
         said = (_surrogate(*heard, points) for heard in zip(answers, memories, strict=True))
         return dict(zip(boxes, said, strict=True))
+
+    names = objective.term_names
+
+    def terms_of(points: jax.Array, perturbations: jax.Array, outputs: Outputs) -> Any:
+        return jax.vmap(partial(loss_terms, objective))(
+            states.prediction_weight, instances, points, perturbations, outputs
+        )
+
+    def in_order(terms: Mapping[str, jax.Array]) -> jax.Array:
+        return jnp.stack([terms[name] for name in names], axis=-1)
 
     def smooth_objective(queries: jax.Array) -> tuple[jax.Array, tuple[Outputs, jax.Array]]:
         points, perturbations = jax.vmap(step.view)(instances, queries)
@@ -109,18 +138,20 @@ def _evaluate_and_step(
             probabilities=known.get(EXPLAINED),
         )
         outputs = _with_guides(outputs, traced, points, known)
-        terms = jax.vmap(partial(loss_terms, objective))(
-            states.prediction_weight, instances, points, perturbations, outputs
-        )
-        names = objective.term_names
+        terms = terms_of(points, perturbations, outputs)
         smooth = [terms[name] for name in names if not (options.solver.proximal and name == L1)]
         # Rows don't meet in any term, so the gradient of the sum is each row's own gradient.
-        total = jnp.sum(jnp.stack(smooth))
-        decided_by = outputs._replace(encoding=None, reconstruction=None)
-        return total, (decided_by, jnp.stack([terms[n] for n in names], axis=-1))
+        return jnp.sum(jnp.stack(smooth)), (outputs, in_order(terms))
 
     gradient_of = jax.grad(smooth_objective, has_aux=True)
-    gradients, (decided_by, terms) = gradient_of(states.solver.query)
+    gradients, (outputs, terms) = gradient_of(states.solver.query)
+    # Decided as it runs, so that to keep them is no other program.
+    kept_terms = jax.lax.cond(
+        traced.keep_terms,
+        lambda: in_order(terms_of(*jax.vmap(step.view)(instances, states.solver.query), outputs)),
+        lambda: last_terms,
+    )
+    decided_by = outputs._replace(encoding=None, reconstruction=None)
     if options.solver.looks_ahead:
         candidates = jax.vmap(step.candidate)(instances, states)
         judged = dict(zip(boxes, (heard.judged for heard in answers), strict=True))
@@ -140,7 +171,7 @@ def _evaluate_and_step(
         trusted = scores > traced.trust.threshold
     advanced = partial(step.step, options, traced.options, objective)
     moved = jax.vmap(advanced)(instances, states, decided_by, terms, gradients, trusted)
-    return Lanes(instances, moved, memories)
+    return Lanes(instances, moved, kept_terms, memories)
 
 
 def _with_guides(
@@ -173,10 +204,16 @@ def _surrogate(answers: Answers, memory: BlackBoxMemory, points: jax.Array) -> j
     return probabilities + jnp.einsum("lcf,lf->lc", flat, offset.reshape(len(offset), -1))
 
 
+@jax.jit
+def candidates(lanes: Lanes) -> jax.Array:
+    """The point of every lane that its next evaluation judges."""
+    return jax.vmap(step.candidate)(lanes.instance, lanes.state)
+
+
 @partial(jax.jit, static_argnames="static")
 def questions(static: Static, traced: Traced, lanes: Lanes) -> tuple[Questions, ...]:
     """What the next step of every lane asks of each black box; answered on the host."""
-    instances, states, _ = lanes
+    instances, states = lanes.instance, lanes.state
     looks_ahead = static.options.solver.looks_ahead
     running = states.status == Status.RUNNING
     points, _ = jax.vmap(step.view)(instances, states.solver.query)
@@ -257,7 +294,8 @@ def refill(
     """Start new searches in the taken lanes: lane i takes instance i of `incoming`."""
     start = partial(step.init, static.options, traced.options, len(traced.objective.term_names))
     nothing = jax.tree.map(jnp.zeros_like, lanes.memories)
-    return _choose(taken, Lanes(incoming, jax.vmap(start)(incoming), nothing), lanes)
+    fresh = Lanes(incoming, jax.vmap(start)(incoming), jnp.zeros_like(lanes.terms), nothing)
+    return _choose(taken, fresh, lanes)
 
 
 @partial(jax.jit, static_argnames="static", donate_argnames="lanes")

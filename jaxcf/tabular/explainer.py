@@ -45,7 +45,6 @@ from jaxcf.tabular.relations import Relation, read_relations
 from jaxcf.tabular.rules import Rules, moved_in, read_rules
 from jaxcf.tabular.schema import Schema
 from jaxcf.tabular.tables import Table, float_types, labels_of
-from jaxcf.utils.batching import batch_size
 from jaxcf.utils.fingerprints import described_array
 
 Relations = Sequence[str | Relation]
@@ -518,7 +517,7 @@ class FittedTableExplainer:
             read.constraints,
             num_points=num_points,
             num_neighbours=num_neighbours,
-            size=batch_size(len(explanations), self.of_coordinates.shape),
+            num_rows=len(explanations),
         )
         return replace(traces, rows=chosen)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from helpers import (
@@ -18,6 +19,7 @@ from helpers import (
 from jaxcf import (
     BlackBox,
     Constraints,
+    EngineOptions,
     Explainer,
     Explanations,
     FittedExplainer,
@@ -25,6 +27,7 @@ from jaxcf import (
     Refinement,
     Traces,
 )
+from jaxcf.search import lanes
 
 
 @pytest.fixture
@@ -146,6 +149,43 @@ def test_losses_are_those_of_every_evaluation():
     m = np.arange(len(details))
     assert explanations.path is not None
     assert_close(details.path[:, 1], explanations.path[details.rows][m, chosen])
+
+
+LAYOUTS = {
+    "its own choice": lambda: EngineOptions(),
+    "lanes that were given": lambda: EngineOptions(lanes=10, lanes_per_group=5),
+    "two devices": lambda: EngineOptions(devices=tuple(jax.devices()[:2])),
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "outside"),
+    [*((layout, False) for layout in LAYOUTS), *((layout, True) for layout in list(LAYOUTS)[:2])],
+)
+def test_a_look_at_a_few_rows_is_no_other_program_than_the_search_of_many(
+    layout, outside, monkeypatch
+):
+    traces, kept = [], lanes._evaluate_and_step
+    monkeypatch.setattr(
+        lanes, "_evaluate_and_step", lambda *given: (traces.append(1), kept(*given))[1]
+    )
+    predict = mlp().predict
+    explainer = Explainer(
+        # Another function each time: nothing is known of its programs.
+        BlackBox(mlp().probabilities, num_classes=3) if outside else lambda x: predict(x),
+        objective=objective("C"),
+        search=search(max_steps=31, stop="budget"),
+        feature_range=(-1.0, 1.0),
+        engine=LAYOUTS[layout](),
+    ).fit(mlp().x_train)
+    explanations = explainer.explain(np.tile(mlp().x, (12, 1)))
+    assert len(traces) <= 1  # a black box's program is that of all others
+    of_the_search = len(traces)
+    details = explainer.trace(explanations, mlp().x_train, num_rows=3)
+    assert len(traces) == of_the_search
+    ends, expected = searched_point(explanations, details)
+    assert_close(ends, expected)
+    assert all(np.isfinite(one[:, 0]).all() for one in details.losses.values())
 
 
 def test_before_refinement_means_before_refinement():

@@ -336,7 +336,7 @@ class Engine:
             terms = np.asarray(group.lanes.terms)
             for lane in np.flatnonzero(group.running):
                 path[lane].append(points[lane].copy())
-                losses[lane].append(terms[lane])
+                losses[lane].append(terms[lane].copy())
             group.look()
         ends = group.harvest()
         led = zip(ends.rows.tolist(), ends.counterfactual, path, losses, strict=True)

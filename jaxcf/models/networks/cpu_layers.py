@@ -195,7 +195,8 @@ def _spread(kernel: Array, window: int, offsets: Sequence[tuple[int, int]]) -> A
     for place, (a, b) in enumerate(offsets):
         for row, column in np.ndindex(3, 3):
             taken[a + row, b + column, place, row, column] = 1
-    return jnp.einsum("rcpab,abio->rcipo", taken.astype(kernel.dtype), kernel)
+    highest = lax.Precision.HIGHEST  # whatever the caller has as default
+    return jnp.einsum("rcpab,abio->rcipo", taken.astype(kernel.dtype), kernel, precision=highest)
 
 
 def _windows6x6(x: Array, rows: int, columns: int) -> Array:

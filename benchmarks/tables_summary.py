@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HEADS = {"changed": "columns", "l1": "L1", "l2": "L2", "to_training": "to training"}
 _ENOUGH = 0.5
+_SURE = 0.9
 
 
 def of_task(
@@ -292,7 +293,7 @@ def _duel(one: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def markdown(rows: Sequence[dict[str, Any]], methods: Sequence[dict[str, Any]]) -> str:
-    """Both as tables for a page: what holds over all tasks, then every task.
+    """All of it as tables for a page: over all tasks, measure by measure, and every task.
 
     Args:
         rows: all records of `of_task`.
@@ -309,7 +310,7 @@ def markdown(rows: Sequence[dict[str, Any]], methods: Sequence[dict[str, Any]]) 
         least, speed = f"{one['least_validity']:.2f}", common.text(one["rows_per_second"])
         lines.append((*cells, least, *(common.text(place, ".2f") for place in places), speed))
     ranks = ("", "tasks", "ranked", "valid", "least", *heads, "rows/s, median")
-    texts = [common.markdown_table(ranks, lines)]
+    texts = [common.markdown_table(ranks, lines), *_by_measure(rows)]
     lines = []
     for row in rows:
         if row["rows"]:
@@ -327,3 +328,30 @@ def markdown(rows: Sequence[dict[str, Any]], methods: Sequence[dict[str, Any]]) 
     measured = ("", "rows", "valid", *heads, "own ms", "model ms", "asked")
     texts.append(common.markdown_table(measured, lines))
     return "\n\n".join(texts) + "\n"
+
+
+def _by_measure(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A table for each measure: what every ranked method reaches on every task.
+
+    The least of those that are sure to be valid is in bold, what isn't in brackets.
+    """
+    ranked = [row for row in rows if row["rows"] and row["ranks"] is not None]
+    labels = list(dict.fromkeys(row["label"] for row in ranked))
+    tasks: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in ranked:
+        tasks.setdefault(f"{row['table']}, {row['model']}", {})[row["label"]] = row
+    texts = []
+    for name in MEASURES:
+        lines = []
+        for task, methods in tasks.items():
+            reached = {label: f"{row[name]['mean']:.3g}" for label, row in methods.items()}
+            sure = {label for label, row in methods.items() if row["valid"]["mean"] >= _SURE}
+            least = min((float(reached[label]) for label in sure), default=None)
+            for label, text in reached.items():
+                if label not in sure:
+                    reached[label] = f"({text})"
+                elif float(text) == least:
+                    reached[label] = f"**{text}**"
+            lines.append((task, *(reached.get(label, "-") for label in labels)))
+        texts.append(common.markdown_table((_HEADS[name], *labels), lines))
+    return texts

@@ -266,6 +266,10 @@ def test_the_command_measures_jaxcf_and_says_who_is_missing(tmp_path, capsys):
     assert sum(places) == pytest.approx(len(own) * (len(own) + 1) / 2)
     page = (tmp_path / "table.md").read_text()
     assert "| iris, logistic: jaxcf, n = 12 | 12 | 1.00 |" in page
+    # Its own cost is the best of the settings by its measure.
+    by_measure = {name: page.split(f"| {name} | jaxcf |")[1] for name in ("columns", "to training")}
+    assert by_measure["to training"].splitlines()[2].split(" | ")[3].startswith("**0")
+    assert by_measure["columns"].splitlines()[2].split(" | ")[2].startswith("**1")
     assert set(written["skipped"]) == {one.peer.label for one in peers(tables.parse([]))}
     assert "alibi: left out" in capsys.readouterr().out
 

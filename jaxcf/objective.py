@@ -230,9 +230,10 @@ def log_odds(logits: Float[Array, "*n classes"]) -> Float[Array, "*n classes"]:
     is_largest = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1], dtype=bool)
     others = jnp.where(is_largest, -jnp.inf, logits)
     largest = logits - jax.nn.logsumexp(others, axis=-1, keepdims=True)
-    # No other class exceeds one half, so that 1 - p is exact enough; p of the largest may be 1.
+    # No other class exceeds one half, so that 1 - p is exact enough; p of the largest may be 1. Its
+    # logarithm has rounding smaller than the share's; `log1p` takes twice as long to compile.
     share = jax.nn.log_softmax(logits, axis=-1)
-    rest = share - jnp.log1p(-jnp.where(is_largest, 0.0, jnp.exp(share)))
+    rest = share - jnp.log(1 - jnp.where(is_largest, 0.0, jnp.exp(share)))
     return jnp.clip(jnp.where(is_largest, largest, rest), -_MOST_LOG_ODDS, _MOST_LOG_ODDS)
 
 
@@ -305,7 +306,7 @@ def _lacking(said: Array, least: Scalar) -> Array:
 
 def _in_log_odds(confidence: Scalar) -> Array:
     confidence = jnp.clip(jnp.asarray(confidence), _LEAST_CONFIDENCE, _MOST_CONFIDENCE)
-    return jnp.log(confidence) - jnp.log1p(-confidence)
+    return jnp.log(confidence / (1 - confidence))
 
 
 def _prediction(candidate: Candidate) -> Array:

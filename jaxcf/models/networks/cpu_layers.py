@@ -111,11 +111,7 @@ def _conv_pool_blocks(blocks: Array, kernel: Array, bias: Array) -> Array:
 
     first, second, third, fourth = (pixels(column) for column in range(4))
     sums = jnp.stack([first - third, second + third, third - second, second - fourth])
-    left, middle, right = kernel[:, 0], kernel[:, 1], kernel[:, 2]
-    even, odd = (left + right) / 2, middle / 2
-    taps = jnp.stack([left, even + odd, even - odd, right])
-    down = [jnp.pad(taps, ((0, 0), (row, 1 - row), (0, 0), (0, 0))) for row in (0, 1)]
-    matrices = jnp.stack(down, 3).reshape(4, 4 * channels, 2 * outputs)
+    matrices = _product_with(_FOUR_PRODUCTS, kernel).reshape(4, 4 * channels, 2 * outputs)
     products = _keep(sums.reshape(4, -1, 4 * channels)) @ matrices
     one, two, three, four = (products[i].reshape(n, rows, columns, 2, outputs) for i in range(4))
     evens, odds = one + two + three, two - three - four
@@ -189,14 +185,33 @@ def pixel_matmul(x: Array, kernel: Array) -> Array:
 
 def _spread(kernel: Array, window: int, offsets: Sequence[tuple[int, int]]) -> Array:
     """The 3x3 kernel at each offset of a window: `[window, window, i, offsets, o]`."""
-    # One product with zeros and ones, which is exact; a padded kernel for each offset would be a
-    # program of its own to XLA: a tenth of what it takes to compile a search.
     taken = np.zeros((window, window, len(offsets), 3, 3), np.float32)
     for place, (a, b) in enumerate(offsets):
         for row, column in np.ndindex(3, 3):
             taken[a + row, b + column, place, row, column] = 1
+    return _product_with(taken, kernel)
+
+
+def _four_products() -> Float[np.ndarray, "4 4 2 3 3"]:
+    """What the weights of each of the four products are of the kernel's taps, by row and output."""
+    across = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+    taken = np.zeros((4, 4, 2, 3, 3), np.float32)
+    for output, row in np.ndindex(2, 3):
+        taken[:, output + row, output, row] = across
+    return taken
+
+
+_FOUR_PRODUCTS = _four_products()
+
+
+def _product_with(taken: Float[np.ndarray, "a b p 3 3"], kernel: Array) -> Array:
+    """A 3x3 kernel's taps, each taken so many times: `[a, b, i, p, o]`.
+
+    One product. What is cut, padded and stacked is a program of its own to XLA for each place: a
+    tenth of what it takes to compile a search.
+    """
     highest = lax.Precision.HIGHEST  # whatever the caller has as default
-    return jnp.einsum("rcpab,abio->rcipo", taken.astype(kernel.dtype), kernel, precision=highest)
+    return jnp.einsum("abprc,rcio->abipo", taken.astype(kernel.dtype), kernel, precision=highest)
 
 
 def _windows6x6(x: Array, rows: int, columns: int) -> Array:

@@ -1,7 +1,9 @@
 """Points brought onto the rules of their rows, many at once."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -29,14 +31,7 @@ def snap_rows(
         bounds: their lower and upper bounds, and their grid if they have one.
         size: of the batches.
     """
-    lower, upper, grid = bounds
-    leaves, structure = jax.tree.flatten(grid)
-
-    def snapped(point: Any, original: Any, lower: Any, upper: Any, *leaves: Any) -> Any:
-        grid = jax.tree.unflatten(structure, leaves)
-        return _snap_batch(point, original, lower, upper, grid)
-
-    return np.array(map_batches(snapped, point, original, lower, upper, *leaves, size=size))
+    return _by_batches(_snap_batch, (point, original, *bounds), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +80,16 @@ class Snapping:
             owner: `[m]`, the places of the rows they belong to.
             feature: `[m]`, which of the features of a row.
         """
-        original = self.original
-        features = math.prod(original.shape[1:])
-        numbers, limits = jax.tree.map(
-            lambda leaf: leaf.reshape(original.size, *leaf.shape[original.ndim :]),
-            (original, self.bounds),
+        features = math.prod(self.original.shape[1:])
+        return self._some(point, owner * features + feature, *self._numbers)
+
+    @cached_property
+    def _numbers(self) -> tuple[np.ndarray, Any]:
+        """The features of all rows one after the other, each with bounds of its own."""
+        size, ndim = self.original.size, self.original.ndim
+        return jax.tree.map(
+            lambda leaf: leaf.reshape(size, *leaf.shape[ndim:]), (self.original, self.bounds)
         )
-        return self._some(point, owner * features + feature, numbers, limits)
 
     def _some(
         self, point: np.ndarray, owner: np.ndarray, original: np.ndarray, bounds: Any
@@ -111,17 +109,20 @@ class Snapping:
         Args:
             point: `[k, *shape]`.
         """
-        lower, upper, grid = self.bounds
-        leaves, structure = jax.tree.flatten(grid)
-
-        def snapped(original: Any, lower: Any, upper: Any, *leaves: Any) -> Any:
-            grid = jax.tree.unflatten(structure, leaves)
-            return _snap_each(point, original, lower, upper, grid)
-
         original = self.original
         rows = 1 << (max(1, _EACH_TOGETHER // len(point)).bit_length() - 1)
         rows = min(rows, batch_size(len(original), original.shape[1:]))
-        return np.array(map_batches(snapped, original, lower, upper, *leaves, size=rows))
+        return _by_batches(partial(_snap_each, point), (original, *self.bounds), rows)
+
+
+def _by_batches(function: Callable[..., Any], arguments: tuple[Any, ...], size: int) -> np.ndarray:
+    """A compiled function over arguments that are pytrees of arrays with a line for each row."""
+    leaves, structure = jax.tree.flatten(arguments)
+
+    def applied(*leaves: Any) -> Any:
+        return function(*jax.tree.unflatten(structure, leaves))
+
+    return np.array(map_batches(applied, *leaves, size=size))
 
 
 _snap_batch = jax.jit(jax.vmap(snap))

@@ -51,6 +51,7 @@ class AcceptanceTest:
         final_form: what points stand for, if that is more than the points; then it is asked about.
         source_row: `[n]`, the caller's row that each row of the batch belongs to.
         thresholds: of the model's trees, of each feature as it goes out; None of others.
+        least: rows asked at once at least, where rows are small.
     """
 
     models: ModelFunctions
@@ -65,11 +66,18 @@ class AcceptanceTest:
     final_form: FinalForm | None
     source_row: Int[np.ndarray, " n"]
     thresholds: Thresholds | None = None
+    least: int = 1
 
     @property
     def size(self) -> int:
         """Rows asked at once: the batch's own, so that few of its rows compile nothing anew."""
-        return batch_size(len(self.predictions), self.shape)
+        own = batch_size(len(self.predictions), self.shape)
+        return max(own, self.least) if self._rows_are_small else own
+
+    @property
+    def _rows_are_small(self) -> bool:
+        """Whether any number may be asked at once; large rows mayn't for good reason."""
+        return batch_size(LARGEST, self.shape) == LARGEST
 
     @property
     def together(self) -> int | None:
@@ -81,7 +89,6 @@ class AcceptanceTest:
 
     def _size_for(self, count: int) -> int:
         """The same, but for questions of thousands of rows: calls of small batches add up."""
-        # Large rows are asked about in smaller batches for good reason.
         return _MANY if count >= _MANY and self.size == LARGEST else self.size
 
     def __call__(

@@ -147,6 +147,22 @@ def test_rows_get_alone_what_they_get_in_company():
             )
 
 
+def test_another_few_rows_are_asked_about_by_the_programs_at_hand():
+    sizes: list[int] = []
+
+    def watched(x: jax.Array) -> jax.Array:
+        sizes.append(len(x))
+        return decide(x)
+
+    fitted = TableExplainer(watched).fit(rows(60, 0))
+    sizes.clear()
+    for n in (1, 3, 11):
+        assert fitted.explain(rows(n, 5)).found.all()
+        # A row asks hundreds of questions: in batches of one they would be as many calls.
+        assert (max(sizes) >= 256) == (n == 1)
+        sizes.clear()
+
+
 def test_rows_get_from_several_threads_what_they_get_from_one(monkeypatch):
     table = rows(60, 6)
     alone = ready().explain(table)

@@ -232,7 +232,7 @@ class Engine:
         self._keeping_terms = self._traced._replace(keep_terms=keep_terms)
         self._template = template
         # A black box is asked between the steps.
-        blank = self._blank_instances().original
+        blank = self._blank_instances(self._group_size).original
         in_loop = not self._boxes and not slow_in_a_loop(
             models, traced.params, traced.guides, blank
         )
@@ -248,28 +248,24 @@ class Engine:
         """How many lanes one call advances."""
         return self._group_size
 
-    def _blank_instances(self) -> Instance:
-        return jax.tree.map(
-            lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), self._template
-        )
+    def _blank_instances(self, size: int) -> Instance:
+        return jax.tree.map(lambda leaf: np.zeros((size, *leaf.shape), leaf.dtype), self._template)
 
-    def _empty_lanes(self) -> Lanes:
+    def _empty_lanes(self, size: int) -> Lanes:
         num_terms = len(self._traced.objective.term_names)
         shapes = _state_shapes(self._static.options, num_terms, self._template)
-        states = jax.tree.map(
-            lambda leaf: np.zeros((self._group_size, *leaf.shape), leaf.dtype), shapes
-        )
-        idle = np.full(self._group_size, Status.IDLE, np.int32)
+        states = jax.tree.map(lambda leaf: np.zeros((size, *leaf.shape), leaf.dtype), shapes)
+        idle = np.full(size, Status.IDLE, np.int32)
         memories = tuple(
-            lanes.empty_memory(self._template, self._traced.objective, self._group_size)
-            for _ in self._boxes
+            lanes.empty_memory(self._template, self._traced.objective, size) for _ in self._boxes
         )
-        terms = np.zeros((self._group_size, num_terms), np.float32)
+        terms = np.zeros((size, num_terms), np.float32)
         states = states._replace(status=idle)
-        return self._place(Lanes(self._blank_instances(), states, terms, memories))
+        return self._place(Lanes(self._blank_instances(size), states, terms, memories))
 
-    def _empty_group(self) -> _Group:
-        return _Group(self._empty_lanes(), self._blank_instances(), self._group_size)
+    def _empty_group(self, size: int | None = None) -> _Group:
+        size = size or self._group_size
+        return _Group(self._empty_lanes(size), self._blank_instances(size), size)
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._sharding or self._device)
@@ -281,7 +277,8 @@ class Engine:
         group = self._empty_group()
         self._fill(group, nobody)
         if self._num_groups > 1:
-            self._take_over(group, self._empty_lanes(), np.zeros(self._group_size, int), nobody)
+            nowhere = np.zeros(self._group_size, int)
+            self._take_over(group, self._empty_lanes(self._group_size), nowhere, nobody)
         if not self._boxes:
             jax.block_until_ready(lanes.advance(self._static, self._traced, group.lanes, 0))
         else:  # no lane runs, so nothing is asked
@@ -368,6 +365,7 @@ class Engine:
         settings = settings_here()
         groups = [self._empty_group() for _ in range(self._num_groups)]
         self._groups += groups
+        last_chunks = 0
         while groups:
             for group in list(groups):
                 with self._interrupts.allowed():
@@ -379,6 +377,12 @@ class Engine:
                     self._refill(group, queue)
                 if queue.empty:
                     self._merge(group, [other for other in groups if other is not group])
+                    last_chunks += 1
+                    if self._boxes and last_chunks > _CHUNKS_AMONG_MANY:
+                        fewer = self._in_fewer_lanes(group)
+                        groups[groups.index(group)] = fewer
+                        self._groups[self._groups.index(group)] = fewer
+                        group = fewer
                 if group.occupied.any():
                     # The last group has nothing to be refilled from and nobody to merge with.
                     last = queue.empty and len(groups) == 1 and self._static.device_loop
@@ -434,6 +438,19 @@ class Engine:
             self._take_over(other, group.lanes, index, taken)
             other.rows[slots], group.rows[moving] = group.rows[moving], -1
 
+    def _in_fewer_lanes(self, group: _Group) -> _Group:
+        """The group's last searches in a group of few lanes; itself where that isn't worth it."""
+        leaving = np.flatnonzero(group.occupied)
+        if len(leaving) > _FEW_LANES or len(group.rows) < _MANY_LANES or self._sharding is not None:
+            return group
+        few = self._empty_group(_FEW_LANES)
+        taken = np.arange(_FEW_LANES) < len(leaving)
+        index = np.zeros(_FEW_LANES, int)
+        index[taken] = leaving
+        self._take_over(few, group.lanes, index, taken)
+        few.rows[taken], few.running[taken] = group.rows[leaving], group.running[leaving]
+        return few
+
     def _take_over(
         self, group: _Group, source: Lanes, index: np.ndarray, taken: np.ndarray
     ) -> None:
@@ -470,6 +487,12 @@ class Engine:
             if not (np.asarray(group.lanes.state.status) == Status.RUNNING).any():
                 break
 
+
+# A step of a model outside JAX moves all lanes of its group, so the last few searches would cost as
+# much as all of them did: one row of Adult in 600 takes its 500 updates. They go on by themselves,
+# once they have lasted so many chunks, since that is other programs.
+_MANY_LANES, _FEW_LANES = 256, 32
+_CHUNKS_AMONG_MANY = 8
 
 # Chunks are this much longer where there is nothing to do between them but to report.
 _LAST_CHUNK = 8

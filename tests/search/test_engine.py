@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_same_answers, conv, linear, mlp, objective, search
 
-from jaxcf import EngineOptions, ExplanationInterrupted, Status
+from jaxcf import (
+    BlackBox,
+    EngineOptions,
+    Explainer,
+    ExplanationInterrupted,
+    SearchOptions,
+    Status,
+    solvers,
+)
 from jaxcf.explainers import run
 from jaxcf.search import engine
 from jaxcf.search.engine import _choose_layout
@@ -54,6 +62,27 @@ def test_every_row_is_reported_once_and_progress_only_grows(alone):
     assert {report.total for report in reports} == {63}
     seconds = [report.seconds for report in reports]
     assert seconds == sorted(seconds)
+
+
+def test_the_last_searches_of_many_end_as_they_would_among_few():
+    def above_the_middle(x: np.ndarray) -> np.ndarray:
+        above = (x[:, 0] > 0.5).astype(float)
+        return np.stack([1 - above, above], axis=1)
+
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 1, (400, 3)).astype(np.float32)
+    start = x[:300] * [0.0, 1, 1] + [0.47, 0, 0]
+    start[[7, 100, 299], 0] = 0.02, 0.1, 0.05  # these are far from the middle
+    slow = SearchOptions(solver=solvers.adam(0.004))
+    explainer = Explainer(BlackBox(above_the_middle, 2), objective="E", search=slow)
+    found = [
+        explainer.fit(x).with_options(engine=EngineOptions(lanes=lanes)).explain(start)
+        for lanes in (512, 16)
+    ]
+    assert_same_answers(*found)
+    assert found[0].found.all()
+    assert np.median(found[0].steps) < 30 < 80 < np.sort(found[0].steps)[-3]
+    np.testing.assert_array_equal(*(one.scores["predictions"] for one in found))
 
 
 def test_streams_are_pulled_lazily():

@@ -121,9 +121,10 @@ def of_table(name: str, data_dir: Path | None, first: int, count: int) -> Iterat
     made = task(name, read(name, data_dir), NETWORK)
     rows = chosen(made.x, first, count)
     made = replace(made, x=rows)
-    fitted = TableExplainer(**made.options).fit(made.schema.write(made.x_train))
+    explainer = TableExplainer(**made.options)
+    fitted = explainer.fit(made.schema.write(made.x_train))
     table = made.schema.write(rows)
-    for when, search in (("before", BEFORE), ("now", SearchOptions())):
+    for when, search in (("before", BEFORE), ("now", explainer.search)):
         found, whole = _timed(fitted.with_options(search=search), table)
         nothing = np.zeros(len(rows))
         values = np.where(found.found[:, None], found.values, np.nan)

@@ -24,7 +24,7 @@ from jaxcf.data.labelled_tables import ADULT_LABEL
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.objective import Objective
 from jaxcf.predictors.estimators import Estimator
-from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.search.options import EngineOptions
 from jaxcf.tabular import (
     Ordinal,
     Schema,
@@ -35,7 +35,7 @@ from jaxcf.tabular import (
 )
 from jaxcf.tabular.columns import is_missing
 from jaxcf.tabular.estimators import as_frame
-from jaxcf.tabular.explainer import as_table_objective
+from jaxcf.tabular.explainer import SEARCH, as_table_objective
 from jaxcf.tabular.missing import typical_values
 from jaxcf.tabular.relations import read_relations
 from jaxcf.tabular.rules import read_rules
@@ -48,8 +48,6 @@ KIND = "table file"
 _OBJECTIVE = "C"
 # Needs no gradient of the model, and so one prediction per step.
 _BLACK_BOX_OBJECTIVE = "E"
-# Every step costs calls of the model; what isn't found by then, the line search finds.
-_BLACK_BOX_STEPS = 100
 _SHOWN_COLUMNS = 5
 _ANY = "any"
 # So little ahead, a row is as good as undecided.
@@ -196,18 +194,12 @@ def _objective(options: argparse.Namespace) -> str:
     return options.objective or (_OBJECTIVE if options.model is None else _BLACK_BOX_OBJECTIVE)
 
 
-def _search(options: argparse.Namespace) -> SearchOptions:
-    if options.model is None:
-        return SearchOptions()
-    return SearchOptions(max_steps=_BLACK_BOX_STEPS)
-
-
 def _settings(options: argparse.Namespace, objective: str) -> dict[str, Any]:
     confidence = {} if options.confidence is None else {"confidence": options.confidence}
     settings: dict[str, Any] = {
         "objective": as_table_objective(Objective.named(objective, **confidence)),
         "categories": options.categories or "abdm",
-        "search": changed_search(options, _search(options)),
+        "search": changed_search(options, SEARCH),
         "refinement": Refinement.for_tables(options.cost or "nearest", _costs(options.costs)),
         "engine": EngineOptions(lanes=options.lanes),
     }

@@ -159,7 +159,7 @@ def _add_method_options(method: argparse._ActionsContainer) -> None:
         "--max-steps",
         type=positive,
         metavar="N",
-        help="updates per round (default 500 or the preset's; 100 with --model)",
+        help="updates per round (default 500 or the preset's; 100 for tables)",
     )
     method.add_argument(
         "--weight-growth",

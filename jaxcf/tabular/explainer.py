@@ -50,6 +50,11 @@ from jaxcf.utils.fingerprints import described_array
 Relations = Sequence[str | Relation]
 
 
+# Of 1,975 rows under random rules 500 updates find as many as 100 do, in five times the time: what
+# the prototype alone leads nowhere stays there, and is found from training rows.
+SEARCH = SearchOptions(max_steps=100)
+
+
 @dataclass(frozen=True)
 class TableExplainer:
     """Counterfactuals for a model of a table, as options; `fit` makes it ready.
@@ -80,7 +85,8 @@ class TableExplainer:
         categories: how the numbers of categories are learnt: "abdm" (from the other columns),
             "mvdm" (from the model's predictions), "abdm-mvdm" (both) or "index" (not at all).
         category_weight: the share of ABDM in "abdm-mvdm", in [0, 1].
-        search: how one row is searched.
+        search: how one row is searched; by default for at most 100 updates, since what isn't found
+            by then is looked for among training rows.
         trust_threshold: what the trust score of a counterfactual must exceed; None asks for none.
         refinement: what is tried after the search; None is `Refinement.for_tables()`.
         engine: how the work is laid out.
@@ -116,7 +122,7 @@ class TableExplainer:
     prototypes: str | PrototypeKind | None = None
     categories: Method = "abdm"
     category_weight: float = 0.5
-    search: SearchOptions = field(default_factory=SearchOptions)
+    search: SearchOptions = SEARCH
     trust_threshold: float | None = None
     refinement: Refinement | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from jaxcf.predictors.blackbox import BlackBox, Failures, are_probabilities
+from jaxcf.predictors.deciding import ByDecision, decides_by_itself
 from jaxcf.predictors.functions import Model
 from jaxcf.predictors.jacobians import ExactJacobian
 
@@ -168,7 +169,9 @@ class Estimator:
         if self.kind == "classifier":
             known = self.class_names
             count = self.answers(rows).shape[-1] if known is None else len(known)
-            return Made(BlackBox(self.model.predict_proba, count), "probabilities")
+            by_itself = decides_by_itself(self.model, rows)
+            asked = ByDecision(self.model) if by_itself else self.model.predict_proba
+            return Made(BlackBox(asked, count), "probabilities")
         answers = self.answers(rows)
         reading = _reading(self, answers, output)
         num_classes = 2 if reading.single else answers.shape[1]

@@ -96,11 +96,14 @@ def read_column(frame: Frame, name: str) -> tuple[np.ndarray, tuple[Category, ..
     """
     narwhals, series = _narwhals(), _wrapped(frame).get_column(name)
     kind, declared = series.dtype, None
-    if kind.is_float() or (kind.is_integer() and series.null_count()):
+    gaps = kind.is_integer() and series.null_count() > 0
+    # Beside NaN whole numbers are float64, which doesn't hold all of them.
+    large = gaps and max(abs(series.min() or 0), abs(series.max() or 0)) > 2**53
+    if kind.is_float() or (gaps and not large):
         narrow = kind == narwhals.Float32
         array = series.cast(kind if narrow else narwhals.Float64).to_numpy()
         return np.asarray(array, np.float32 if narrow else np.float64), None
-    whole = kind.is_integer() or kind.is_temporal()
+    whole = (kind.is_integer() and not large) or kind.is_temporal()
     if whole or (kind == narwhals.Boolean and not series.null_count()):
         return np.asarray(series.to_numpy()), None
     # Polars' Categorical declares nothing: its categories are those that happen to be there.

@@ -224,11 +224,15 @@ def _from_series(pandas: Any, column: Any) -> Entries:
         return Entries(column.to_numpy())
     types = pandas.api.types
     if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
-        if column.isna().any() or not types.is_integer_dtype(column.dtype):
-            kind = getattr(column.dtype, "numpy_dtype", None)
-            narrow = isinstance(kind, np.dtype) and kind.kind == "f"
-            return Entries(column.to_numpy(kind if narrow else np.float64, na_value=np.nan))
-        return Entries(column.to_numpy(np.int64))
+        own = getattr(column.dtype, "numpy_dtype", None)
+        kind = own if isinstance(own, np.dtype) and own.kind in _NUMBERS else np.dtype(np.float64)
+        if kind.kind == "f":
+            return Entries(column.to_numpy(kind, na_value=np.nan))
+        if not column.isna().any():
+            return Entries(column.to_numpy(kind))
+        if max(abs(int(column.min())), abs(int(column.max()))) > _EXACT:  # as NaN's beside them
+            return Entries(column.to_numpy(object, na_value=None))
+        return Entries(column.to_numpy(np.float64, na_value=np.nan))
     if types.is_bool_dtype(column.dtype) and not column.isna().any():
         return Entries(column.to_numpy(bool))
     return Entries(column.to_numpy(object))
@@ -445,9 +449,8 @@ def write_columns(
         names = {str(name): name for name in like.columns.tolist()}
         written = {}
         for name, column in columns.items():
-            # as anything but objects a column has no word for what is absent
-            if column.dtype.kind == "O" and name in names:
-                column = _absent_like(column, like[names[name]])
+            if types.get(name) == np.dtype(object):
+                column = _objects_like(column, like[names[name]])
             written[names.get(name, name)] = _to_series(
                 pandas, column, types.get(name), index, (categories or {}).get(name)
             )
@@ -468,7 +471,9 @@ def write_columns(
     given = {str(name): column for name, column in like.items()}
     return {
         name: _to_array(
-            _absent_like(column, given.get(name)),
+            _objects_like(column, given[name])
+            if getattr(given.get(name), "dtype", None) == np.dtype(object)
+            else column,
             _entries(name, given[name]).entries.dtype if name in given else None,
         )
         for name, column in columns.items()
@@ -499,15 +504,18 @@ def _of_one_type(entries: list[Any]) -> np.ndarray:
     return np.array(plain) if len(types) == 1 and types < {bool, int, float} else _as_objects(plain)
 
 
-def _absent_like(column: np.ndarray, given: Any) -> np.ndarray:
-    """Objects with what a given column has where entries are missing, in place of None."""
+def _objects_like(column: np.ndarray, given: Any) -> np.ndarray:
+    """Objects as a given column has them: its whole numbers whole, its word for what is missing."""
     # Whoever fills entries in looks for either None or NaN.
-    if column.dtype.kind != "O" or getattr(given, "dtype", None) != np.dtype(object):
-        return column
     absent = next((one for one in given if is_missing(one)), None)
-    if absent is None:
-        return column
-    return _as_objects([absent if one is None else one for one in column.tolist()])
+    entries = [absent if is_missing(one) else one for one in column.tolist()]
+    if column.dtype.kind == "f" and all(
+        isinstance(one, int) for one in given if not is_missing(one)
+    ):
+        entries = [
+            int(one) if isinstance(one, float) and one.is_integer() else one for one in entries
+        ]
+    return _as_objects(entries)
 
 
 def _to_series(
@@ -519,8 +527,12 @@ def _to_series(
 ) -> Any:
     if wanted is None or isinstance(wanted, np.dtype):
         array = _to_array(column, wanted)
-        # Whose type pandas would guess, from a column of its own no otherwise than from an array.
-        return array if array.dtype.kind in _NUMBERS else pandas.Series(array, index=index)
+        if array.dtype.kind in _NUMBERS:
+            # Whose type pandas would guess, of a column of its own no otherwise than of an array.
+            return array
+        # Of a column of objects it would make texts, with NaN for None.
+        kept = object if wanted == array.dtype == np.dtype(object) else None
+        return pandas.Series(array, index=index, dtype=kept)
     if isinstance(wanted, pandas.CategoricalDtype):
         wanted = _widened(pandas, wanted, column, categories)
     # pandas' own types hold missing entries; what doesn't fit one, such as half an integer, is

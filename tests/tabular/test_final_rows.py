@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from jaxcf import BlackBox, Status
@@ -152,6 +153,90 @@ def test_identifiers_that_float64_cannot_hold_come_back_as_they_were(kind, tmp_p
     assert result.counterfactual["id"].dtype == (
         np.asarray(table["id"]).dtype if kind != "Int64" else "Int64"
     )
+
+
+GAPS: dict[str, Any] = {
+    "Int64": lambda ids: pd.DataFrame({"id": pd.array(ids, "Int64")}),
+    "UInt64": lambda ids: pd.DataFrame({"id": pd.array(ids, "UInt64")}),
+    "objects": lambda ids: pd.DataFrame({"id": pd.Series(ids, dtype=object)}),
+    "a list": lambda ids: {"id": ids},
+    "Arrow": lambda ids: pa.table({"id": pa.array(ids)}),
+}
+
+
+@pytest.mark.parametrize("kind", GAPS)
+@pytest.mark.parametrize("first", [7, BIG + 1])
+def test_whole_numbers_beside_gaps_stay_what_they_are(kind, first):
+    ids = [None if place % 7 == 3 else first + 2 * place for place in range(50)]
+    made, seen = GAPS[kind](ids), set()
+
+    def with_score(table: Any) -> Any:
+        if kind == "Arrow":
+            return table.append_column("score", pa.array(TRAINING["score"]))
+        if kind == "a list":
+            return table | {"score": TRAINING["score"]}
+        return table.assign(score=TRAINING["score"])
+
+    def as_list(column: Any) -> list[Any]:
+        entries = column.to_pylist() if kind == "Arrow" else list(column)
+        return [None if one is pd.NA or one != one else one for one in entries]
+
+    def model(table: Any) -> np.ndarray:
+        seen.update(as_list(table["id"]))
+        return by_score(table)
+
+    table = with_score(made)
+    result = (
+        TableExplainer(BlackBox(model, 2), takes="table")
+        .fit(table)
+        .explain(table, rules={"id": Rule(frozen=True)})
+    )
+    assert result.found.all()
+    assert as_list(result.counterfactual["id"]) == as_list(result.original["id"]) == ids
+    assert set(ids) <= seen  # the model is asked about these, too
+    given = getattr(table["id"], "dtype", None)
+    assert getattr(result.counterfactual["id"], "dtype", None) == given or kind == "a list"
+
+
+@pytest.mark.parametrize("kind", [np.uint64, "UInt64"])
+def test_numbers_that_only_unsigned_ones_hold_are_numbers(kind):
+    ids = [2**63 - 50_000 + 2_000 * place for place in range(50)]
+    table = pd.DataFrame({"id": np.array(ids, np.uint64), "score": TRAINING["score"]})
+    table = table.astype({"id": kind})
+
+    def model(table: Any) -> np.ndarray:
+        sure = np.array([int(one) > 2**63 for one in table["id"]])
+        return np.stack([~sure, sure], axis=1).astype(float)
+
+    result = TableExplainer(BlackBox(model, 2), takes="table").fit(table).explain(table)
+    assert result.found.all()
+    assert [int(one) for one in result.original["id"]] == ids
+    assert (result.counterfactual["id"].dtype, result.original["id"].dtype) == (kind, kind)
+    decided = model(result.counterfactual).argmax(axis=1)
+    np.testing.assert_array_equal(decided, result.counterfactual_class)
+    assert (decided != model(table).argmax(axis=1)).all()
+
+
+def test_a_model_that_looks_for_none_gets_none():
+    rng = np.random.default_rng(0)
+    job = np.array(["clerk", "pilot", None], object)[rng.integers(0, 3, 90)]
+    old = np.array([30, 50, None], object)[rng.integers(0, 3, 90)]
+    table = pd.DataFrame({"job": pd.Series(job, dtype=object), "pay": rng.uniform(0, 1, 90)})
+    table["old"] = pd.Series(old, dtype=object)
+
+    def model(table: Any) -> np.ndarray:
+        assert table["job"].dtype == table["old"].dtype == object
+        lacking = sum(
+            np.array([0.2 * (one is None) for one in table[name]]) for name in ("job", "old")
+        )
+        assert not any(one != one or isinstance(one, float) for one in table["old"])
+        sure = 1 / (1 + np.exp(-20 * (np.asarray(table["pay"]) + lacking - 0.6)))
+        return np.stack([1 - sure, sure], axis=1)
+
+    result = TableExplainer(BlackBox(model, 2), takes="table").fit(table).explain(table)
+    assert result.found.all()
+    assert (result.original_class == model(table).argmax(axis=1)).all()
+    assert (result.counterfactual_class == model(result.counterfactual).argmax(axis=1)).all()
 
 
 @pytest.mark.parametrize("narrow", [np.float32, np.float16, "Float32"])

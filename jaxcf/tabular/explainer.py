@@ -44,7 +44,7 @@ from jaxcf.tabular.predictors import (
 from jaxcf.tabular.relations import Relation, read_relations
 from jaxcf.tabular.rules import Rules, moved_in, read_rules
 from jaxcf.tabular.schema import Schema
-from jaxcf.tabular.tables import Table, float_types, labels_of
+from jaxcf.tabular.tables import Table, example_of, float_types, labels_of
 from jaxcf.utils.fingerprints import described_array
 
 Relations = Sequence[str | Relation]
@@ -172,6 +172,7 @@ class TableExplainer:
                 fewer class names than classes.
         """
         ((predict, output), schema, like), names = self._brought(table)
+        like = None if like is None else example_of(like)
         if isinstance(predict, BlackBox):
             check_count(names, predict.num_classes)
         values = schema.read_training(table, keep_missing=like is not None)

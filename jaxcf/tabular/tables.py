@@ -6,7 +6,7 @@ No library of frames is imported here: where it isn't loaded, no table can be on
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,6 +189,37 @@ def with_rows(table: Table, rows: slice | np.ndarray) -> Table:
     if isinstance(rows, slice):
         return {name: column[rows] for name, column in table.items()}
     return {name: _entries(name, column).entries[rows] for name, column in table.items()}
+
+
+def example_of(table: Table) -> Table:
+    """A few rows of a table after which others can be written as well as after all of it.
+
+    Args:
+        table: A frame, or a mapping from names to columns.
+
+    Returns:
+        A table of the same kind with the same column types; lists, whose type goes by all of their
+        entries, are left as they are.
+
+    Examples:
+        >>> table = {"old": np.array([30, 40, None, None, 50], object), "pay": np.arange(5)}
+        >>> {name: column.tolist() for name, column in example_of(table).items()}
+        {'old': [30, None], 'pay': [0, 2]}
+    """
+    if frames.is_pandas(table):
+        columns = [table.iloc[:, place] for place in range(table.shape[1])]
+    elif isinstance(table, Mapping) and all(hasattr(one, "dtype") for one in table.values()):
+        columns = list(table.values())
+    else:
+        return table
+    shown = {0}
+    for column in columns:
+        if column.dtype == np.dtype(object):  # the first entry of each kind, as what follows asks
+            first: dict[tuple[bool, bool], int] = {}
+            for place, entry in enumerate(column):
+                first.setdefault((is_missing(entry), isinstance(entry, Integral)), place)
+            shown.update(first.values())
+    return with_rows(table, np.array(sorted(shown)))
 
 
 def _entries(name: str, column: Any) -> Entries:
@@ -509,9 +540,8 @@ def _objects_like(column: np.ndarray, given: Any) -> np.ndarray:
     # Whoever fills entries in looks for either None or NaN.
     absent = next((one for one in given if is_missing(one)), None)
     entries = [absent if is_missing(one) else one for one in column.tolist()]
-    if column.dtype.kind == "f" and all(
-        isinstance(one, int) for one in given if not is_missing(one)
-    ):
+    whole = all(isinstance(one, Integral) for one in given if not is_missing(one))
+    if whole and column.dtype.kind == "f":
         entries = [
             int(one) if isinstance(one, float) and one.is_integer() else one for one in entries
         ]

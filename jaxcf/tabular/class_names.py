@@ -80,6 +80,7 @@ def numbers_of(target: Any, names: ClassNames | None) -> Any:
         The target by number; -1 for an unknown class among those of several rows.
 
     Raises:
+        TypeError: if what a row is to become is neither a class nor a collection of some.
         ValueError: if the one class for all rows has no such name, or a class is named where there
             are no names.
 
@@ -98,6 +99,13 @@ def numbers_of(target: Any, names: ClassNames | None) -> Any:
         if names is not None and found < 0:
             raise ValueError(f"there is no class named {target!r}; class_names: {_listed(names)}")
         return found
+    if isinstance(target, (list, tuple)):
+        for row, one in enumerate(target):
+            if not _is_name(one) and not isinstance(one, Iterable):
+                raise TypeError(
+                    f"target of row {row} must be a class or a collection of classes, got {one!r}; "
+                    "for any other class leave target out"
+                )
     return _numbers_within(target, names)
 
 

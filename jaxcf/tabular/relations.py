@@ -61,19 +61,26 @@ class Condition(NamedTuple):
         lower: it is at least that; a number, or the rank of an ordinal category.
         upper: it is at most that.
         allowed: for categories, which it may be; None for numbers.
+        special: the codes of the column that aren't numbers.
     """
 
     place: int
     lower: float
     upper: float
     allowed: tuple[int, ...] | None
+    special: tuple[float, ...] = ()
+
+    def speaks_of(self, values: Float[np.ndarray, "m columns"]) -> Bool[np.ndarray, " m"]:
+        """Where the value is neither missing nor a code."""
+        value = values[:, self.place]
+        return ~np.isnan(value) & ~np.isin(value, self.special)
 
     def holds(self, values: Float[np.ndarray, "m columns"]) -> Bool[np.ndarray, " m"]:
-        """Where it does; nowhere where the value is missing."""
+        """Where it does; nowhere where it doesn't speak of the value."""
         value = values[:, self.place]
         if self.allowed is not None:
             return np.isin(value, self.allowed)
-        return (value >= self.lower) & (value <= self.upper)
+        return (value >= self.lower) & (value <= self.upper) & self.speaks_of(values)
 
 
 class Implication(NamedTuple):
@@ -83,10 +90,9 @@ class Implication(NamedTuple):
     consequence: Condition
 
     def holds(self, values: Float[np.ndarray, "m columns"]) -> Bool[np.ndarray, " m"]:
-        """Where it does; everywhere where the condition doesn't or the value is missing."""
-        lacking = np.isnan(values[:, self.consequence.place])
-        broken = self.condition.holds(values) & ~self.consequence.holds(values) & ~lacking
-        return ~broken
+        """Where it does; everywhere where the condition doesn't, or of what isn't spoken of."""
+        broken = self.condition.holds(values) & ~self.consequence.holds(values)
+        return ~(broken & self.consequence.speaks_of(values))
 
 
 class Linear(NamedTuple):
@@ -363,8 +369,11 @@ def read_relations(
         >>> read_relations(["part <= whole"], coding).hold(values).tolist()
         [True, False]
     """
-    if isinstance(relations, str):
-        raise TypeError(f"relations must be a list of texts, got the one text {relations!r}")
+    if isinstance(relations, (str, Relation)) or not isinstance(relations, Iterable | None):
+        raise TypeError(
+            f"relations must be a list of texts or of Relations, got {relations!r}; put one into "
+            "brackets"
+        )
     linear, implications, at_start = [], [], []
     for given in relations or ():
         relation = Relation(given) if isinstance(given, str) else given
@@ -372,6 +381,8 @@ def read_relations(
             raise TypeError(
                 f"a relation must be a text or a Relation, got {given!r}; expected {_FORMS}"
             )
+        if not isinstance(relation.text, str):
+            raise TypeError(f"a Relation must have a text, got {relation.text!r}; try {_FORMS}")
         found = _read(relation.text, coding.schema, types)
         for one in found:
             (linear if isinstance(one, Linear) else implications).append(one)
@@ -393,13 +404,13 @@ def _read(
     parts = re.fullmatch(r"\s*if\s+(.+?)\s+then\s+(.+?)\s*", text)
     if parts is None:
         return [_linear(text, schema, types)]
-    return [Implication(*(_condition(text, part, schema) for part in parts.groups()))]
+    return [Implication(*(_condition(text, part, schema, types) for part in parts.groups()))]
 
 
 # --- one column ----------------------------------------------------------------------------------
 
 
-def _condition(text: str, part: str, schema: Schema) -> Condition:
+def _condition(text: str, part: str, schema: Schema, types: Sequence[np.dtype | None]) -> Condition:
     parts = re.fullmatch(rf"({_names(schema)})\s*(<=|>=|==|!=|=)\s*(.+)", part)
     if parts is None:
         raise ValueError(
@@ -416,9 +427,12 @@ def _condition(text: str, part: str, schema: Schema) -> Condition:
                 f"the relation {text!r} has != for column {name!r}, which holds numbers; use <=, "
                 ">= or =="
             )
+        narrow = types[place] if types else None
+        if narrow is not None:  # as the column holds it: its 0.7 isn't that of float64
+            number = float(narrow.type(number))
         lower = -np.inf if sign == "<=" else number
         upper = np.inf if sign == ">=" else number
-        return Condition(place, lower, upper, None)
+        return Condition(place, lower, upper, None, column.special)
     return Condition(place, -np.inf, np.inf, _chosen(text, column, sign, value))
 
 
@@ -529,6 +543,8 @@ def _sum(text: str, side: str, schema: Schema) -> tuple[dict[int, float], float]
         else:
             place = _place(found["name"], schema)
             weights[place] = weights.get(place, 0.0) + signed * float(found["times"] or 1)
+        if not np.isfinite([constant, *weights.values()]).all():
+            raise ValueError(f"the relation {text!r} has a number that is too large for float64")
         rest, first = rest[found.end() :], False
     if first:
         raise ValueError(f"the relation {text!r} has an empty side; expected {_FORMS}")

@@ -212,6 +212,11 @@ def read_rules(
         least[:, place], most[:, place] = low, high
         lower[:, place] = _coordinate(coding, place, low, lower[:, place])
         upper[:, place] = _coordinate(coding, place, high, upper[:, place])
+        # One limit beyond what the training rows span takes the other end with it.
+        if rule.upper is None:
+            upper[:, place] = np.fmax(upper[:, place], lower[:, place])
+        if rule.lower is None:
+            lower[:, place] = np.fmin(lower[:, place], upper[:, place])
         if rule.allowed is not None:
             levels = levels.copy()
             mask = _allowed(column, rule.allowed, n)
@@ -421,6 +426,11 @@ def _limit(column: Column, name: str, given: Any, n: int) -> np.ndarray:
     limit = _numbers(column, name, given, n)
     if np.isnan(limit).any():
         raise ValueError(f"{name} of column {column.name!r} holds NaN; leave it out instead")
+    if (limit == (np.inf if name == "lower" else -np.inf)).any():
+        raise ValueError(
+            f"{name} of column {column.name!r} holds {'' if name == 'lower' else '-'}inf, which no "
+            "number reaches; for no limit leave it out"
+        )
     return limit
 
 

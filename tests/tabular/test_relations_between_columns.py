@@ -1,5 +1,7 @@
 """Relations between columns: read, kept to by every counterfactual, and mended one by one."""
 
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -160,9 +162,16 @@ def test_what_is_no_relation_says_why(fitted, text, message):
         read_relations([text], fitted.coding)
 
 
-def test_one_text_in_place_of_a_list_is_refused(fitted):
-    with pytest.raises(TypeError, match="a list of texts"):
-        read_relations("a <= sum", fitted.coding)
+@pytest.mark.usefixtures("without_type_checks")
+def test_what_is_no_list_of_relations_is_refused(fitted):
+    wrong: tuple[Any, ...] = ("a <= sum", Relation("a <= sum"), 3)
+    for one in wrong:
+        with pytest.raises(TypeError, match="a list of texts or of Relations, got"):
+            read_relations(one, fitted.coding)
+    with pytest.raises(TypeError, match="a Relation must have a text, got 3"):
+        read_relations([Relation(cast(Any, 3))], fitted.coding)
+    with pytest.raises(ValueError, match="too large for float64"):
+        read_relations(["a <= 1e400"], fitted.coding)
 
 
 def test_texts_mean_what_they_say(fitted):
@@ -173,6 +182,36 @@ def test_texts_mean_what_they_say(fitted):
     assert of("2*a - 3 <= sum + 1.5") == ({2: 2.0, 4: -1.0}, 4.5, False)
     assert of('a >= "b-c"') == ({2: -1.0, 3: 1.0}, 0.0, False)
     assert of("a + a = total") == ({2: 2.0, 1: -1.0}, 0.0, True)
+
+
+def test_what_follows_is_told_as_the_column_holds_it():
+    rng = np.random.default_rng(0)
+    table = {
+        "x": rng.uniform(0, 1, 80).round(1).astype(np.float32),
+        "y": rng.normal(size=80).astype(np.float32),
+    }
+    fitted = TableExplainer(lambda x: jax.nn.softmax(4 * (x - 0.5))).fit(table)
+    at_it = table["x"] == np.float32(0.7)
+    assert at_it.sum() > 3
+    for text in ("x == 0.7", "x >= 0.7", "x <= 0.7"):
+        alone = fitted.explain(table, relations=[text])
+        following = fitted.explain(table, relations=[f"if y <= 99 then {text}"])
+        refused = alone.status == Status.OUT_OF_RANGE
+        assert (refused == (following.status == Status.OUT_OF_RANGE)).all()
+        assert not refused[at_it].any()
+        assert following.found[at_it].any()
+
+
+def test_codes_follow_from_nothing_and_nothing_follows_from_them():
+    schema = Schema((Numeric("months", 0, 60, step=1.0, special=(-8,)), Numeric("n", 0, 9, 1.0)))
+    table = {"months": np.array([5, -8, 30, 9]), "n": np.array([6, 3, 9, 1])}
+    fitted = TableExplainer(lambda x: jax.nn.softmax(jnp.stack([x[:, 0], x[:, 1]], 1)), schema)
+    coding = fitted.fit(table).coding
+    values = np.array([[-8, 3.0], [2, 3], [np.nan, 3], [2, 7], [-8, 7]])
+    first = read_relations(["if months <= 3 then n >= 5"], coding)
+    assert first.hold(values).tolist() == [1, 0, 1, 1, 1]
+    second = read_relations(["if n >= 5 then months >= 5"], coding)
+    assert second.hold(values).tolist() == [1, 1, 1, 0, 1]
 
 
 def test_codes_and_missing_numbers_are_not_spoken_of():

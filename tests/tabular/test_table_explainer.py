@@ -324,6 +324,8 @@ def test_targets_by_name_row_by_row():
         assert not (status[:-1] == Status.UNKNOWN_TARGET).any()
     mask = np.ones((30, 2), bool)
     assert (fitted().explain(some, target=mask).core.status == 3).all()
+    with pytest.raises(TypeError, match=r"target of row 1 must be a class .* got None"):
+        fitted().explain(some, target=["granted", *[None] * 29])
     with pytest.raises(ValueError, match="names the class 'granted'; class_names: none are given"):
         nameless.explain(some, target=["granted"] * 30)
 
@@ -608,6 +610,23 @@ def test_a_tree_model_of_the_table_itself_is_explained_for_every_row():
     assert (result.counterfactual["sex"] == frame().head(60)["sex"]).all()
 
 
+@pytest.mark.parametrize("end", ["lower", "upper"])
+def test_one_limit_beyond_the_training_rows_is_that_of_its_row_alone(end):
+    rows = frame().head(40)
+    oldest, youngest = frame()["age"].max(), frame()["age"].min()
+    beyond = oldest + 5 if end == "lower" else youngest - 5
+    free = youngest if end == "lower" else oldest
+    limit = np.where(np.arange(40) == 7, beyond, free)
+    result = fitted().explain(rows, rules={"age": Rule(**{end: limit})})
+    assert np.flatnonzero(result.status == Status.OUT_OF_RANGE).tolist() == [7]
+    assert np.delete(result.found, 7).mean() > 0.9
+    outside = fitted().explain(rows, rules={"age": Rule(**{end: beyond})})
+    assert (outside.status == Status.OUT_OF_RANGE).all()
+    moved = fitted().explain(rows, rules={"age": Rule(**{end: beyond}, move_in=True)})
+    assert moved.found.any()
+    assert (moved.counterfactual["age"][moved.found] == beyond).all()
+
+
 # --- what is refused -------------------------------------------------------------------------
 
 
@@ -620,6 +639,8 @@ def test_a_tree_model_of_the_table_itself_is_explained_for_every_row():
         ({"age": Rule(allowed=(20, 30))}, "'age' is numeric; its rule takes lower= and upper="),
         ({"age": Rule(lower=50, upper=20)}, "'age' has lower above upper"),
         ({"age": Rule(lower=np.nan)}, "lower of column 'age' holds NaN"),
+        ({"age": Rule(lower=np.inf)}, "lower of column 'age' holds inf, which no number reaches"),
+        ({"age": Rule(upper=[9, 9, 9, 9, -np.inf])}, "upper of column 'age' holds -inf"),
         ({"age": Rule(lower="old")}, "lower of column 'age' must be a number"),
         ({"age": Rule(frozen=[True, False])}, "frozen of column 'age' must be True or False"),
         ({"job": Rule(allowed=("clerk", "king"))}, "'job' has no category 'king'"),

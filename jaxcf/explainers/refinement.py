@@ -37,7 +37,8 @@ class Refinement:
             the model, decision trees included. Needs prototypes in input space.
         copies: for every row: from each of so many nearest training rows that the model puts into a
             target class, features are copied one at a time, the one that helps most for what it
-            costs first, until the decision changes. Needs prototypes in input space.
+            costs first, until the decision changes; from 64 of them for a row that is still without
+            a counterfactual. Needs prototypes in input space.
         values: for every row: features are moved one at a time, likewise, to one of so many values
             that training rows have. 0 leaves it out; otherwise it needs what `copies` needs.
         sparsify: for every counterfactual: put features back to the original, again and again the

@@ -50,8 +50,8 @@ from jaxcf.utils.fingerprints import described_array
 Relations = Sequence[str | Relation]
 
 
-# Of 1,975 rows under random rules 500 updates find as many as 100 do, in five times the time: what
-# the prototype alone leads nowhere stays there, and is found from training rows.
+# Of 4,800 rows under random rules 500 updates find as many as 100 do, 2,089, in four times the time:
+# what has led nowhere by then is found from training rows, or can't be had.
 SEARCH = SearchOptions(max_steps=100)
 
 

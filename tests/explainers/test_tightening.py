@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -241,6 +242,29 @@ def test_rows_that_the_search_has_missed_are_found_from_training_rows():
     assert result.found[30:].all()
     assert not moved[result.found][:, 2].any()  # the model never looks at it
     assert (result.counterfactual_class != result.original_class)[result.found].all()
+
+
+def test_a_row_that_only_a_far_training_row_answers_is_found():
+    groups = [f"g{place:02}" for place in range(30)]
+    levels = np.random.default_rng(1).permutation(np.linspace(0.02, 0.98, 30)).round(3)
+
+    def needles(table: Any) -> np.ndarray:  # each group is granted at a score of its own alone
+        own = np.array([levels[groups.index(one)] for one in table["group"]])
+        granted = (np.abs(np.asarray(table["score"], float) - own) < 1e-6).astype(float)
+        return np.stack([1 - granted, granted], axis=1)
+
+    score = np.random.default_rng(2).uniform(0, 1, 300).round(3)
+    table = {
+        "group": np.array(groups * 11),
+        "score": np.concatenate([levels, score]),
+    }
+    fitted = TableExplainer(BlackBox(needles, 2), takes="table").fit(table)
+    far = np.abs(levels - 0.5) > 0.4
+    rows = {"group": np.array(groups)[far], "score": 1 - levels[far]}
+    result = fitted.explain(rows, rules={"group": Rule(frozen=True)})
+    assert far.sum() > 3
+    assert result.found.all()
+    np.testing.assert_allclose(result.counterfactual["score"], levels[far])
 
 
 def test_a_black_box_is_asked_for_all_rows_at_once():

@@ -205,8 +205,9 @@ class Explanations:
 
     @property
     def l1_weight(self) -> float:
-        """The objective's beta; 0.1 where it has none."""
-        return self.settings.get("objective", {}).get("weights", {}).get("l1", _L1_WEIGHT)
+        """The objective's beta, 0 without an L1 term; 0.1 where no objective is recorded."""
+        weights = self.settings.get("objective", {}).get("weights")
+        return _L1_WEIGHT if weights is None else weights.get("l1", 0.0)
 
     def __getitem__(self, rows: Any) -> "Explanations":
         """The chosen rows, as explanations: a mask, a slice, row numbers or one row number.

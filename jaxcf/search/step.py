@@ -176,7 +176,7 @@ def step(
     progress = regular.astype(jnp.float32) / traced.max_steps.astype(jnp.float32)
     moved = judged._replace(
         solver=static.solver.update(
-            judged.solver, gradient, instance, objective.l1_weight, progress, **extra
+            judged.solver, gradient, instance, objective.l1_weight_in_use, progress, **extra
         ),
         step=judged.step + 1,
         total_steps=judged.total_steps + 1,
@@ -218,7 +218,7 @@ def _accept(
     flipped = margin < -jnp.asarray(objective.margin)
     if trusted is not None:
         flipped = flipped & trusted
-    distance = elastic_net(objective.l1_weight, point - instance.original)
+    distance = elastic_net(objective.l1_weight_in_use, point - instance.original)
     nearer = ~state.found | (distance < state.best_score)
     closer = ~state.found & (margin < state.best_score)
     better = jnp.where(flipped, nearer, closer)

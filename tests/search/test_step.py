@@ -326,6 +326,21 @@ def test_growing_c_converges_too():
     assert (result.steps < STEPS).all()
 
 
+@pytest.mark.parametrize("rule", ["normalized", "fista", "reference_fista"])
+@pytest.mark.parametrize("stop", ["first_flip", "budget"])
+def test_an_objective_without_l1_shrinks_nothing_and_measures_distances_without_it(rule, stop):
+    options = {"search": search(rule, stop=stop)}
+    with_it = objective("C", l1_weight=0.2)
+    dropped = mlp().fit(objective=with_it.without("l1"), **options).explain(mlp().x)
+    weightless = mlp().fit(objective=objective("C", l1_weight=0.0), **options).explain(mlp().x)
+    shrunk = mlp().fit(objective=with_it, **options).explain(mlp().x)
+    assert weightless.found.any()
+    np.testing.assert_array_equal(dropped.counterfactual, weightless.counterfactual)
+    assert (dropped.counterfactual != shrunk.counterfactual).any()
+    assert dropped.l1_weight == 0
+    np.testing.assert_array_equal(dropped.elastic_net, weightless.elastic_net)
+
+
 def test_without_a_prediction_term_all_rounds_are_one():
     options = {"objective": objective("E"), "encoder": False}
     rounds = search("gradient_descent", max_steps=4, weight_rounds=3, stop="budget")

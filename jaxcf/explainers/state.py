@@ -20,7 +20,7 @@ from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged
+from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged, solver_digest
 from jaxcf.utils import storage
 from jaxcf.utils.forks import check_not_forked
 from jaxcf.utils.numbers import check_number
@@ -122,6 +122,11 @@ class FittedState:
         """What of the models a term of the caller's own is told."""
         num_guides = 0 if self.guides is None else len(self.guides.names)
         return {"has_autoencoder": self.models.has_autoencoder, "num_guides": num_guides}
+
+    @property
+    def solver_digest(self) -> str:
+        """What the solver does, as another process would find it."""
+        return solver_digest(self.search.solver, self._instance)
 
     def check_current(self) -> None:
         """Check that the models, and the objective's own terms, are still those that were fitted.

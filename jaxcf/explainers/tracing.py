@@ -1,5 +1,6 @@
 """Searches some rows of explanations once more and looks closely: how `Traces` are made."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ SEARCHED = (
     Status.GUIDE_NOT_CONVINCED,
 )
 """How rows end that have been searched to the end."""
+
+# Files of 0.2 have a solver's name alone.
+_SOLVER_OPTIONS = "solver_options"
 
 # What the ways that are recorded at once may take, in bytes.
 _MOST_MEMORY = 2**28
@@ -177,6 +181,8 @@ def _check(
         )
     for name, wanted in state.method_settings.items():
         given = explanations.settings.get(name)
+        if name == "search" and isinstance(given, Mapping) and _SOLVER_OPTIONS not in given:
+            wanted = {one: value for one, value in wanted.items() if one != _SOLVER_OPTIONS}
         if given != wanted:
             raise ValueError(
                 f"these explanations were made with {name} {given}, the explainer has {wanted}; "

@@ -57,6 +57,8 @@ def asked_of(
         "params": None if state.params is None else fingerprint(state.params),
         "guides": guides,
         "training rows": trained_on,
+        # The prototypes follow from them, whether the model decided them or somebody gave labels.
+        "training classes": described_array(state.training_class),
         "input": source.fingerprint(),
         "table": table,
         "options": _options(state),
@@ -91,6 +93,8 @@ def _options(state: FittedState) -> dict[str, Any]:
     return plainly(
         {
             **state.method_settings,
+            # Plain options tell those of jaxcf apart, but not two of optax's transformations.
+            "solver": state.solver_digest,
             "terms": terms,
             "trust_threshold": state.trust_threshold,
             "refinement": vars(state.refinement),

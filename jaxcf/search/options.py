@@ -86,9 +86,10 @@ class SearchOptions:
             )
 
     def settings(self) -> dict[str, Any]:
-        """The options as plain values for records."""
+        """The options as plain values for records; those of the solver are `solver_options`."""
         plain = {name: value for name, value in vars(self).items() if name != "solver"}
-        return {"solver": self.solver.name} | plain
+        made_with = solvers.settings_of(self.solver)
+        return {"solver": self.solver.name, "solver_options": made_with} | plain
 
 
 class TracedOptions(NamedTuple):

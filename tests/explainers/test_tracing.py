@@ -1,5 +1,6 @@
 """A closer look at some rows: what it shows is the search that was made."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ from jaxcf import (
     NearestMean,
     Refinement,
     Traces,
+    solvers,
 )
 from jaxcf.search import lanes
 
@@ -293,10 +295,21 @@ def test_what_does_not_belong_together_is_refused():
         explainer.trace(explanations, mlp().x_train[:-1])
     with pytest.raises(ValueError, match=r"made with search .*pass the explanations to the"):
         fit(search=search(max_steps=21)).trace(explanations, mlp().x_train)
+    with pytest.raises(ValueError, match=r"made with search .*pass the explanations to the"):
+        fit(search=search(solvers.adam(0.04))).trace(explanations, mlp().x_train)
     with pytest.raises(ValueError, match="num_points must be at least 2"):
         explainer.trace(explanations, mlp().x_train, num_points=1)
     with pytest.raises(IndexError):
         explainer.trace(explanations, mlp().x_train, rows=[9])
+
+
+def test_explanations_of_a_version_that_knew_solvers_by_name_are_traced():
+    explainer = fit()
+    explanations = explainer.explain(mlp().x[:2])
+    settings: Any = dict(explanations.settings)
+    settings["search"] = dict(settings["search"])
+    del settings["search"]["solver_options"]
+    assert len(explainer.trace(replace(explanations, settings=settings), mlp().x_train)) == 2
 
 
 def test_a_model_outside_jax_is_looked_at_too(tmp_path):

@@ -14,6 +14,7 @@ from jaxcf.objective import Instance
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import decode_all, encode_all, predict, predict_and_encode
 from jaxcf.predictors.preprocess import as_pixels
+from jaxcf.prototypes.kinds import KMeans
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
 from jaxcf.search.engine import Pending, Recorded
@@ -129,8 +130,9 @@ def trace_rows(
     check_names(column_names(x_train), state.feature_names)
     x_train = as_pixels("x_train", x_train, state.preprocess)
     _check(state, explanations, x_train, num_points, num_neighbours)
-    trajectories = _search_again(state, explanations, allowed, constraints, num_points, num_rows)
     size = batch_size(num_rows, state.shape)
+    _check_targets(state, explanations, allowed, size)
+    trajectories = _search_again(state, explanations, allowed, constraints, num_points, num_rows)
     m, p = (
         len(explanations),
         max((len(one.evaluations) for one in trajectories.values()), default=0),
@@ -188,6 +190,49 @@ def _check(
                 f"these explanations were made with {name} {given}, the explainer has {wanted}; "
                 "pass the explanations to the explainer that made them"
             )
+
+
+# So much of a distance, and of a prototype, may be another batch's rounding.
+_ROUNDING = 1e-3
+
+
+def _check_targets(
+    state: FittedState,
+    explanations: Explanations,
+    allowed: Bool[np.ndarray, "m classes"],
+    size: int,
+) -> None:
+    """Check that rows were led to the class that they would be led to again."""
+    led = np.isin(explanations.status, SEARCHED) & (explanations.target_class >= 0)
+    axes = tuple(range(1, explanations.prototype.ndim))
+    rows = np.flatnonzero(led & np.isfinite(explanations.prototype).all(axis=axes))
+    if not len(rows):
+        return
+    led_to, allowed = explanations.target_class[rows], allowed[rows]
+    encodings = _encodings(state, explanations.original[rows], size)
+    again = state.prototypes.select(encodings, allowed)
+    nearest = np.take_along_axis(again.distances, again.target_class[:, None], axis=1)[:, 0]
+    wrong = ~np.take_along_axis(allowed, led_to[:, None], axis=1)[:, 0]
+    # Alternatives are led to centroids, which may be those of k-means of other classes as well.
+    if not isinstance(state.prototypes.kind, KMeans):
+        only = np.arange(state.num_classes) == led_to[:, None]
+        usual = state.prototypes.select(encodings, only)
+        known = np.isclose(
+            _flat(usual.prototype), _flat(explanations.prototype[rows]), _ROUNDING, _ROUNDING
+        ).all(axis=1)
+        distance = np.take_along_axis(usual.distances, led_to[:, None], axis=1)[:, 0]
+        wrong |= known & (distance > (1 + _ROUNDING) * nearest)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(
+            f"row {explanations.source_row[rows[first]]} was led to class {led_to[first]}, and "
+            f"would be to class {again.target_class[first]} now: these explanations were made with "
+            "another target; pass target= as explain was given it"
+        )
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)
 
 
 def _search_again(

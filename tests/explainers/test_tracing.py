@@ -303,6 +303,21 @@ def test_what_does_not_belong_together_is_refused():
         explainer.trace(explanations, mlp().x_train, rows=[9])
 
 
+@pytest.mark.parametrize("asked", ["each", 1, [[1, 2], [0, 2], [0, 1]] * 2])
+@pytest.mark.parametrize("encoder", [True, False])
+def test_another_target_than_that_of_the_explanations_is_refused(asked, encoder):
+    explainer = fit(search=search(max_steps=30), encoder=encoder)
+    x = mlp().x
+    explanations = explainer.explain(x, target=asked)
+    assert len(explainer.trace(explanations, mlp().x_train, target=asked)) > 2
+    others: list[Any] = [2, 0]
+    if asked == "each" or (asked == 1 and not encoder):  # else 1 is the nearest class anyway
+        others.append(None)
+    for other in others:
+        with pytest.raises(ValueError, match="with another target; pass target= as explain was"):
+            explainer.trace(explanations, mlp().x_train, target=other)
+
+
 def test_explanations_of_a_version_that_knew_solvers_by_name_are_traced():
     explainer = fit()
     explanations = explainer.explain(mlp().x[:2])

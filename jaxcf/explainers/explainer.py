@@ -15,16 +15,24 @@ from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
-from jaxcf.predictors.blackbox import BlackBox, how_to_pass
+from jaxcf.predictors.blackbox import BlackBox, Failures, how_to_pass
 from jaxcf.predictors.checks import few_rows
 from jaxcf.predictors.estimators import Made, Predicts, announced, asked_rows, make
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models
-from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
+from jaxcf.predictors.guides import (
+    EXPLAINED,
+    Guide,
+    Guides,
+    black_boxes,
+    check_are_guides,
+    check_guides,
+)
 from jaxcf.predictors.inference import predict_and_encode_training
 from jaxcf.predictors.preprocess import Preprocess, as_pixels
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.fingerprints import described_array
+from jaxcf.utils.selection import evenly_spread
 from jaxcf.utils.validation import check_finite, check_labels, column_names
 
 
@@ -223,12 +231,11 @@ class Explainer:
             sure_rows=_sure_rows(confidence, probabilities) if confidence else None,
             needed=PROTOTYPE in objective.terms,
         )
+        guides = check_guides(self.guides, self.agreement, x_train[few_rows(x_train)], num_classes)
         return FittedExplainer(
             models=models,
             params=self.params,
-            guides=check_guides(
-                self.guides, self.agreement, x_train[few_rows(x_train)], num_classes
-            ),
+            guides=guides,
             objective=objective,
             prototypes=fitted,
             search=self.search,
@@ -243,10 +250,29 @@ class Explainer:
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
             trained_on=described_array(x_train),
+            answers=_answers(models, guides, x_train, probabilities),
             feature_names=feature_names,
             unordered=unordered,
             preprocess=self.preprocess,
         )
+
+
+# What is kept of the answers of a model outside JAX: so many rows, fewer of many classes.
+_KEPT_ROWS, _KEPT_NUMBERS = 16, 512
+
+
+def _answers(
+    models: ModelFunctions, guides: Guides | None, x_train: np.ndarray, probabilities: np.ndarray
+) -> dict[int, np.ndarray]:
+    """What models outside JAX say of a few training rows: nothing else tells them from others."""
+    most = max(2, min(_KEPT_ROWS, _KEPT_NUMBERS // probabilities.shape[1]))
+    few = evenly_spread(len(x_train), most)
+    return {
+        number: probabilities[few]
+        if number == EXPLAINED
+        else box.ask(x_train[few], Failures(warn=False))
+        for number, box in black_boxes(models, guides).items()
+    }
 
 
 # A message names no more classes than these.

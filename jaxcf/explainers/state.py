@@ -1,6 +1,7 @@
 """What a fitted explainer consists of, and the one place that says which options go together."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,6 +57,8 @@ class FittedState:
             asked for.
         seconds: that `fit` took.
         trained_on: which training rows these were, see `described_array`.
+        answers: `[k, classes]` each, what models outside JAX said of a few training rows, NaN where
+            they said nothing; by their numbers in `black_boxes`.
         feature_names: of the columns of the DataFrame that was given to `fit`; None of arrays.
         unordered: `[*shape]`, features whose values are codes without an order; None for none.
         preprocess: how rows become pixels, and these what the model takes; None for rows as they
@@ -84,6 +87,7 @@ class FittedState:
     feature_range: FeatureRange
     seconds: float
     trained_on: str
+    answers: Mapping[int, np.ndarray]
     feature_names: tuple[str, ...] | None = None
     unordered: np.ndarray | None = None
     preprocess: Preprocess | None = None

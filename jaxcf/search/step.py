@@ -210,11 +210,14 @@ def _accept(
     """Judge the candidate, and keep it if it is the best yet.
 
     Returns:
-        The state, whether the candidate is a counterfactual, whether all numbers are finite.
+        The state, whether the candidate is a counterfactual, whether the decision, the gradient and
+        terms of the caller's own are finite.
     """
     point = candidate(instance, state)
     margin = decision_margin(answers, instance.targets, objective.confidence)
     finite = jnp.isfinite(margin) & jnp.all(jnp.isfinite(gradient))
+    if objective.extra_terms:  # the paper's are finite where the models and the gradient are
+        finite = finite & jnp.all(jnp.isfinite(terms[len(objective.terms) :]))
     flipped = margin < -jnp.asarray(objective.margin)
     if trusted is not None:
         flipped = flipped & trusted

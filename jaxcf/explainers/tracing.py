@@ -21,6 +21,7 @@ from jaxcf.search.engine import Pending, Recorded
 from jaxcf.search.options import split_options
 from jaxcf.search.status import Status
 from jaxcf.utils.batching import batch_size
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.selection import chosen_rows, evenly_spread, representative_rows
 from jaxcf.utils.validation import check_names, column_names
 
@@ -53,6 +54,7 @@ def choose_rows(explanations: Explanations, rows: Any, num_rows: int) -> Int[np.
     """
     if rows is not None:
         return chosen_rows(len(explanations), rows)
+    check_whole("num_rows", num_rows)
     searched = np.flatnonzero(np.isin(explanations.status, SEARCHED))
     chosen = representative_rows(
         explanations.found[searched], explanations.original_class[searched], num_rows
@@ -176,11 +178,8 @@ def _check(
             f"x_train has shape {x_train.shape}; expected the rows that the explainer was fitted "
             f"to, of shape {expected}"
         )
-    if num_points < 2 or num_neighbours < 0:
-        raise ValueError(
-            f"num_points must be at least 2 and num_neighbours at least 0, got {num_points} and "
-            f"{num_neighbours}"
-        )
+    check_whole("num_points", num_points, least=2)
+    check_whole("num_neighbours", num_neighbours, least=0)
     for name, wanted in state.method_settings.items():
         given = explanations.settings.get(name)
         if name == "search" and isinstance(given, Mapping) and _SOLVER_OPTIONS not in given:

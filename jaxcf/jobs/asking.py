@@ -84,8 +84,9 @@ def _answers(state: FittedState, number: int) -> dict[str, Any]:
     if number not in state.answers:
         return {}
     rounded = np.round(state.answers[number].astype(np.float64), _DECIMALS)
-    # JSON has no NaN.
-    return {_ANSWERS: np.where(np.isnan(rounded), None, rounded).tolist()}
+    known = rounded.astype(object)
+    known[np.isnan(rounded)] = None  # JSON has no NaN
+    return {_ANSWERS: known.tolist()}
 
 
 def _options(state: FittedState) -> dict[str, Any]:

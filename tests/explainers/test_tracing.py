@@ -303,6 +303,17 @@ def test_what_does_not_belong_together_is_refused():
         explainer.trace(explanations, mlp().x_train, rows=[9])
 
 
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_points", 2.5), ("num_neighbours", 0.5), ("num_rows", "3")]
+)
+def test_numbers_of_points_and_rows_are_whole(name, value):
+    explainer = fit()
+    explanations = explainer.explain(mlp().x)
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, got {value!r}"):
+        explainer.trace(explanations, mlp().x_train, **{name: value})
+
+
 @pytest.mark.parametrize("asked", ["each", 1, [[1, 2], [0, 2], [0, 1]] * 2])
 @pytest.mark.parametrize("encoder", [True, False])
 def test_another_target_than_that_of_the_explanations_is_refused(asked, encoder):

@@ -24,7 +24,9 @@ from jaxcf.cli.run_folder import (
     RUN_FILES,
     SUMMARY_FILE,
     TRUE_CLASSES_FILE,
+    asks_for_other_files,
     claimed_folder,
+    differing_config,
     read_config,
     write_true_classes,
 )
@@ -149,8 +151,11 @@ def _is_written(out: Path, prepared: Prepared) -> bool:
     if not (out / CONFIG_FILE).is_file() or not (out / SUMMARY_FILE).is_file():
         return False
     config, asked_for = read_config(out / CONFIG_FILE), storage.plain(prepared.config)
-    same = all(config.get(name) == value for name, value in asked_for.items())
-    return same and "interrupted" not in storage.read_json(out / SUMMARY_FILE)["status"]
+    if differing_config(config, asked_for) or asks_for_other_files(
+        asked_for["command"], config["command"]
+    ):
+        return False
+    return "interrupted" not in storage.read_json(out / SUMMARY_FILE)["status"]
 
 
 def _complete_outcome(out: Path) -> Outcome:

@@ -417,6 +417,15 @@ def test_a_table_is_checked_to_the_last_cell(run, capsys):
     assert "counterfactuals.csv isn't what the parts give" in capsys.readouterr().err
 
 
+def test_a_path_spelt_otherwise_and_raw_cells_leave_a_run_that_holds(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    arguments = ["--label", "paid", "--limit", "12", "--details", "0", "-q", "--out", "spelt"]
+    for more in (["loans.csv"], ["./loans.csv"], [str(folder / "loans.csv"), "--raw-csv"]):
+        assert cli.main(["explain", *more, *arguments]) == 0
+        assert cli.main(["check", "spelt", "-q"]) == 0
+    assert read_run("spelt").config["command"]["raw_csv"]
+
+
 def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):
     def interrupt(progress):
         raise KeyboardInterrupt

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -142,7 +142,12 @@ class RunFolder:
 
 @contextmanager
 def claimed_folder(
-    out: Path | None, name: str, *, overwrite: bool, command: Mapping[str, Any] | None = None
+    out: Path | None,
+    name: str,
+    *,
+    overwrite: bool,
+    command: Mapping[str, Any] | None = None,
+    passed_over: Collection[Path] = (),
 ) -> Iterator[Path]:
     """A folder for a run, before any work: it can be written, and no other run lies in it.
 
@@ -152,6 +157,7 @@ def claimed_folder(
         name: of the folder if nobody says where.
         overwrite: whether another run may lie there.
         command: every option that was given; a run of the same is gone on with.
+        passed_over: folders where that turned out to be a run of other data, if nobody says where.
 
     Yields:
         The folder. Afterwards it is removed again if nothing was written to it.
@@ -165,7 +171,7 @@ def claimed_folder(
     if out is not None and not overwrite:
         _check_free_or_same(folder, command)
     if out is None and not overwrite:
-        unfinished = _unfinished(name, command)
+        unfinished = _unfinished(name, command, passed_over)
         if unfinished is not None:
             yield unfinished
             return
@@ -207,11 +213,14 @@ def _check_free_or_same(folder: Path, command: Mapping[str, Any] | None) -> None
         )
 
 
-def _unfinished(name: str, command: Mapping[str, Any] | None) -> Path | None:
+def _unfinished(
+    name: str, command: Mapping[str, Any] | None, passed_over: Collection[Path]
+) -> Path | None:
     """The folder in which the same command hasn't come to its end, if nobody said where."""
     number, folder = 1, Path("runs") / name
     while command is not None and folder.is_dir():
-        known = _command_in(folder) if (folder / JOB_FILE).is_file() else None
+        unread = folder in passed_over or not (folder / JOB_FILE).is_file()
+        known = None if unread else _command_in(folder)
         if known is not None and known.get("out") is None and not differing_options(command, known):
             return folder
         number += 1

@@ -235,6 +235,19 @@ class Constraints:
         )
 
 
+def check_are_constraints(given: object) -> None:
+    """Check that rules were given as such, or none.
+
+    Raises:
+        TypeError: if they are something else.
+    """
+    if not (given is None or isinstance(given, Constraints)):
+        raise TypeError(
+            f"constraints must be Constraints, got {type(given).__name__}; pass "
+            "Constraints(lower=...), say"
+        )
+
+
 def rows_of(name: str, given: np.ndarray, rows: Int[np.ndarray, " m"]) -> np.ndarray:
     """The entries of some rows, from an array of one for each or of one for all.
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from jaxcf.constraints import Constraints, resolve, rows_of
 from jaxcf.explainers.run import make_engine
 from jaxcf.explainers.state import FittedState
-from jaxcf.explainers.targets import read_targets
+from jaxcf.explainers.targets import as_target, read_targets
 from jaxcf.objective import Instance
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import decode_all, encode_all, predict, predict_and_encode
@@ -77,12 +77,13 @@ def allowed_classes(explanations: Explanations, target: Any) -> Bool[np.ndarray,
         ValueError: if it is for fewer rows.
     """
     m, num_classes = explanations.probabilities.shape
+    target = as_target(target)
     if target is None:
         return np.arange(num_classes) != explanations.original_class[:, None]
     if isinstance(target, str) and target == "each":
         # Each search was for one class, and so was its prototype.
         return np.arange(num_classes) == explanations.target_class[:, None]
-    if not hasattr(target, "__len__") or getattr(target, "ndim", 1) == 0:
+    if not hasattr(target, "__len__"):
         return read_targets(target, m, num_classes).allowed
     allowed = read_targets(target, len(target), num_classes).allowed
     return rows_of("target", allowed, explanations.source_row)

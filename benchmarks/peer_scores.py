@@ -102,7 +102,7 @@ def score(
             class_reconstruct=models.class_reconstruct(),
         )
     distance = metrics.elastic_net(
-        counterfactual - explanations.original, float(fitted.objective.l1_weight)
+        counterfactual - explanations.original, float(fitted.objective.l1_weight_in_use)
     )
     return Scores(valid, sum(terms.values(), start=np.zeros(n)), distance, im1, im2)
 

@@ -213,7 +213,7 @@ def peers(fitted: FittedExplainer, options: argparse.Namespace) -> list[Peer]:
     shared = {
         "c": float(fitted.search.prediction_weight),
         "kappa": float(objective.margin),
-        "beta": float(objective.l1_weight),
+        "beta": float(objective.l1_weight_in_use),
         "gamma": float(objective.reconstruction_weight),
         "theta": float(objective.prototype_weight),
         "learning_rate": 1e-2,

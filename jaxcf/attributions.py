@@ -30,6 +30,7 @@ from jaxcf.predictors.functions import (
 )
 from jaxcf.utils import batching
 from jaxcf.utils.images import Channels, check_channels, has_channels_first
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.validation import as_rows
 
 Classes = int | np.integer | Int[np.ndarray, " n"] | Int[Array, " n"]
@@ -67,7 +68,8 @@ def saliency(
         `[n, *pixels]`, at least 0.
 
     Raises:
-        TypeError: if `predict` can't be called on the rows, or an array isn't of numbers.
+        TypeError: if `predict` can't be called on the rows, an array isn't of numbers, or a number
+            that counts something isn't whole.
         ValueError: if a shape, a class or `batch_size` is wrong.
 
     Examples:
@@ -123,7 +125,8 @@ def integrated_gradients(
         `[n, *pixels]`.
 
     Raises:
-        TypeError: if `predict` can't be called on the rows, or an array isn't of numbers.
+        TypeError: if `predict` can't be called on the rows, an array isn't of numbers, or a number
+            that counts something isn't whole.
         ValueError: if a shape, a class, `steps` or `batch_size` is wrong.
 
     Examples:
@@ -136,8 +139,7 @@ def integrated_gradients(
     Source: Sundararajan et al. 2017, arXiv 1703.01365, equations 1 and 3.
     """
     models, x, classes = _checked(predict, x, classes, params)
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    check_whole("steps", steps)
     start = as_rows("baseline", np.atleast_1d(baseline))
     if start.shape not in ((1,), x.shape[1:], x.shape):
         raise ValueError(
@@ -189,7 +191,8 @@ def grad_cam(
         `[n, h, w]`, at least 0; all 0 for a row where nothing speaks for the class.
 
     Raises:
-        TypeError: if a function can't be called on its batch, or an array isn't of numbers.
+        TypeError: if a function can't be called on its batch, an array isn't of numbers, or
+            `batch_size` isn't whole.
         ValueError: if a shape, a class or `batch_size` is wrong.
 
     Examples:
@@ -262,6 +265,7 @@ def mask_pixels(
         `[n, *shape]` of the type of `x`; what isn't masked is bit-identical.
 
     Raises:
+        TypeError: if k is no whole number.
         ValueError: if the attribution doesn't fit the rows or k the number of pixels.
 
     Examples:
@@ -278,7 +282,8 @@ def mask_pixels(
             f"the rows {x.shape}"
         )
     num_pixels = int(np.prod(pixels[1:]))
-    if not 0 <= k <= num_pixels:
+    check_whole("k", k, least=0)
+    if k > num_pixels:
         raise ValueError(f"k must lie between 0 and the {num_pixels} pixels of a row, got {k}")
     masked = x.copy()
     if k:
@@ -358,8 +363,8 @@ def _in_batches(
     x: np.ndarray,
     *others: np.ndarray,
 ) -> np.ndarray:
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if batch_size is not None:
+        check_whole("batch_size", batch_size)
     if not len(x):
         return np.zeros(_without(x.shape, _channel_axis(x.shape, channels)), np.float32)
     size = batching.batch_size(len(x), x.shape[1:])

@@ -157,7 +157,8 @@ class Constraints:
             rounding and half a step, and the final form of the rows exactly.
 
     Raises:
-        ValueError: if an array holds NaN, a bound exceeds the other, or a step is negative.
+        ValueError: if an array holds NaN, a bound exceeds the other, a step is negative, a step or
+            an offset is infinite, or there is no level.
 
     Examples:
         >>> rules = Constraints(lower=0.0, upper=1.0, frozen=[True, False], step=[0.0, 0.5])
@@ -184,6 +185,18 @@ class Constraints:
                 raise ValueError(
                     f"{name} must hold True or False per feature, got {np.asarray(given).dtype}"
                 )
+        for name in ("step", "offset"):
+            given = getattr(self, name)
+            if given is not None and np.isinf(_numbers(name, given)).any():
+                raise ValueError(
+                    f"{name} must be finite everywhere (in float32), got {given!r}; only lower, "
+                    "upper and levels may be infinite"
+                )
+        if self.levels is not None and np.shape(self.levels)[-1:] == (0,):
+            raise ValueError(
+                f"levels has shape {np.shape(self.levels)}, which leaves no value to take; pass "
+                "one level at least, or infinity for any value"
+            )
         if self.step is not None and (_numbers("step", self.step) < 0).any():
             raise ValueError("step must be >= 0 everywhere; 0 allows any value")
         if self.offset is not None and self.step is None:
@@ -219,6 +232,19 @@ class Constraints:
                 name: rows_of(name, array, rows) if array.ndim > shared[name] else array
                 for name, array in given.items()
             },
+        )
+
+
+def check_are_constraints(given: object) -> None:
+    """Check that rules were given as such, or none.
+
+    Raises:
+        TypeError: if they are something else.
+    """
+    if not (given is None or isinstance(given, Constraints)):
+        raise TypeError(
+            f"constraints must be Constraints, got {type(given).__name__}; pass "
+            "Constraints(lower=...), say"
         )
 
 

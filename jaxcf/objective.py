@@ -490,6 +490,11 @@ class Objective:
         return RECONSTRUCTION in self.terms or bool(self.extra_terms)
 
     @property
+    def l1_weight_in_use(self) -> Scalar:
+        """The weight of L1 where it is among the terms, else 0: solvers take no other."""
+        return self.l1_weight if L1 in self.terms else jnp.zeros_like(self.l1_weight)
+
+    @property
     def by_log_odds(self) -> bool:
         """Whether decisions are measured by log-odds."""
         return self.prediction == "log_odds"

@@ -5,12 +5,14 @@ their states say where the next gradient is wanted. The search never looks insid
 are handled here: by a proximal step, or, for the report's variant, by a subgradient.
 """
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache, partial, wraps
 from typing import Any, NamedTuple, ParamSpec, Protocol, SupportsIndex, cast, runtime_checkable
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
@@ -111,6 +113,44 @@ def check_is_solver(given: object) -> None:
     raise TypeError(f"solver must be a solver of jaxcf.solvers or one's own, got {got}; {hint}")
 
 
+def settings_of(solver: Solver) -> dict[str, Any]:
+    """What a solver was made with, as plain values for records; its name stands beside them.
+
+    Args:
+        solver: a named one, of which these are the arguments, or another dataclass, of which they
+            are the fields.
+
+    Returns:
+        Texts, truth values and finite numbers by name. What is none of these, such as a function or
+        the transformation of `from_optax`, has no place in a record.
+
+    Examples:
+        >>> settings_of(adam(0.1))
+        {'learning_rate': 0.1, 'momentum': 0.5}
+        >>> settings_of(Fista(restart=True))
+        {'learning_rate': 0.01, 'threshold': 'exact', 'restart': True}
+    """
+    recipe = solver._recipe if isinstance(solver, GradientSolver) else None
+    if recipe is not None:
+        made = inspect.signature(recipe.func).bind(*recipe.args, **recipe.keywords)
+        made.apply_defaults()
+        given = made.arguments
+    elif is_dataclass(solver):
+        given = {one.name: getattr(solver, one.name) for one in fields(solver) if one.init}
+    else:
+        given = {}
+    plain = {
+        name: one.item() if isinstance(one, np.generic) else one for name, one in given.items()
+    }
+    return {name: one for name, one in plain.items() if name != "name" and _is_plain(one)}
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return bool(np.isfinite(value))
+    return value is None or isinstance(value, str | int)
+
+
 def soft_threshold(
     perturbation: Float[Array, "*shape"], threshold: Scalar
 ) -> Float[Array, "*shape"]:
@@ -170,7 +210,7 @@ class GradientSolver:
     proximal: bool = True
     projected: bool = True
     fading: bool = False
-    _recipe: "Callable[[], GradientSolver] | None" = field(
+    _recipe: "partial[GradientSolver] | None" = field(
         default=None, init=False, repr=False, compare=False
     )
 

@@ -363,6 +363,19 @@ TABLE = np.ones((2, 4), np.float32)
         (lambda: mask_pixels(IMAGES, IMAGES, 1), "expected .7, 9, 8., one value per pixel"),
         (lambda: mask_pixels(TABLE, TABLE, 5), "between 0 and the 4 pixels of a row, got 5"),
         (lambda: mask_pixels(TABLE, TABLE, -1), "got -1"),
+        (
+            lambda: integrated_gradients(linear, TABLE, 0, steps=cast(Any, 2.5)),
+            "steps must be a whole number, got 2.5",
+        ),
+        (
+            lambda: integrated_gradients(linear, TABLE, 0, steps=cast(Any, "3")),
+            "steps must be a whole number, got '3'",
+        ),
+        (
+            lambda: saliency(linear, TABLE, 0, batch_size=cast(Any, 2.5)),
+            "batch_size must be a whole number, got 2.5",
+        ),
+        (lambda: mask_pixels(TABLE, TABLE, cast(Any, 1.5)), "k must be a whole number, got 1.5"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -19,6 +19,7 @@ from jaxcf.cli.run_folder import (
     EXPLANATIONS_FILE,
     RUN,
     SUMMARY_FILE,
+    differing_config,
     read_config,
     read_explanations,
 )
@@ -75,16 +76,16 @@ def _check_files(job: Job, rows: Any, problems: list[str]) -> None:
     try:
         config = read_config(folder / CONFIG_FILE)
         known = job.folder.job["notes"]["config"]
-        for name in ("data", "models", "model", "rules", "relations", "guide", "command"):
-            if config.get(name) != known.get(name):
-                problems.append(f"{CONFIG_FILE}: {name} isn't that of the job")
+        for name in differing_config(config, known):
+            problems.append(f"{CONFIG_FILE}: {name} isn't that of the job")
         _check_summary(job, problems)
         if (folder / EXPLANATIONS_FILE).is_file():
             explanations = job.load()
             _check_explanations(folder, explanations, problems)
             if isinstance(explanations, TableExplanations):
                 table = with_like(explanations, rows)
-                _check_csv(folder, table, known["command"], config.get(RUN), problems)
+                raw = bool(config["command"].get("raw_csv"))
+                _check_csv(folder, table, known["command"]["id"], config.get(RUN), raw, problems)
     except (OSError, ValueError) as error:
         problems.append(str(error))
 
@@ -123,12 +124,13 @@ def _arrays(explanations: Results) -> dict[str, np.ndarray]:
 def _check_csv(
     folder: Path,
     explanations: TableExplanations,
-    command: Any,
+    ids: str | None,
     run: str | None,
+    raw: bool,
     problems: list[str],
 ) -> None:
     with tempfile.TemporaryDirectory() as place:
         again = Path(place) / COUNTERFACTUALS_FILE
-        write_counterfactuals(again, explanations, command["id"], run=run, raw=command["raw_csv"])
+        write_counterfactuals(again, explanations, ids, run=run, raw=raw)
         if again.read_bytes() != (folder / COUNTERFACTUALS_FILE).read_bytes():
             problems.append(f"{COUNTERFACTUALS_FILE} isn't what the parts give")

@@ -24,7 +24,9 @@ from jaxcf.cli.run_folder import (
     RUN_FILES,
     SUMMARY_FILE,
     TRUE_CLASSES_FILE,
+    asks_for_other_files,
     claimed_folder,
+    differing_config,
     read_config,
     write_true_classes,
 )
@@ -33,7 +35,7 @@ from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.jobs import Job, JobInterrupted, JobOptions
 from jaxcf.jobs.asking import AnyExplainer
 from jaxcf.jobs.job import shard_of
-from jaxcf.jobs.running import remove
+from jaxcf.jobs.running import AnotherJob, remove
 from jaxcf.results.parts import JOB_FILE, PARTS, named
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
@@ -106,42 +108,72 @@ def explain_in_parts(
         )
     )
     start = time.perf_counter() - terminal.began
-    command = asked(options)
-    with claimed_folder(options.out, name, overwrite=options.overwrite, command=command) as out:
-        prepared = prepare()
-        terminal.say(f"explaining {_size(prepared.rows)} rows (compiling first)")
-        resumed = not options.overwrite and any((out / PARTS).glob("part-*"))
-        interrupted: JobInterrupted | None = None
-        try:
-            job = jobs.run(
-                prepared.fitted,
-                prepared.rows,
-                out,
-                **prepared.question,
-                shard=shard,
-                restart=options.overwrite,
-                options=layout,
-                scored=prepared.scored,
-                notes={"config": prepared.config},
-                on_progress=terminal.progress_bar(),
-            )
-        except JobInterrupted as error:
-            job, interrupted = error.job, error
-        write_true_classes(out, prepared.true_classes)
-        seconds = {"start": start, **prepared.seconds, **job.seconds}
-        if resumed:  # the search of some of the rows says nothing of how long all of them take
-            seconds.pop("search", None)
-        seconds = _to_here(seconds, terminal)
-        if shard is not None:
-            return _shard_outcome(job, shard, seconds, interrupted)
-        if not job.seconds and interrupted is None and _is_written(out, prepared):
-            return _complete_outcome(out)
-        if not fits_in_one_file(job):
-            return _large_outcome(out, job, prepared, seconds, interrupted)
-        outcome = _outcome(options, out, job, prepared, seconds, interrupted, terminal)
-        if options.out is None and interrupted is None:
-            remove(out)  # all of it stands in the file of the run
-        return outcome
+    command, prepared = asked(options), None
+    passed_over: list[Path] = []
+    while True:
+        with claimed_folder(
+            options.out,
+            name,
+            overwrite=options.overwrite,
+            command=command,
+            passed_over=passed_over,
+        ) as out:
+            prepared = prepared or prepare()
+            try:
+                return _explain_into(out, options, prepared, layout, shard, start, terminal)
+            except AnotherJob as error:
+                if options.out is not None:
+                    raise ValueError(
+                        f"{error.args[0]}. Pass another --out, or begin anew with --restart, which "
+                        "takes away what is there"
+                    ) from error
+                # The command is the same, but not what lies where it says: not ours to take away.
+                passed_over.append(out)
+
+
+def _explain_into(
+    out: Path,
+    options: argparse.Namespace,
+    prepared: Prepared,
+    layout: JobOptions,
+    shard: tuple[int, int] | None,
+    start: float,
+    terminal: Terminal,
+) -> Outcome:
+    """Explain what was prepared in the folder of a run."""
+    terminal.say(f"explaining {_size(prepared.rows)} rows (compiling first)")
+    resumed = not options.overwrite and any((out / PARTS).glob("part-*"))
+    interrupted: JobInterrupted | None = None
+    try:
+        job = jobs.run(
+            prepared.fitted,
+            prepared.rows,
+            out,
+            **prepared.question,
+            shard=shard,
+            restart=options.overwrite,
+            options=layout,
+            scored=prepared.scored,
+            notes={"config": prepared.config},
+            on_progress=terminal.progress_bar(),
+        )
+    except JobInterrupted as error:
+        job, interrupted = error.job, error
+    write_true_classes(out, prepared.true_classes)
+    seconds = {"start": start, **prepared.seconds, **job.seconds}
+    if resumed:  # the search of some of the rows says nothing of how long all of them take
+        seconds.pop("search", None)
+    seconds = _to_here(seconds, terminal)
+    if shard is not None:
+        return _shard_outcome(job, shard, seconds, interrupted)
+    if not job.seconds and interrupted is None and _is_written(out, prepared):
+        return _complete_outcome(out)
+    if not fits_in_one_file(job):
+        return _large_outcome(out, job, prepared, seconds, interrupted)
+    outcome = _outcome(options, out, job, prepared, seconds, interrupted, terminal)
+    if options.out is None and interrupted is None:
+        remove(out)  # all of it stands in the file of the run
+    return outcome
 
 
 def _is_written(out: Path, prepared: Prepared) -> bool:
@@ -149,8 +181,11 @@ def _is_written(out: Path, prepared: Prepared) -> bool:
     if not (out / CONFIG_FILE).is_file() or not (out / SUMMARY_FILE).is_file():
         return False
     config, asked_for = read_config(out / CONFIG_FILE), storage.plain(prepared.config)
-    same = all(config.get(name) == value for name, value in asked_for.items())
-    return same and "interrupted" not in storage.read_json(out / SUMMARY_FILE)["status"]
+    if differing_config(config, asked_for) or asks_for_other_files(
+        asked_for["command"], config["command"]
+    ):
+        return False
+    return "interrupted" not in storage.read_json(out / SUMMARY_FILE)["status"]
 
 
 def _complete_outcome(out: Path) -> Outcome:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,8 +86,11 @@ _TEXTS = (RUN, "guide")
 # Options that say where and how a run is written, not what it is.
 _NO_PART_OF_A_RUN = ("out", "overwrite", "shard", "part_rows", "part_seconds", "unit_rows")
 
+# These change files that are made of the rows, but no row.
+_OF_FILES = ("details", "raw_csv")
+
 # Nor do these change a row; the paths among them are known by what lies there.
-_NO_PART_OF_A_ROW = (*_NO_PART_OF_A_RUN, "details", "raw_csv", "trust_model_file", "lanes")
+_NO_PART_OF_A_ROW = (*_NO_PART_OF_A_RUN, *_OF_FILES, "trust_model_file", "lanes")
 _PATHS = ("data", "data_dir", "test", "models", "guide", "model")
 
 SHOWN_ROWS = 2000
@@ -139,7 +142,12 @@ class RunFolder:
 
 @contextmanager
 def claimed_folder(
-    out: Path | None, name: str, *, overwrite: bool, command: Mapping[str, Any] | None = None
+    out: Path | None,
+    name: str,
+    *,
+    overwrite: bool,
+    command: Mapping[str, Any] | None = None,
+    passed_over: Collection[Path] = (),
 ) -> Iterator[Path]:
     """A folder for a run, before any work: it can be written, and no other run lies in it.
 
@@ -149,6 +157,7 @@ def claimed_folder(
         name: of the folder if nobody says where.
         overwrite: whether another run may lie there.
         command: every option that was given; a run of the same is gone on with.
+        passed_over: folders where that turned out to be a run of other data, if nobody says where.
 
     Yields:
         The folder. Afterwards it is removed again if nothing was written to it.
@@ -162,7 +171,7 @@ def claimed_folder(
     if out is not None and not overwrite:
         _check_free_or_same(folder, command)
     if out is None and not overwrite:
-        unfinished = _unfinished(name, command)
+        unfinished = _unfinished(name, command, passed_over)
         if unfinished is not None:
             yield unfinished
             return
@@ -193,7 +202,7 @@ def _check_free_or_same(folder: Path, command: Mapping[str, Any] | None) -> None
     differing = ""
     if JOB_FILE in present and command is not None:
         known = _command_in(folder)
-        others = [] if known is None else _differing(command, known)
+        others = [] if known is None else differing_options(command, known)
         if not others:
             return  # whether it is the same model and the same data, the job knows
         differing = f", of another command: {', '.join(others)}"
@@ -204,12 +213,15 @@ def _check_free_or_same(folder: Path, command: Mapping[str, Any] | None) -> None
         )
 
 
-def _unfinished(name: str, command: Mapping[str, Any] | None) -> Path | None:
+def _unfinished(
+    name: str, command: Mapping[str, Any] | None, passed_over: Collection[Path]
+) -> Path | None:
     """The folder in which the same command hasn't come to its end, if nobody said where."""
     number, folder = 1, Path("runs") / name
     while command is not None and folder.is_dir():
-        known = _command_in(folder) if (folder / JOB_FILE).is_file() else None
-        if known is not None and known.get("out") is None and not _differing(command, known):
+        unread = folder in passed_over or not (folder / JOB_FILE).is_file()
+        known = None if unread else _command_in(folder)
+        if known is not None and known.get("out") is None and not differing_options(command, known):
             return folder
         number += 1
         folder = Path("runs") / f"{name}-{number}"
@@ -222,7 +234,17 @@ def _command_in(folder: Path) -> Mapping[str, Any] | None:
     return command if isinstance(command, dict) else None
 
 
-def _differing(command: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+def differing_options(command: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """In which options that make a row another two commands differ, in words.
+
+    Args:
+        command: every option of one, by name.
+        known: likewise, of the other.
+
+    Examples:
+        >>> differing_options({"limit": 3, "details": 1}, {"limit": 4, "details": 2})
+        ['--limit is 3, and was 4']
+    """
     names = dict.fromkeys([*command, *known])
     left_out = {*_NO_PART_OF_A_ROW, *_PATHS}
     return [
@@ -230,6 +252,37 @@ def _differing(command: Mapping[str, Any], known: Mapping[str, Any]) -> list[str
         for name in names
         if name not in left_out and command.get(name) != known.get(name)
     ]
+
+
+def differing_config(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Which parts of a config say that other rows were asked for, or of another model.
+
+    Args:
+        config: of a run, as `config.json` has it; it may hold more.
+        known: what it should say.
+
+    Returns:
+        Their names. A path that is spelt otherwise is the same: the job knows what lies there.
+    """
+    same = {
+        name: not differing_options(config.get(name, {}), value)
+        if name == "command"
+        else _last_parts(config.get(name)) == _last_parts(value)
+        for name, value in known.items()
+    }
+    return [name for name, equal in same.items() if not equal]
+
+
+def _last_parts(value: Any) -> Any:
+    """What a config has under one name, with the last part of the path where there is one."""
+    if isinstance(value, Mapping) and isinstance(value.get("source"), str):
+        return {**value, "source": Path(value["source"]).name}
+    return Path(value).name if isinstance(value, str) else value
+
+
+def asks_for_other_files(command: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether two commands for the same rows want files made of them that differ."""
+    return any(command.get(name) != known.get(name) for name in _OF_FILES)
 
 
 @dataclass(frozen=True)

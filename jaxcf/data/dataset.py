@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float32, Int32
 from numpy.typing import ArrayLike
 
+from jaxcf.utils.numbers import check_whole
+
 Kind = Literal["image", "table"]
 AnyArray = TypeVar("AnyArray", np.ndarray, Array)
 
@@ -84,8 +86,8 @@ class Dataset:
 num_classes=10)
         """
         for split, count in (("train", train), ("test", test)):
-            if count is not None and count < 1:
-                raise ValueError(f"{split}={count}; expected at least 1 row, or None for all rows.")
+            if count is not None:  # else all rows
+                check_whole(split, count)
         return replace(
             self,
             x_train=self.x_train[:train],

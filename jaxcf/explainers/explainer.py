@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from numpy.typing import ArrayLike
 
 from jaxcf import prototypes
@@ -15,20 +15,28 @@ from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.explainers.state import check_options
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
-from jaxcf.predictors.blackbox import BlackBox, how_to_pass
+from jaxcf.predictors.blackbox import BlackBox, Failures, are_probabilities, how_to_pass
 from jaxcf.predictors.checks import few_rows
 from jaxcf.predictors.estimators import Made, Predicts, announced, asked_rows, make
 from jaxcf.predictors.functions import Model, ModelFunctions, check_models
-from jaxcf.predictors.guides import Guide, check_are_guides, check_guides
+from jaxcf.predictors.guides import (
+    EXPLAINED,
+    Guide,
+    Guides,
+    black_boxes,
+    check_are_guides,
+    check_guides,
+)
 from jaxcf.predictors.inference import predict_and_encode_training
 from jaxcf.predictors.preprocess import Preprocess, as_pixels
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.utils.fingerprints import described_array
+from jaxcf.utils.selection import evenly_spread
 from jaxcf.utils.validation import check_finite, check_labels, column_names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explainer:
     """Counterfactuals guided by class prototypes for a model, as options; `fit` makes it ready.
 
@@ -161,7 +169,7 @@ class Explainer:
         x_train: ArrayLike,
         labels: ArrayLike | None = None,
         *,
-        probabilities: Float[np.ndarray, "n classes"] | None = None,
+        probabilities: ArrayLike | None = None,
         unordered: Bool[np.ndarray, "*shape"] | None = None,
     ) -> "FittedExplainer":
         """Build the class prototypes.
@@ -181,7 +189,7 @@ class Explainer:
             An explainer that can explain.
 
         Raises:
-            TypeError: if the rows aren't numbers or a model can't be called on them.
+            TypeError: if rows or probabilities aren't numbers or a model can't be called on them.
             ValueError: if rows aren't finite, params have been deleted, a model returns another
                 shape than it must (or a guide knows other classes) or values that aren't finite,
                 its answer to a row depends on the rows beside it (`check_model` says more), or the
@@ -191,20 +199,18 @@ class Explainer:
         began = time.perf_counter()
         feature_names = column_names(x_train)
         x_train = as_pixels("x_train", x_train, self.preprocess)
-        if x_train.ndim < 2 or not len(x_train):
+        if x_train.ndim < 2 or not x_train.size:
             raise ValueError(
-                f"x_train must hold training rows [n, *shape], got shape {x_train.shape}"
+                f"x_train must hold training rows [n, *shape], got shape {x_train.shape}; of one "
+                "number at least each"
             )
         check_finite("training rows", x_train)
         made = self._made(x_train, feature_names)
         models, num_classes, latent_shape = check_models(
             self._models(made), self.params, x_train.shape[1:]
         )
-        if probabilities is not None and probabilities.shape != (len(x_train), num_classes):
-            raise ValueError(
-                f"probabilities must be [n, classes], here ({len(x_train)}, {num_classes}), got "
-                f"shape {probabilities.shape}"
-            )
+        if probabilities is not None:
+            probabilities = _checked_probabilities(probabilities, (len(x_train), num_classes))
         probabilities, encodings = predict_and_encode_training(
             models, self.params, x_train, probabilities
         )
@@ -223,12 +229,11 @@ class Explainer:
             sure_rows=_sure_rows(confidence, probabilities) if confidence else None,
             needed=PROTOTYPE in objective.terms,
         )
+        guides = check_guides(self.guides, self.agreement, x_train[few_rows(x_train)], num_classes)
         return FittedExplainer(
             models=models,
             params=self.params,
-            guides=check_guides(
-                self.guides, self.agreement, x_train[few_rows(x_train)], num_classes
-            ),
+            guides=guides,
             objective=objective,
             prototypes=fitted,
             search=self.search,
@@ -243,10 +248,51 @@ class Explainer:
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
             trained_on=described_array(x_train),
+            answers=_answers(models, guides, x_train, probabilities),
             feature_names=feature_names,
             unordered=unordered,
             preprocess=self.preprocess,
         )
+
+
+def _checked_probabilities(given: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
+    """Probabilities of training rows as the caller has them, by the rule for those of models."""
+    probabilities = np.asarray(given)
+    if probabilities.dtype.kind not in "biuf":
+        raise TypeError(f"probabilities must hold numbers, got dtype {probabilities.dtype}")
+    if probabilities.shape != shape:
+        raise ValueError(
+            f"probabilities must be [n, classes], here {shape}, got shape {probabilities.shape}"
+        )
+    if probabilities.dtype.kind != "f":  # all or nothing of a class
+        probabilities = probabilities.astype(np.float32)
+    fine = are_probabilities(probabilities, Failures(warn=False), "")
+    if not fine.all():
+        first = int(np.argmin(fine))
+        row = np.array2string(probabilities[first], precision=3, threshold=8)
+        raise ValueError(
+            f"probabilities of training row {first} are {row}; expected numbers in [0, 1] that sum "
+            "to 1: take the softmax of logits"
+        )
+    return probabilities
+
+
+# What is kept of the answers of a model outside JAX: so many rows, fewer of many classes.
+_KEPT_ROWS, _KEPT_NUMBERS = 16, 512
+
+
+def _answers(
+    models: ModelFunctions, guides: Guides | None, x_train: np.ndarray, probabilities: np.ndarray
+) -> dict[int, np.ndarray]:
+    """What models outside JAX say of a few training rows: nothing else tells them from others."""
+    most = max(2, min(_KEPT_ROWS, _KEPT_NUMBERS // probabilities.shape[1]))
+    few = evenly_spread(len(x_train), most)
+    return {
+        number: probabilities[few]
+        if number == EXPLAINED
+        else box.ask(x_train[few], Failures(warn=False))
+        for number, box in black_boxes(models, guides).items()
+    }
 
 
 # A message names no more classes than these.

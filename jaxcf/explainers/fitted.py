@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxcf import solvers
-from jaxcf.constraints import Constraints, resolve
+from jaxcf.constraints import Constraints, check_are_constraints, resolve
 from jaxcf.explainers import tracing
 from jaxcf.explainers.batch import Batch, make_batch
 from jaxcf.explainers.final_form import FinalForm
@@ -212,6 +212,7 @@ class FittedExplainer(FittedState):
             ValueError: likewise, but for what has changed since `fit`.
         """
         x = self._rows(x)
+        check_are_constraints(constraints)
         check_whole("num_alternatives", num_alternatives)
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:
             raise ValueError(
@@ -380,6 +381,7 @@ class FittedExplainer(FittedState):
         """
         chosen = tracing.choose_rows(explanations, rows, num_rows)
         part = explanations[chosen]
+        check_are_constraints(constraints)
         if constraints is not None:
             constraints = constraints.of_rows(part.source_row, self.shape)
         traces = tracing.trace_rows(

@@ -1,6 +1,7 @@
 """What a fitted explainer consists of, and the one place that says which options go together."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +21,7 @@ from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
 from jaxcf.search.options import EngineOptions, SearchOptions
-from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged
+from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged, solver_digest
 from jaxcf.utils import storage
 from jaxcf.utils.forks import check_not_forked
 from jaxcf.utils.numbers import check_number
@@ -56,6 +57,8 @@ class FittedState:
             asked for.
         seconds: that `fit` took.
         trained_on: which training rows these were, see `described_array`.
+        answers: `[k, classes]` each, what models outside JAX said of a few training rows, NaN where
+            they said nothing; by their numbers in `black_boxes`.
         feature_names: of the columns of the DataFrame that was given to `fit`; None of arrays.
         unordered: `[*shape]`, features whose values are codes without an order; None for none.
         preprocess: how rows become pixels, and these what the model takes; None for rows as they
@@ -84,6 +87,7 @@ class FittedState:
     feature_range: FeatureRange
     seconds: float
     trained_on: str
+    answers: Mapping[int, np.ndarray]
     feature_names: tuple[str, ...] | None = None
     unordered: np.ndarray | None = None
     preprocess: Preprocess | None = None
@@ -122,6 +126,11 @@ class FittedState:
         """What of the models a term of the caller's own is told."""
         num_guides = 0 if self.guides is None else len(self.guides.names)
         return {"has_autoencoder": self.models.has_autoencoder, "num_guides": num_guides}
+
+    @property
+    def solver_digest(self) -> str:
+        """What the solver does, as another process would find it."""
+        return solver_digest(self.search.solver, self._instance)
 
     def check_current(self) -> None:
         """Check that the models, and the objective's own terms, are still those that were fitted.

@@ -1,7 +1,7 @@
 """Which classes a counterfactual may have, as the caller says it, for every row."""
 
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Set
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -20,6 +20,35 @@ class Targets(NamedTuple):
 
     allowed: Bool[np.ndarray, "n classes"]
     unknown: Bool[np.ndarray, " n"]
+
+
+def as_target(target: Any) -> Any:
+    """A target in one of its forms, with arrays and frames of any library as numpy's.
+
+    Args:
+        target: as the caller has it.
+
+    Returns:
+        The same; of an array without axes, its element.
+
+    Raises:
+        TypeError: if it has no order, so that nothing says which entry is for which row.
+
+    Examples:
+        >>> as_target(jax.numpy.array(1)), as_target([[0], [1, 2]])
+        (np.int32(1), [[0], [1, 2]])
+    """
+    if hasattr(target, "__array__"):
+        array = np.asarray(target)
+        return array if array.ndim else array[()]
+    unordered = isinstance(target, Set | Mapping)
+    if unordered or (isinstance(target, Iterable) and not hasattr(target, "__len__")):
+        raise TypeError(
+            f"target must be a class number, one per row, a boolean mask [n, classes] or a list of "
+            f"class collections, got {type(target).__name__}; for the same classes in every row "
+            "pass [[0, 1]] * len(x), say"
+        )
+    return target
 
 
 def read_targets(target: Target, num_rows: int, num_classes: int) -> Targets:
@@ -46,10 +75,7 @@ def read_targets(target: Target, num_rows: int, num_classes: int) -> Targets:
     everything = np.ones((num_rows, num_classes), bool)
     if target is None:
         return Targets(everything, np.zeros(num_rows, bool))
-    if isinstance(target, jax.Array):
-        target = np.asarray(target)
-    if isinstance(target, np.ndarray) and not target.ndim:
-        target = target[()]
+    target = as_target(target)
     if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
         if not 0 <= target < num_classes:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Searches some rows of explanations once more and looks closely: how `Traces` are made."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,17 +9,19 @@ from jaxtyping import Bool, Float, Int
 from jaxcf.constraints import Constraints, resolve, rows_of
 from jaxcf.explainers.run import make_engine
 from jaxcf.explainers.state import FittedState
-from jaxcf.explainers.targets import read_targets
+from jaxcf.explainers.targets import as_target, read_targets
 from jaxcf.objective import Instance
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.inference import decode_all, encode_all, predict, predict_and_encode
 from jaxcf.predictors.preprocess import as_pixels
+from jaxcf.prototypes.kinds import KMeans
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.traces import Traces
 from jaxcf.search.engine import Pending, Recorded
 from jaxcf.search.options import split_options
 from jaxcf.search.status import Status
 from jaxcf.utils.batching import batch_size
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.selection import chosen_rows, evenly_spread, representative_rows
 from jaxcf.utils.validation import check_names, column_names
 
@@ -30,6 +33,9 @@ SEARCHED = (
     Status.GUIDE_NOT_CONVINCED,
 )
 """How rows end that have been searched to the end."""
+
+# Files of 0.2 have a solver's name alone.
+_SOLVER_OPTIONS = "solver_options"
 
 # What the ways that are recorded at once may take, in bytes.
 _MOST_MEMORY = 2**28
@@ -48,6 +54,7 @@ def choose_rows(explanations: Explanations, rows: Any, num_rows: int) -> Int[np.
     """
     if rows is not None:
         return chosen_rows(len(explanations), rows)
+    check_whole("num_rows", num_rows)
     searched = np.flatnonzero(np.isin(explanations.status, SEARCHED))
     chosen = representative_rows(
         explanations.found[searched], explanations.original_class[searched], num_rows
@@ -70,12 +77,13 @@ def allowed_classes(explanations: Explanations, target: Any) -> Bool[np.ndarray,
         ValueError: if it is for fewer rows.
     """
     m, num_classes = explanations.probabilities.shape
+    target = as_target(target)
     if target is None:
         return np.arange(num_classes) != explanations.original_class[:, None]
     if isinstance(target, str) and target == "each":
         # Each search was for one class, and so was its prototype.
         return np.arange(num_classes) == explanations.target_class[:, None]
-    if not hasattr(target, "__len__") or getattr(target, "ndim", 1) == 0:
+    if not hasattr(target, "__len__"):
         return read_targets(target, m, num_classes).allowed
     allowed = read_targets(target, len(target), num_classes).allowed
     return rows_of("target", allowed, explanations.source_row)
@@ -125,8 +133,9 @@ def trace_rows(
     check_names(column_names(x_train), state.feature_names)
     x_train = as_pixels("x_train", x_train, state.preprocess)
     _check(state, explanations, x_train, num_points, num_neighbours)
-    trajectories = _search_again(state, explanations, allowed, constraints, num_points, num_rows)
     size = batch_size(num_rows, state.shape)
+    _check_targets(state, explanations, allowed, size)
+    trajectories = _search_again(state, explanations, allowed, constraints, num_points, num_rows)
     m, p = (
         len(explanations),
         max((len(one.evaluations) for one in trajectories.values()), default=0),
@@ -170,18 +179,60 @@ def _check(
             f"x_train has shape {x_train.shape}; expected the rows that the explainer was fitted "
             f"to, of shape {expected}"
         )
-    if num_points < 2 or num_neighbours < 0:
-        raise ValueError(
-            f"num_points must be at least 2 and num_neighbours at least 0, got {num_points} and "
-            f"{num_neighbours}"
-        )
+    check_whole("num_points", num_points, least=2)
+    check_whole("num_neighbours", num_neighbours, least=0)
     for name, wanted in state.method_settings.items():
         given = explanations.settings.get(name)
+        if name == "search" and isinstance(given, Mapping) and _SOLVER_OPTIONS not in given:
+            wanted = {one: value for one, value in wanted.items() if one != _SOLVER_OPTIONS}
         if given != wanted:
             raise ValueError(
                 f"these explanations were made with {name} {given}, the explainer has {wanted}; "
                 "pass the explanations to the explainer that made them"
             )
+
+
+# So much of a distance, and of a prototype, may be another batch's rounding.
+_ROUNDING = 1e-3
+
+
+def _check_targets(
+    state: FittedState,
+    explanations: Explanations,
+    allowed: Bool[np.ndarray, "m classes"],
+    size: int,
+) -> None:
+    """Check that rows were led to the class that they would be led to again."""
+    led = np.isin(explanations.status, SEARCHED) & (explanations.target_class >= 0)
+    axes = tuple(range(1, explanations.prototype.ndim))
+    rows = np.flatnonzero(led & np.isfinite(explanations.prototype).all(axis=axes))
+    if not len(rows):
+        return
+    led_to, allowed = explanations.target_class[rows], allowed[rows]
+    encodings = _encodings(state, explanations.original[rows], size)
+    again = state.prototypes.select(encodings, allowed)
+    nearest = np.take_along_axis(again.distances, again.target_class[:, None], axis=1)[:, 0]
+    wrong = ~np.take_along_axis(allowed, led_to[:, None], axis=1)[:, 0]
+    # Alternatives are led to centroids, which may be those of k-means of other classes as well.
+    if not isinstance(state.prototypes.kind, KMeans):
+        only = np.arange(state.num_classes) == led_to[:, None]
+        usual = state.prototypes.select(encodings, only)
+        known = np.isclose(
+            _flat(usual.prototype), _flat(explanations.prototype[rows]), _ROUNDING, _ROUNDING
+        ).all(axis=1)
+        distance = np.take_along_axis(usual.distances, led_to[:, None], axis=1)[:, 0]
+        wrong |= known & (distance > (1 + _ROUNDING) * nearest)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(
+            f"row {explanations.source_row[rows[first]]} was led to class {led_to[first]}, and "
+            f"would be to class {again.target_class[first]} now: these explanations were made with "
+            "another target; pass target= as explain was given it"
+        )
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)
 
 
 def _search_again(

@@ -12,6 +12,7 @@ from jaxcf.explainers.fitted import FittedExplainer
 from jaxcf.explainers.state import FittedState
 from jaxcf.jobs.sources import RowSource
 from jaxcf.predictors.functions import ModelFunctions
+from jaxcf.predictors.guides import EXPLAINED
 from jaxcf.search.trial import TracedTerm
 from jaxcf.tabular.explainer import FittedTableExplainer
 from jaxcf.utils import storage
@@ -19,6 +20,10 @@ from jaxcf.utils.fingerprints import described_array, fingerprint
 from jaxcf.version import __version__
 
 AnyExplainer = FittedExplainer | FittedTableExplainer
+
+# The same model on another machine answers within this. The numbers themselves are kept, since a
+# digest of rounded ones would be another wherever one lies at the edge of its rounding.
+_ANSWERS, _DECIMALS, _TOLERANCE = "answers", 6, 1e-4
 
 # A message names no more differences than these, and no values longer than these.
 _MOST_NAMED = 4
@@ -50,13 +55,15 @@ def asked_of(
         table = {"columns": {one.name: plainly(one) for one in columns}, "classes": classes}
     guides = {}
     if state.guides is not None:
-        held = zip(state.guides.names, state.guides.functions, strict=True)
-        guides = {name: _functions(one) for name, one in held}
+        held = enumerate(zip(state.guides.names, state.guides.functions, strict=True))
+        guides = {name: _functions(one) | _answers(state, number) for number, (name, one) in held}
     asked = {
-        "model": _functions(state.models) | _decisions(state),
+        "model": _functions(state.models) | _answers(state, EXPLAINED),
         "params": None if state.params is None else fingerprint(state.params),
         "guides": guides,
         "training rows": trained_on,
+        # The prototypes follow from them, whether the model decided them or somebody gave labels.
+        "training classes": described_array(state.training_class),
         "input": source.fingerprint(),
         "table": table,
         "options": _options(state),
@@ -72,11 +79,14 @@ def _functions(models: ModelFunctions) -> dict[str, Any]:
     return held if box is None else held | {"black box": plainly(box.settings())}
 
 
-def _decisions(state: FittedState) -> dict[str, str]:
-    """What is known of a model that can't be looked into: its decisions on the training rows."""
-    if state.models.black_box is None:
+def _answers(state: FittedState, number: int) -> dict[str, Any]:
+    """What is known of a model that can't be looked into: its answers to a few training rows."""
+    if number not in state.answers:
         return {}
-    return {"decisions": described_array(state.training_class)}
+    rounded = np.round(state.answers[number].astype(np.float64), _DECIMALS)
+    known = rounded.astype(object)
+    known[np.isnan(rounded)] = None  # JSON has no NaN
+    return {_ANSWERS: known.tolist()}
 
 
 def _options(state: FittedState) -> dict[str, Any]:
@@ -91,6 +101,8 @@ def _options(state: FittedState) -> dict[str, Any]:
     return plainly(
         {
             **state.method_settings,
+            # Plain options tell those of jaxcf apart, but not two of optax's transformations.
+            "solver": state.solver_digest,
             "terms": terms,
             "trust_threshold": state.trust_threshold,
             "refinement": vars(state.refinement),
@@ -138,6 +150,8 @@ def _digest(text: str) -> str:
 def differences(asked: Mapping[str, Any], job: Mapping[str, Any]) -> list[str]:
     """In what two jobs differ, in words; nothing where they are the same.
 
+    Answers of models outside JAX are the same within 1e-4.
+
     Args:
         asked: what is asked now.
         job: what was asked when the job was begun.
@@ -151,8 +165,17 @@ def differences(asked: Mapping[str, Any], job: Mapping[str, Any]) -> list[str]:
     return [
         f"{name} {_said(now.get(name, nothing), then.get(name, nothing))}"
         for name in dict.fromkeys([*now, *then])
-        if now.get(name, nothing) != then.get(name, nothing)
+        if not _same(name, now.get(name, nothing), then.get(name, nothing))
     ]
+
+
+def _same(name: str, now: Any, then: Any) -> bool:
+    if name.split(".")[-1] != _ANSWERS or not (isinstance(now, list) and isinstance(then, list)):
+        return now == then
+    one, other = np.array(now, float), np.array(then, float)
+    # A row without an answer says nothing: perhaps the model was out of reach.
+    unequal = np.abs(one - other) > _TOLERANCE if one.shape == other.shape else True
+    return not np.any(unequal)
 
 
 def in_words(differing: Sequence[str]) -> str:

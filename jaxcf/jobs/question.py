@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcf.constraints import Constraints
+from jaxcf.constraints import Constraints, check_are_constraints
 from jaxcf.explainers.fitted import Asked, FittedExplainer
 from jaxcf.explainers.state import FittedState
+from jaxcf.explainers.targets import as_target
 from jaxcf.jobs.asking import AnyExplainer, asked_of
 from jaxcf.jobs.job import Results
 from jaxcf.jobs.sources import RowSource, as_source, digest_of_rows, labels_in, read_rows
@@ -58,7 +59,7 @@ class Question:
         """What `jobs.run` is given, checked.
 
         Raises:
-            TypeError: if the explainer is none.
+            TypeError: if the explainer is none, or an argument is of a wrong kind.
             ValueError: if there are no rows, or something doesn't go with the rest.
         """
         fitted = fitted_by(explainer)
@@ -66,13 +67,14 @@ class Question:
         if (constraints if is_table else rules) is not None:
             wanted, given = ("rules", "constraints") if is_table else ("constraints", "rules")
             raise ValueError(f"{given}= is for the other kind of explainer; pass {wanted}=")
+        check_are_constraints(constraints)
         if relations and not is_table:
             raise ValueError("relations= are between the columns of a table")
         source = as_source(data, fitted.coding.schema.names if is_table else None)
         return cls(
             fitted,
             source,
-            target,
+            as_target(target),
             rules if is_table else constraints,
             relations or None,
             num_alternatives,
@@ -135,8 +137,7 @@ class Question:
 
     def _target(self, rows: Rows) -> Any:
         target = self.target
-        by_row = hasattr(target, "__len__") and getattr(target, "ndim", 1) > 0
-        if not by_row or isinstance(target, str):
+        if not hasattr(target, "__len__") or isinstance(target, str):
             return target
         if len(target) != self.num_rows:
             raise ValueError(f"target has {len(target)} entries for {self.num_rows} rows")

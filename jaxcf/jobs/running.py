@@ -84,6 +84,17 @@ class JobOptions:
             check_whole("rows_per_unit", self.rows_per_unit)
 
 
+class AnotherJob(ValueError):
+    """The folder holds another job than is asked for; `args` say which, and in what it differs."""
+
+    def __str__(self) -> str:
+        """In what it differs, and what to do in Python."""
+        return (
+            f"{self.args[0]}. Choose another folder, or begin anew with restart=True, which takes "
+            "away what is there"
+        )
+
+
 class JobInterrupted(KeyboardInterrupt):
     """Ctrl-C, SIGTERM or SIGHUP during `run`: what was finished is written, the same call goes on.
 
@@ -240,7 +251,8 @@ def begin(
         notes: JSON-able.
 
     Raises:
-        ValueError: if the folder holds another job, or parts of nobody knows what.
+        AnotherJob: if the folder holds one.
+        ValueError: if it holds parts of nobody knows what.
     """
     asked = question.asked()
     if restart:
@@ -271,10 +283,7 @@ def begin(
         {name: found.job[name] for name in ("rows", "rows_per_unit")} | found.job["asked"],
     )
     if differing:
-        raise ValueError(
-            f"{folder} holds another job: {in_words(differing)}. Choose another folder, or begin "
-            "anew with restart=True, which takes away what is there"
-        )
+        raise AnotherJob(f"{folder} holds another job: {in_words(differing)}")
     return found
 
 

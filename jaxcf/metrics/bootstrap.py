@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
+from jaxcf.utils.numbers import check_number, check_whole
+
 # Resamples whose row counts are held in memory at once.
 _TOGETHER = 250
 
@@ -80,10 +82,8 @@ def mean_intervals(
         >>> mean_intervals({"a": np.ones(4), "b": np.zeros(4)})["b"].upper
         0.0
     """
-    if not 0 < level < 1 or resamples < 1:
-        raise ValueError(
-            f"level must lie between 0 and 1 and resamples be positive, got {level} and {resamples}"
-        )
+    check_number("level", level, above=0, below=1)
+    check_whole("resamples", resamples)
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the columns differ in length: {lengths}")

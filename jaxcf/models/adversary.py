@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from jaxcf.models.functions import call
 from jaxcf.models.networks.registry import Classifier
 from jaxcf.utils.batching import map_batches
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.validation import check_labels
 
 # Of the radius, all steps together: from wherever an image starts, it reaches the far side.
@@ -57,8 +58,7 @@ class Adversary:
     def __post_init__(self):
         if not 0 < self.radius < np.inf:
             raise ValueError(f"radius is {self.radius}: expected a positive number")
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: expected at least one")
+        check_whole("steps", self.steps)
         if not 0 <= self.ramp <= 1:
             raise ValueError(f"ramp is {self.ramp}: expected 0 to 1")
 

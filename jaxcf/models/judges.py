@@ -22,6 +22,7 @@ from jaxcf.models.networks.registry import JudgeNetwork, instance_shape
 from jaxcf.models.training import OnProgress, train_classifier
 from jaxcf.models.training_loop import apply_in_batches
 from jaxcf.utils.fingerprints import fingerprint
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.validation import check_labels
 
 # Of the range of pixels: digits and photographs are still easy to tell apart for a human.
@@ -118,8 +119,8 @@ def train_judges(
             f"the data set is of kind {dataset.kind!r} with rows of shape {dataset.shape}: "
             "expected 'image' with (height, width, channels)"
         )
-    if updates is not None and updates < 1:
-        raise ValueError(f"updates={updates}; expected at least 1, or None to choose by the data")
+    if updates is not None:  # else chosen by the data
+        check_whole("updates", updates)
     check_labels(dataset.y_test, len(dataset.x_test), dataset.num_classes)
     first, second = halves(len(dataset.x_train), seed)
     rows = {"first": first, "second": second, "all": np.arange(len(dataset.x_train))}

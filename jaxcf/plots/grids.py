@@ -15,6 +15,7 @@ from jaxcf.results.explanations import Explanations
 from jaxcf.results.true_classes import read_true_classes
 from jaxcf.search.status import Status
 from jaxcf.utils.images import Channels, is_image, value_range, with_channels_last
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.selection import representative_rows
 from jaxcf.utils.validation import names_or_numbers
 
@@ -70,8 +71,7 @@ def grid(
     """
     if not len(explanations):
         raise ValueError("there is no row to draw")
-    if num_instances < 1:
-        raise ValueError(f"num_instances must be at least 1, got {num_instances}")
+    check_whole("num_instances", num_instances)
     core, class_names, feature_names, table = subject_of(explanations, class_names, feature_names)
     rows = representative_rows(core.found, core.original_class, num_instances)
     chosen = core[rows]

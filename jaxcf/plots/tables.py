@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 from typing import Any
 
+from jaxcf.utils.numbers import check_whole
+
 
 class Directions(NamedTuple):
     """How one column changed: shares of all counterfactuals.
@@ -58,8 +60,9 @@ def column_directions(
         >>> [text.get_text() for text in axes.texts]
         ['60 %', '0 %']
     """
-    if not columns or num_columns < 1:
-        raise ValueError("there is nothing to draw: pass one column at least, and num_columns >= 1")
+    if not columns:
+        raise ValueError("there is nothing to draw: pass one column at least")
+    check_whole("num_columns", num_columns)
     names = sorted(columns, key=lambda name: -sum(columns[name]))
     shown, left_out = names[:num_columns], names[num_columns:]
     ax = axes_or_new(ax, 6, 1.2 + 0.28 * len(shown))

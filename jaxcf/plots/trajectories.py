@@ -12,6 +12,7 @@ from jaxcf.plots.subjects import subject_of
 from jaxcf.results.comparison import Results
 from jaxcf.results.explanations import Explanations
 from jaxcf.utils.images import Channels, is_image, value_range, with_channels_last
+from jaxcf.utils.numbers import check_whole
 from jaxcf.utils.selection import evenly_spread, one_row
 from jaxcf.utils.validation import names_or_numbers
 
@@ -78,8 +79,7 @@ def search_path(
             "there is no path to draw; explain with Explainer(search=SearchOptions("
             "record_path=True))"
         )
-    if num_points < 2:
-        raise ValueError(f"num_points must be at least 2, got {num_points}")
+    check_whole("num_points", num_points, least=2)
     row = one_row(len(core), row)
     path = _reached(core, row, core.path[row])
     heading = _heading(core, row, class_names)

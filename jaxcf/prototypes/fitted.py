@@ -32,7 +32,7 @@ class Selection(NamedTuple):
     distances: Float[np.ndarray, "n classes"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedPrototypes:
     """Prototypes of every class that has training rows.
 

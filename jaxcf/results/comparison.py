@@ -61,7 +61,7 @@ class PairedDifference(NamedTuple):
     difference: Interval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """What `compare` found; printed, or as the last line of a notebook's cell, two tables.
 

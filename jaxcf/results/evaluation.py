@@ -72,7 +72,7 @@ class RealImages:
     test_class: Int[np.ndarray, " k"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """One value per FOUND row for every metric and subject, and what concerns whole sets.
 

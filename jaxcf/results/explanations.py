@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 
 from jaxcf import metrics
 from jaxcf.results import html
@@ -94,7 +95,7 @@ _MOST_CLASSES = 12
 _SHOWN_IMAGES = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanations:
     """The counterfactuals of n rows and everything known about them. All arrays are numpy.
 
@@ -205,8 +206,9 @@ class Explanations:
 
     @property
     def l1_weight(self) -> float:
-        """The objective's beta; 0.1 where it has none."""
-        return self.settings.get("objective", {}).get("weights", {}).get("l1", _L1_WEIGHT)
+        """The objective's beta, 0 without an L1 term; 0.1 where no objective is recorded."""
+        weights = self.settings.get("objective", {}).get("weights")
+        return _L1_WEIGHT if weights is None else weights.get("l1", 0.0)
 
     def __getitem__(self, rows: Any) -> "Explanations":
         """The chosen rows, as explanations: a mask, a slice, row numbers or one row number.
@@ -225,13 +227,14 @@ class Explanations:
         optional = {name: None if a is None else a[chosen] for name, a in optional.items()}
         return replace(self, **arrays, **tables, **optional)
 
-    def with_scores(self, **scores: Float[np.ndarray, " n"]) -> "Explanations":
+    def with_scores(self, **scores: ArrayLike) -> "Explanations":
         """The same explanations with further values per row, shown in summaries and tables.
 
         Args:
             **scores: `[n]` each, by the name that they are shown under.
 
         Raises:
+            TypeError: if they are no numbers.
             ValueError: if there isn't one value per row, or a name is that of something else.
         """
         for name, values in scores.items():
@@ -245,7 +248,11 @@ class Explanations:
                     f"the score {name!r} has shape {np.shape(values)}; expected ({len(self)},), "
                     "one value per row"
                 )
-        return replace(self, scores=dict(self.scores) | scores)
+        given = {name: np.asarray(values) for name, values in scores.items()}
+        for name, values in given.items():
+            if values.dtype.kind not in "biuf":
+                raise TypeError(f"the score {name!r} must hold numbers, got dtype {values.dtype}")
+        return replace(self, scores=dict(self.scores) | given)
 
     def summary(self) -> dict[str, Any]:
         """Counts, and means over the FOUND rows only; None where no row was found.

@@ -27,7 +27,7 @@ _OPTIONAL = {"probabilities": ArrayRule("f", 3)}
 _LOSSES = "losses"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Traces:
     """A closer look at some rows of explanations. All arrays are numpy.
 

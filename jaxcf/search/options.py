@@ -13,6 +13,9 @@ from jaxcf.objective import PREDICTION, Objective, Scalar
 from jaxcf.solvers import Solver
 from jaxcf.utils.numbers import check_number, check_whole
 
+# Programs count steps in int32.
+_MOST = 2**31 - 1
+
 STOP_RULES = ("first_flip", "budget", "converged")
 
 
@@ -71,8 +74,15 @@ class SearchOptions:
             raise ValueError(f"unknown stop rule {self.stop!r}; there are {', '.join(STOP_RULES)}")
         solvers.check_is_solver(self.solver)
         for name in ("max_steps", "weight_rounds", "patience"):
-            check_whole(name, getattr(self, name))
-        check_whole("extra_steps", self.extra_steps, least=0)
+            check_whole(name, getattr(self, name), most=_MOST)
+        check_whole("extra_steps", self.extra_steps, least=0, most=_MOST)
+        evaluations = int(self.weight_rounds) * (int(self.max_steps) + 1) + int(self.extra_steps)
+        if evaluations > _MOST:
+            raise ValueError(
+                f"weight_rounds={self.weight_rounds} rounds of max_steps={self.max_steps} and "
+                f"extra_steps={self.extra_steps} are {evaluations} evaluations; expected {_MOST} "
+                "at most"
+            )
         for name, least in (("prediction_weight", 0), ("tolerance", 0), ("weight_growth", 1)):
             check_number(name, getattr(self, name), least=least)
         for name in ("record_history", "record_path"):
@@ -86,9 +96,10 @@ class SearchOptions:
             )
 
     def settings(self) -> dict[str, Any]:
-        """The options as plain values for records."""
+        """The options as plain values for records; those of the solver are `solver_options`."""
         plain = {name: value for name, value in vars(self).items() if name != "solver"}
-        return {"solver": self.solver.name} | plain
+        made_with = solvers.settings_of(self.solver)
+        return {"solver": self.solver.name, "solver_options": made_with} | plain
 
 
 class TracedOptions(NamedTuple):

@@ -51,7 +51,7 @@ _MESSAGES = {
     "its rules don't allow",
     Status.NO_PROTOTYPE: "no requested class has a prototype",
     Status.MODEL_NOT_FINITE: "a model returned NaN or infinite values, or no probabilities, for "
-    "this row (a black box: or raised, or returned the wrong shape)",
+    "this row (a black box: or raised, or returned the wrong shape), or a term of one's own did",
     Status.NOT_CONFIRMED: "the decision changed during the search, but not when the "
     "counterfactual was predicted again",
     Status.INTERRUPTED: "the search was interrupted before this row was finished",

@@ -176,7 +176,7 @@ def step(
     progress = regular.astype(jnp.float32) / traced.max_steps.astype(jnp.float32)
     moved = judged._replace(
         solver=static.solver.update(
-            judged.solver, gradient, instance, objective.l1_weight, progress, **extra
+            judged.solver, gradient, instance, objective.l1_weight_in_use, progress, **extra
         ),
         step=judged.step + 1,
         total_steps=judged.total_steps + 1,
@@ -210,15 +210,18 @@ def _accept(
     """Judge the candidate, and keep it if it is the best yet.
 
     Returns:
-        The state, whether the candidate is a counterfactual, whether all numbers are finite.
+        The state, whether the candidate is a counterfactual, whether the decision, the gradient and
+        terms of the caller's own are finite.
     """
     point = candidate(instance, state)
     margin = decision_margin(answers, instance.targets, objective.confidence)
     finite = jnp.isfinite(margin) & jnp.all(jnp.isfinite(gradient))
+    if objective.extra_terms:  # the paper's are finite where the models and the gradient are
+        finite = finite & jnp.all(jnp.isfinite(terms[len(objective.terms) :]))
     flipped = margin < -jnp.asarray(objective.margin)
     if trusted is not None:
         flipped = flipped & trusted
-    distance = elastic_net(objective.l1_weight, point - instance.original)
+    distance = elastic_net(objective.l1_weight_in_use, point - instance.original)
     nearer = ~state.found | (distance < state.best_score)
     closer = ~state.found & (margin < state.best_score)
     better = jnp.where(flipped, nearer, closer)

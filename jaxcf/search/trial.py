@@ -74,6 +74,24 @@ def check_solver(solver: Solver, instance: Instance) -> None:
             )
 
 
+def solver_digest(solver: Solver, instance: Instance) -> str:
+    """What a solver does, whatever it is called and made of: equal steps have equal digests.
+
+    Args:
+        solver: that `check_solver` has let pass.
+        instance: of shapes and types, from `Instance.shapes`.
+
+    Returns:
+        64 hexadecimal digits, the same in another process.
+    """
+
+    def first_step(instance: Instance, gradient: Any, number: Any) -> SolverState:
+        extra = {"value": number} if gets_value(solver) else {}
+        return solver.update(solver.init(instance), gradient, instance, number, number, **extra)
+
+    return trace_anew(first_step, instance, instance.original, _NUMBER).digest
+
+
 @dataclass(frozen=True)
 class TracedTerm:
     """A term of the caller's own, known by what it holds as well. Static.

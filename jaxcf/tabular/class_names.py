@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-import jax
 import numpy as np
 
+from jaxcf.explainers.targets import as_target
 from jaxcf.tabular.columns import Category, is_missing
 
 ClassNames = tuple[Category, ...]
@@ -88,9 +88,8 @@ def numbers_of(target: Any, names: ClassNames | None) -> Any:
         >>> numbers_of(1, (1, 2)), numbers_of([[2], [1, 2]], (1, 2)), numbers_of(1, None)
         (0, [[1], [0, 1]], 1)
     """
-    if isinstance(target, jax.Array):
-        target = np.asarray(target)
-    if isinstance(target, np.ndarray) and not target.ndim:
+    target = as_target(target)
+    if isinstance(target, np.generic):
         target = target.item()
     if target is None or (isinstance(target, str) and target == "each"):
         return target

@@ -55,7 +55,7 @@ Relations = Sequence[str | Relation]
 SEARCH = SearchOptions(max_steps=100)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TableExplainer:
     """Counterfactuals for a model of a table, as options; `fit` makes it ready.
 
@@ -215,7 +215,7 @@ class TableExplainer:
         return FittedTableExplainer(coding, fitted, model, names, trained_on)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedTableExplainer:
     """An explainer of a table that is ready: made by `TableExplainer.fit`, never by hand.
 

@@ -70,7 +70,7 @@ class Change(NamedTuple):
         return f"{self.column}: {self.old} -> {self.new}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TableExplanations:
     """The counterfactuals of the rows of a table and everything known about them.
 

@@ -7,17 +7,18 @@ import numpy as np
 from jax.core import Tracer
 
 
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Check that an option is a whole number, not a truth value, and large enough.
+def check_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
+    """Check that an option is a whole number, not a truth value, and within its range.
 
     Args:
         name: of the option, for the error.
         value: what was given.
         least: the smallest allowed.
+        most: the largest allowed; None sets no bound.
 
     Raises:
         TypeError: if it is no whole number.
-        ValueError: if it is too small.
+        ValueError: if it is too small or too large.
 
     Examples:
         >>> check_whole("max_steps", np.int64(5))
@@ -36,6 +37,8 @@ def check_whole(name: str, value: Any, least: int = 1) -> None:
         )
     if whole < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+    if most is not None and whole > most:
+        raise ValueError(f"{name} must be at most {most}, got {value}")
 
 
 def check_number(

@@ -5,13 +5,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
 def as_rows(name: str, x: Any) -> np.ndarray:
     """Any array of numbers as float32 rows on the host."""
-    array = np.asarray(jax.device_get(x))
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+    if callable(getattr(x, "toarray", None)):
+        raise TypeError(
+            f"{name} must be an array, got {type(x).__name__}, which is sparse: pass "
+            f"{name}.toarray()"
+        )
+    given = _frame_of_numbers(x)
+    array = np.asarray(jax.device_get(x)) if given is None else given
+    # The types of numbers that JAX adds, bfloat16 among them, are none of numpy's.
+    is_number = jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool
+    if not is_number or jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(
             f"{name} must hold numbers, got dtype {array.dtype}; encode categories as numbers "
             "first, or pass the table to jaxcf.tabular.TableExplainer"
@@ -19,6 +28,21 @@ def as_rows(name: str, x: Any) -> np.ndarray:
     if array.ndim < 1:
         raise ValueError(f"{name} must be an array of rows [n, *shape], got a single number")
     return array.astype(np.float32, copy=False)
+
+
+def _frame_of_numbers(x: Any) -> np.ndarray | None:
+    """The numbers of a frame of pandas that numpy would read as objects; None of all else.
+
+    Columns of truth values beside numbers, and of types that can lack entries, are numbers.
+    """
+    kinds = [getattr(one, "kind", "O") for one in getattr(x, "dtypes", ())] if _is_frame(x) else []
+    if not kinds or not set(kinds) <= set("biuf") or np.asarray(x[:0]).dtype != object:
+        return None
+    return x.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _is_frame(x: Any) -> bool:
+    return hasattr(x, "dtypes") and hasattr(x, "to_numpy") and getattr(x, "ndim", 0) == 2
 
 
 def column_names(x: Any) -> tuple[str, ...] | None:

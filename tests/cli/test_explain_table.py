@@ -417,6 +417,39 @@ def test_a_table_is_checked_to_the_last_cell(run, capsys):
     assert "counterfactuals.csv isn't what the parts give" in capsys.readouterr().err
 
 
+def test_a_path_spelt_otherwise_and_raw_cells_leave_a_run_that_holds(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    arguments = ["--label", "paid", "--limit", "12", "--details", "0", "-q", "--out", "spelt"]
+    for more in (["loans.csv"], ["./loans.csv"], [str(folder / "loans.csv"), "--raw-csv"]):
+        assert cli.main(["explain", *more, *arguments]) == 0
+        assert cli.main(["check", "spelt", "-q"]) == 0
+    assert read_run("spelt").config["command"]["raw_csv"]
+
+
+def test_an_unfinished_run_of_another_file_of_that_name_is_let_be(monkeypatch, folder, capsys):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    lines = (folder / "loans.csv").read_text().splitlines(keepends=True)
+    for name, chosen in (("a", lines[:121]), ("b", lines[:1] + lines[121:])):
+        Path(name).mkdir()
+        Path(name, "my.csv").write_text("".join(chosen))
+    rest = ["--label", "paid", "--limit", "8", "--details", "0", "-q"]
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxcf.cli.terminal.Terminal.progress_bar", lambda self: interrupt)
+        assert cli.main(["explain", "a/my.csv", *rest]) == cli.EXIT_INTERRUPTED
+    (first,) = Path("runs").iterdir()
+    assert cli.main(["explain", "b/my.csv", *rest]) == 0
+    assert {one.name for one in Path("runs").iterdir()} == {first.name, f"{first.name}-2"}
+    assert (first / "job.json").exists()
+    assert cli.main(["explain", "b/my.csv", *rest, "--out", str(first)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Pass another --out, or begin anew with --restart" in said
+    assert cli.main(["explain", "a/my.csv", *rest]) == 0
+    assert not (first / "job.json").exists()  # it is done
+    assert len(load(first)) == 8
+
+
 def test_interrupting_a_table_keeps_what_was_finished(monkeypatch, folder):
     def interrupt(progress):
         raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import assert_close
 
-from jaxcf import Explanations
+from jaxcf import Explanations, Traces
 from jaxcf.cli import main as cli
 from jaxcf.cli.run_folder import read_run
 from jaxcf.jobs import Job
@@ -113,6 +113,16 @@ def test_a_run_is_checked_and_what_was_tampered_with_is_named(whole, capsys):
     assert "summary.json: found isn't that of the rows" in said
     assert "config.json: command isn't that of the job" in said
     assert "it doesn't hold; see run/certificate.json" in said
+
+
+def test_a_run_holds_whatever_is_made_of_its_rows_later(whole, capsys):
+    shutil.copytree(whole, "run")
+    assert cli.main([*RUN, "-q", "--out", "run", "--details", "2"]) == 0
+    assert len(Traces.load("run/details.npz")) == 2
+    assert cli.main([*RUN, "-q", "--out", "./run", "--details", "2", "--lanes", "4"]) == 0
+    assert cli.main([*RUN, "--out", "run", "--details", "2", "--lanes", "4"]) == 0
+    assert "run is complete: nothing was left to do" in capsys.readouterr().err
+    assert cli.main(["check", "run", "-q"]) == 0
 
 
 def test_a_run_that_is_too_large_for_one_file_stays_in_parts(whole, monkeypatch, capsys):

@@ -116,7 +116,7 @@ def test_first_keeps_the_first_rows():
     assert table.x_train.shape == (3, 2)
     assert table.y_train.shape == (3,)
     assert len(table.x_test) == 4
-    with pytest.raises(ValueError, match="train=0; expected at least 1 row"):
+    with pytest.raises(ValueError, match="train must be at least 1, got 0"):
         build().first(train=0)
 
 

@@ -118,6 +118,40 @@ def test_a_class_without_training_rows_is_no_target_and_says_so():
     assert (free.target_class != gone).all()
 
 
+def test_rows_without_features_are_refused():
+    with pytest.raises(ValueError, match=r"got shape \(60, 0\); of one number at least each"):
+        mlp().explainer().fit(mlp().x_train[:, :0])
+
+
+def test_probabilities_of_training_rows_may_be_a_list_but_must_be_some(good):
+    said = np.asarray(mlp().predict(mlp().x_train))
+    result = mlp().explainer().fit(mlp().x_train, probabilities=said.tolist()).explain(mlp().x)
+    np.testing.assert_array_equal(result.counterfactual, good.counterfactual)
+    wrong = said.copy()
+    wrong[7] = -3.0
+    with pytest.raises(ValueError, match=r"of training row 7 are \[-3. -3. -3.\]; expected"):
+        mlp().explainer().fit(mlp().x_train, probabilities=wrong)
+    with pytest.raises(TypeError, match="probabilities must hold numbers, got dtype <U"):
+        mlp().explainer().fit(mlp().x_train, probabilities=said.astype(str))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_constraints_of_another_kind_are_refused(ready):
+    wrong: Any = {"lower": 0.0}
+    with pytest.raises(TypeError, match="constraints must be Constraints, got dict"):
+        ready.explain(mlp().x, constraints=wrong)
+    with pytest.raises(TypeError, match="constraints must be Constraints, got dict"):
+        ready.trace(ready.explain(mlp().x), mlp().x_train, constraints=wrong)
+
+
+def test_explainers_with_arrays_can_be_compared():
+    options: dict[str, Any] = {"params": np.ones(3), "feature_range": (np.zeros(5), np.ones(5))}
+    first, second = (Explainer(lambda p, x: x, **options) for _ in range(2))
+    assert first == first
+    assert first != second
+    assert len({first, second}) == 2
+
+
 def breaking(where: str, value: float):
     """The mlp with a model that breaks down where the first feature exceeds 0.999."""
 

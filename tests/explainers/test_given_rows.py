@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 from jaxcf import Explainer, SearchOptions, solvers
 
@@ -54,6 +55,29 @@ def test_columns_without_names_are_taken_as_they_come(fitted):
         fitted.explain(rows).counterfactual, fitted.explain(X[:5]).counterfactual
     )
     assert Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS)).fit(rows).feature_names is None
+
+
+def test_numbers_of_any_type_are_taken(fitted):
+    frame = pd.DataFrame({"age": [0.25, -0.5], "pay": [True, False], "debt": [0.5, -0.75]})
+    plain = frame.astype(float).to_numpy(np.float32)
+    expected = fitted.explain(plain).counterfactual
+    for rows in (
+        frame,
+        frame.convert_dtypes(),
+        frame.astype({"pay": float}).astype("Float64"),
+        jnp.asarray(plain, jnp.bfloat16),
+    ):
+        np.testing.assert_array_equal(fitted.explain(rows).counterfactual, expected)
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_what_holds_no_numbers_is_refused_with_what_to_do(fitted):
+    texts = pd.DataFrame([["1", "2", "3"]], columns=NAMES)
+    for rows in (texts, texts.convert_dtypes(), X[:1].astype(complex)):
+        with pytest.raises(TypeError, match="x must hold numbers, got dtype"):
+            fitted.explain(rows)
+    with pytest.raises(TypeError, match=r"got csr_\w+, which is sparse: pass x\.toarray\(\)"):
+        fitted.explain(csr_matrix(X[:2]))
 
 
 # --- the scale of images -----------------------------------------------------------------------

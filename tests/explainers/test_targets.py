@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +50,14 @@ def test_jax_arrays_are_read_like_numpy_arrays():
     np.testing.assert_array_equal(read_targets(jnp.array(1), 2, 3).allowed[:, 1], True)
 
 
+def test_frames_are_read_like_arrays():
+    mask = np.array([[False, True, True], [True, False, False]])
+    frame = pd.DataFrame(mask, columns=["a", "b", "c"])
+    np.testing.assert_array_equal(read_targets(frame, 2, 3).allowed, mask)
+    classes = pd.Series([2, 0], index=[7, 8])
+    np.testing.assert_array_equal(read_targets(classes, 2, 3).allowed, np.eye(3)[[2, 0]])
+
+
 def test_the_callers_mask_is_left_alone():
     mask = np.ones((2, 3), bool)
     read_targets(mask, 2, 3).allowed[:] = False
@@ -90,6 +99,9 @@ def test_a_row_that_asks_for_an_unknown_class_is_marked_and_spares_the_others(ta
         # A mask as nested lists must not be read as the classes 0 and 1.
         ([[False, True, False]] * 3, TypeError, "target of row 0 .* class numbers"),
         ([True, False, True], TypeError, "class number"),
+        ({0, 1, 2}, TypeError, r"got set; for the same classes in every row pass \[\[0, 1\]\]"),
+        ({0: 1, 1: 2, 2: 0}, TypeError, "got dict; for the same"),
+        ((one for one in [0, 1, 2]), TypeError, "got generator; for the same"),
     ],
     ids=repr,
 )

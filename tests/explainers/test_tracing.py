@@ -1,5 +1,6 @@
 """A closer look at some rows: what it shows is the search that was made."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ from jaxcf import (
     NearestMean,
     Refinement,
     Traces,
+    solvers,
 )
 from jaxcf.search import lanes
 
@@ -293,10 +295,47 @@ def test_what_does_not_belong_together_is_refused():
         explainer.trace(explanations, mlp().x_train[:-1])
     with pytest.raises(ValueError, match=r"made with search .*pass the explanations to the"):
         fit(search=search(max_steps=21)).trace(explanations, mlp().x_train)
+    with pytest.raises(ValueError, match=r"made with search .*pass the explanations to the"):
+        fit(search=search(solvers.adam(0.04))).trace(explanations, mlp().x_train)
     with pytest.raises(ValueError, match="num_points must be at least 2"):
         explainer.trace(explanations, mlp().x_train, num_points=1)
     with pytest.raises(IndexError):
         explainer.trace(explanations, mlp().x_train, rows=[9])
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_points", 2.5), ("num_neighbours", 0.5), ("num_rows", "3")]
+)
+def test_numbers_of_points_and_rows_are_whole(name, value):
+    explainer = fit()
+    explanations = explainer.explain(mlp().x)
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, got {value!r}"):
+        explainer.trace(explanations, mlp().x_train, **{name: value})
+
+
+@pytest.mark.parametrize("asked", ["each", 1, [[1, 2], [0, 2], [0, 1]] * 2])
+@pytest.mark.parametrize("encoder", [True, False])
+def test_another_target_than_that_of_the_explanations_is_refused(asked, encoder):
+    explainer = fit(search=search(max_steps=30), encoder=encoder)
+    x = mlp().x
+    explanations = explainer.explain(x, target=asked)
+    assert len(explainer.trace(explanations, mlp().x_train, target=asked)) > 2
+    others: list[Any] = [2, 0]
+    if asked == "each" or (asked == 1 and not encoder):  # else 1 is the nearest class anyway
+        others.append(None)
+    for other in others:
+        with pytest.raises(ValueError, match="with another target; pass target= as explain was"):
+            explainer.trace(explanations, mlp().x_train, target=other)
+
+
+def test_explanations_of_a_version_that_knew_solvers_by_name_are_traced():
+    explainer = fit()
+    explanations = explainer.explain(mlp().x[:2])
+    settings: Any = dict(explanations.settings)
+    settings["search"] = dict(settings["search"])
+    del settings["search"]["solver_options"]
+    assert len(explainer.trace(replace(explanations, settings=settings), mlp().x_train)) == 2
 
 
 def test_a_model_outside_jax_is_looked_at_too(tmp_path):

@@ -10,11 +10,21 @@ from typing import Any, cast
 
 import jax
 import numpy as np
+import optax
 import pandas as pd
 import pytest
 from helpers import RecordedRows, assert_same_answers, assert_same_rows, mlp, search
 
-from jaxcf import BlackBox, Constraints, EngineOptions, Explanations, Status, jobs
+from jaxcf import (
+    BlackBox,
+    Constraints,
+    EngineOptions,
+    Explanations,
+    Guide,
+    Status,
+    jobs,
+    solvers,
+)
 from jaxcf.jobs import Job, JobInterrupted, JobOptions
 from jaxcf.results.parts import Rows
 from jaxcf.tabular import Categorical, Numeric, Schema, TableExplainer
@@ -167,8 +177,78 @@ def test_another_model_is_refused_in_jax_or_not(tmp_path):
 
     few = X[:4]
     jobs.run(box([0, 1, 2]), few, outside)
-    with pytest.raises(ValueError, match=r"model\.decisions is another one"):
+    with pytest.raises(ValueError, match=r"model\.answers is another one"):
         jobs.run(box([1, 0, 2]), few, outside)
+
+
+def sharpened(power):
+    """Other probabilities, the same decisions."""
+
+    def answer(x):
+        raised = np.asarray(mlp().probabilities(x)) ** power
+        return raised / raised.sum(axis=1, keepdims=True)
+
+    return BlackBox(answer, 3)
+
+
+def test_a_model_outside_jax_that_decides_alike_is_another_model(tmp_path):
+    explainer = mlp().explainer(encoder=False, search=search(max_steps=3))
+    boxed, guided = tmp_path / "model", tmp_path / "guide"
+
+    def explained(power):
+        return replace(explainer, predict=sharpened(power)).fit(mlp().x_train)
+
+    def with_guide(power):
+        guide = Guide(sharpened(power), name="other")
+        return replace(explainer, guides=[guide]).fit(mlp().x_train)
+
+    few = X[:4]
+    jobs.run(explained(1.0), few, boxed)
+    jobs.run(with_guide(1.0), few, guided)
+    # What another machine's rounding makes of it is the same.
+    assert jobs.run(explained(1.00001), few, boxed).complete
+    assert jobs.run(with_guide(1.00001), few, guided).complete
+    with pytest.raises(ValueError, match=r"model\.answers is another one"):
+        jobs.run(explained(1.1), few, boxed)
+    with pytest.raises(ValueError, match=r"guides\.other\.answers is another one"):
+        jobs.run(with_guide(1.1), few, guided)
+    other = jobs.check(explained(1.1), few, boxed)
+    assert "job.json: model.answers is another one" in other.problems
+
+
+def test_another_rate_of_the_same_solver_is_another_job(tmp_path):
+    def by(rule):
+        return mlp().fit(encoder=False, search=search(rule, max_steps=3))
+
+    rmsprop = [
+        solvers.from_optax(optax.rmsprop(rate), step_size=0.01, name="rmsprop")
+        for rate in (0.01, 0.02)
+    ]
+    pairs = [
+        (solvers.adam(0.1), solvers.adam(0.01), "learning_rate is 0.01, and was 0.1"),
+        (solvers.normalized(), solvers.normalized(0.3), "step_length is 0.3, and was None"),
+        (solvers.fista(0.1), solvers.fista(0.01), "learning_rate is 0.01, and was 0.1"),
+        (*rmsprop, "options.solver is another one"),
+    ]
+    for number, (first, other, differs) in enumerate(pairs):
+        folder = tmp_path / str(number)
+        jobs.run(by(first), X, folder, options=OPTIONS)
+        assert jobs.run(by(first), X, folder, options=OPTIONS).complete
+        with pytest.raises(ValueError, match=f"another job: .*{differs}"):
+            jobs.run(by(other), X, folder, options=OPTIONS)
+
+
+def test_other_classes_of_the_training_rows_are_another_job(tmp_path):
+    explainer = mlp().explainer(encoder=False, search=search(max_steps=3))
+    x_train = mlp().x_train
+    said = np.asarray(mlp().predict(x_train))
+    jobs.run(explainer.fit(x_train), X, tmp_path, options=OPTIONS)
+    for known in (
+        {"labels": np.roll(said.argmax(axis=1), 1)},
+        {"probabilities": np.roll(said, 1, axis=1)},
+    ):
+        with pytest.raises(ValueError, match="training classes is another one"):
+            jobs.run(explainer.fit(x_train, **known), X, tmp_path, options=OPTIONS)
 
 
 def test_what_is_asked_by_row_goes_with_its_rows(ready, tmp_path):

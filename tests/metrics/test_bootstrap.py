@@ -81,5 +81,5 @@ def test_columns_of_one_call_are_those_of_single_calls():
 def test_bad_arguments_say_what_was_given():
     with pytest.raises(ValueError, match=r"differ in length: \{'a': 2, 'b': 3\}"):
         metrics.mean_intervals({"a": np.zeros(2), "b": np.zeros(3)})
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="level must be > 0 and < 1, got 95"):
         metrics.mean_interval(np.zeros(3), level=95)

@@ -236,6 +236,19 @@ def test_without_a_path_there_is_none_in_the_file(mixed, tmp_path):
     assert "path" not in storage.read_arrays(path)[0]
 
 
+def test_scores_may_come_in_a_list_of_numbers(mixed):
+    scored = mixed.with_scores(mine=[2.0] * len(mixed))
+    assert scored.summary()["mine"] == 2
+    with pytest.raises(TypeError, match="score 'mine' must hold numbers, got dtype <U1"):
+        mixed.with_scores(mine=["a"] * len(mixed))
+
+
+def test_explanations_are_equal_to_themselves_alone(mixed):
+    assert mixed == mixed
+    assert mixed != replace(mixed)
+    assert {mixed: 1}[mixed] == 1
+
+
 def test_options_of_any_number_type_can_be_saved(tmp_path):
     options = SearchOptions(
         solver=solvers.adam(),

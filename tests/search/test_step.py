@@ -1,6 +1,7 @@
 """The search of one instance: stop rules, the search for c, best-so-far, the gradient's reach."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -326,6 +327,21 @@ def test_growing_c_converges_too():
     assert (result.steps < STEPS).all()
 
 
+@pytest.mark.parametrize("rule", ["normalized", "fista", "reference_fista"])
+@pytest.mark.parametrize("stop", ["first_flip", "budget"])
+def test_an_objective_without_l1_shrinks_nothing_and_measures_distances_without_it(rule, stop):
+    options: Any = {"search": search(rule, stop=stop)}
+    with_it = objective("C", l1_weight=0.2)
+    dropped = mlp().fit(objective=with_it.without("l1"), **options).explain(mlp().x)
+    weightless = mlp().fit(objective=objective("C", l1_weight=0.0), **options).explain(mlp().x)
+    shrunk = mlp().fit(objective=with_it, **options).explain(mlp().x)
+    assert weightless.found.any()
+    np.testing.assert_array_equal(dropped.counterfactual, weightless.counterfactual)
+    assert (dropped.counterfactual != shrunk.counterfactual).any()
+    assert dropped.l1_weight == 0
+    np.testing.assert_array_equal(dropped.elastic_net, weightless.elastic_net)
+
+
 def test_without_a_prediction_term_all_rounds_are_one():
     options = {"objective": objective("E"), "encoder": False}
     rounds = search("gradient_descent", max_steps=4, weight_rounds=3, stop="budget")
@@ -465,6 +481,13 @@ def test_a_feature_at_the_end_of_its_range_can_leave_it():
         ({"prediction_weight": -1.0}, "prediction_weight must be >= 0, got -1.0"),
         ({"tolerance": -0.1}, "tolerance must be >= 0, got -0.1"),
         ({"prediction_weight": float("nan")}, "prediction_weight must be >= 0, got nan"),
+        ({"max_steps": 2**31}, "max_steps must be at most 2147483647, got 2147483648"),
+        ({"patience": 2**40}, "patience must be at most 2147483647"),
+        ({"extra_steps": 2**31}, "extra_steps must be at most 2147483647"),
+        (
+            {"max_steps": np.int32(2**20), "weight_rounds": np.int32(2**12), "weight_growth": 1},
+            "are 4294971392 evaluations; expected 2147483647 at most",
+        ),
     ],
 )
 def test_wrong_options_say_what_is_wrong(options, message):

@@ -11,7 +11,7 @@ import optax.contrib
 import pytest
 from helpers import assert_close, linear, mlp, objective, search
 
-from jaxcf import Explainer, Objective, Refinement, SearchOptions, solvers
+from jaxcf import Explainer, Objective, Refinement, SearchOptions, Status, solvers
 from jaxcf.solvers import SolverState
 
 # --- any optax transformation --------------------------------------------------------------
@@ -245,6 +245,29 @@ def test_a_weight_for_each_feature_is_refused():
     own = Objective.named("C").with_term("own", lambda c: c.point.sum(), several)
     with pytest.raises(ValueError, match=r"weight of the term 'own' must be a single number"):
         mlp().explainer(objective=own)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("rule", ["normalized", "fista", "subgradient_adam"])
+def test_a_term_that_is_not_finite_ends_its_row_and_no_other(value, rule):
+    row = 2
+    spoilt = float(mlp().x[row, 0])
+
+    def own(candidate):
+        here = candidate.instance.original[0] == spoilt
+        return jnp.where(here, value, jnp.sum(jnp.square(candidate.perturbation)))
+
+    plain = objective("C").with_term("own", lambda c: jnp.sum(jnp.square(c.perturbation)), 0.1)
+    options = {"search": search(rule, stop="budget")}
+    ended = mlp().fit(objective=objective("C").with_term("own", own, 0.1), **options)
+    result, expected = (
+        one.explain(mlp().x) for one in (ended, mlp().fit(objective=plain, **options))
+    )
+    assert Status(int(result.status[row])) == Status.MODEL_NOT_FINITE
+    assert result.steps[row] == 0
+    others = np.arange(len(mlp().x)) != row
+    np.testing.assert_array_equal(result.status[others], expected.status[others])
+    assert_close(result.counterfactual[others], expected.counterfactual[others])
 
 
 def test_a_term_whose_values_have_changed_is_another_term():

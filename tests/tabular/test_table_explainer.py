@@ -33,6 +33,7 @@ from jaxcf.tabular import (
     TableExplainer,
     TableExplanations,
 )
+from jaxcf.tabular.class_names import numbers_of
 
 JOBS = ("clerk", "pilot", "sailor", "smith")
 SIZES = ("small", "medium", "large")
@@ -725,3 +726,12 @@ def test_label_encoded_and_ordinal_columns_reach_the_model_as_codes():
     asked = np.concatenate(seen)
     assert set(np.unique(asked[:, 0])) <= {0.0, 1.0, 2.0, 3.0}
     assert set(np.unique(asked[:, 1])) <= {0.0, 1.0, 2.0}
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_names_of_classes_without_an_order_are_no_target():
+    for target in ({"yes", "no"}, {"yes": "no"}, (one for one in ("yes", "no"))):
+        with pytest.raises(TypeError, match=f"got {type(target).__name__}; for the same classes"):
+            numbers_of(target, ("no", "yes"))
+    mask = pd.DataFrame({"no": [True, False], "yes": [False, True]})
+    assert numbers_of(mask, ("no", "yes")).tolist() == mask.to_numpy().tolist()

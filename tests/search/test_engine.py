@@ -82,7 +82,8 @@ def test_the_last_searches_of_many_end_as_they_would_among_few():
     assert_same_answers(*found)
     assert found[0].found.all()
     assert np.median(found[0].steps) < 30 < 80 < np.sort(found[0].steps)[-3]
-    np.testing.assert_array_equal(*(one.scores["predictions"] for one in found))
+    asked, alone = (one.scores["predictions"] for one in found)
+    np.testing.assert_array_equal(asked, alone)
 
 
 def test_streams_are_pulled_lazily():

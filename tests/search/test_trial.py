@@ -258,7 +258,7 @@ def test_a_term_that_is_not_finite_ends_its_row_and_no_other(value, rule):
         return jnp.where(here, value, jnp.sum(jnp.square(candidate.perturbation)))
 
     plain = objective("C").with_term("own", lambda c: jnp.sum(jnp.square(c.perturbation)), 0.1)
-    options = {"search": search(rule, stop="budget")}
+    options: dict[str, Any] = {"search": search(rule, stop="budget")}
     ended = mlp().fit(objective=objective("C").with_term("own", own, 0.1), **options)
     result, expected = (
         one.explain(mlp().x) for one in (ended, mlp().fit(objective=plain, **options))

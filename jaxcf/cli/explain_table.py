@@ -21,6 +21,7 @@ from jaxcf.cli.table_rules import parse_relations, parse_rules
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.data.csv_files import MISSING
 from jaxcf.data.labelled_tables import ADULT_LABEL
+from jaxcf.data.written_numbers import read_numbers
 from jaxcf.explainers.refinement import Refinement
 from jaxcf.objective import Objective
 from jaxcf.predictors.estimators import Estimator
@@ -216,13 +217,17 @@ def _load(options: argparse.Namespace, estimator: Estimator | None) -> tuple[Row
         tables = data.read_adult(options.data_dir)
         train, test = (Rows(dict(one.columns), one.labels) for one in tables)
     else:
-        # an identifier such as 007 is no number
-        text = {} if options.id is None else {options.id: np.empty(0, object)}
-        read = partial(data.read_table, missing=options.missing or MISSING)
-        columns = read(options.data, like=text)
+        read = partial(
+            data.read_table,
+            missing=options.missing or MISSING,
+            as_text=_named_text(options),
+            # an identifier such as 007 is no number, and one that is called NA isn't missing
+            as_written=() if options.id is None else (options.id,),
+        )
+        columns = read(options.data)
         train, test = split_rows(options, columns, options.data), None
         if options.test is not None:
-            other = read(options.test, like=columns | text)
+            other = read(options.test, like=columns)
             test = split_rows(options, other, str(options.test))
     if options.id is not None:
         train, test = _without_ids(options.id, train, test)
@@ -246,6 +251,15 @@ def _load(options: argparse.Namespace, estimator: Estimator | None) -> tuple[Row
     return train, test
 
 
+def _named_text(options: argparse.Namespace) -> set[str]:
+    """Columns of names: of classes, and of categories, which are what their texts are."""
+    named = {options.label} if options.label is not None else set()
+    # A model from a file was fitted on such columns as others read them.
+    if options.model is None:
+        named |= {*options.categorical, *_ordinal(options.ordinal)}
+    return named
+
+
 def _without_ids(name: str, train: Rows, test: Rows | None) -> tuple[Rows, Rows | None]:
     """The rows with what they are called beside them, where no model sees it."""
     asked_for = train if test is None else test
@@ -267,6 +281,11 @@ def _with_ids(rows: Rows, name: str) -> Rows:
 
 def _schema(options: argparse.Namespace, train: Rows) -> Schema:
     ordinal = _ordinal(options.ordinal)
+    for name, texts in ordinal.items():
+        column = train.columns.get(name, np.empty(0, object))
+        numbers = read_numbers(texts) if column.dtype.kind in "if" else None
+        if numbers is not None:
+            ordinal[name] = tuple(numbers.tolist())
     found = Schema.infer(
         train.columns,
         ordinal=ordinal,

@@ -109,7 +109,11 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         "begun (default 8192, 1024 with --model, fewer where rows are large)",
     )
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N test rows")
-    group.add_argument("--target", metavar="CLASS", help="class to reach, by name or number")
+    group.add_argument(
+        "--target",
+        metavar="CLASS",
+        help="class to reach, by name; by number as well for data sets with networks of their own",
+    )
     group.add_argument(
         "--details",
         type=at_least_zero,

@@ -42,7 +42,10 @@ def split_rows(options: argparse.Namespace, columns: dict[str, np.ndarray], orig
         return Rows(columns, None)
     given = columns.get(label, np.empty(0))
     present = np.array([not is_missing(one) for one in given.tolist()], bool)
-    if not present.all():
+    # Rows to be explained needn't have one.
+    if origin != options.data and not present.any():
+        return Rows({name: column for name, column in columns.items() if name != label}, None)
+    if not present.all() and origin == options.data:
         if not options.drop_missing:
             raise ValueError(
                 f"{int((~present).sum())} rows of {origin} have no {label!r}, the first is row "
@@ -88,7 +91,7 @@ def settle_missing(
     gaps = train.gaps()
     if not keeps_missing(options) and lacking(gaps) is not None:
         refuse_missing(options, gaps, options.data)
-    return train, test, asked_for
+    return train, None if test is None else test.take(test.labelled()), asked_for
 
 
 def refuse_missing(
@@ -146,7 +149,7 @@ def _fillings(train: Rows, fill: str) -> dict[str, Any]:
             )
         if entries.is_number and fill == "median":
             # One of them, so that whole numbers stay whole.
-            found[name] = np.percentile(present, 50, method="lower")
+            found[name] = np.sort(present)[(len(present) - 1) // 2]
         else:
             values, counts = np.unique(present, return_counts=True)
             found[name] = values[counts.argmax()]

@@ -73,6 +73,12 @@ def train_model(
         part, rest = stratified_split(
             learnt.labels, test_fraction=_TEST_FRACTION, seed=options.seed
         )
+        if not len(rest):
+            raise ValueError(
+                f"the label column {options.label!r} holds {len(names)} different values in "
+                f"{len(learnt)} rows, too few to train on some and measure on others; expected "
+                "several rows of each class, or a file of labelled rows with --test"
+            )
         learnt, held_out = learnt.take(part), learnt.take(rest)
         on = "rows held out of training"
     truth = held_out.classes(names)

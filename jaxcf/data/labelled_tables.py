@@ -1,6 +1,6 @@
 """CSV files of mixed columns with a label, as mappings of columns: what `jaxcf.tabular` takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,12 +73,14 @@ def read_table(
     delimiter: str | None = None,
     like: Mapping[str, np.ndarray] | None = None,
     missing: Sequence[str] = MISSING,
+    as_text: Collection[str] = (),
+    as_written: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
     r"""Read a CSV file with a header line into columns.
 
-    Numbers may be written as "1,200.50", "1.200,50", "3,5" or "50%" (which is 50). What is none
-    stays text: dates, and numbers that can be read in two ways ("1,200" in a file whose cells are
-    not separated by commas); `Schema.infer` names these.
+    Numbers may be written as "1,200.50", "1.200,50", "1 200,50", "3,5" or "50%" (which is 50). What
+    is none stays text: dates, and numbers that can be read in two ways ("1,200" in a file whose
+    cells are not separated by commas); `Schema.infer` names these.
 
     Args:
         path: The file: UTF-8, UTF-16 with its mark, or Latin-1.
@@ -88,10 +90,14 @@ def read_table(
             all entries could be numbers.
         missing: What stands for a missing value, in capital or small letters. Pass fewer where one
             is a category, such as "?".
+        as_text: Columns that hold no numbers, whatever they look like: classes, codes. Those that
+            the file lacks make no difference.
+        as_written: Columns of which nothing but an empty cell is missing, either: identifiers.
 
     Returns:
         By name: int64 where every entry is a whole number, float64 where every entry is a number
-        or missing (NaN), else strings as objects, None where missing.
+        or missing (NaN); Python's integers as objects where these don't hold them; else strings as
+        objects, None where missing.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -107,10 +113,12 @@ def read_table(
     """
     content = read_lines(path, delimiter)
     markers = tuple(missing)
-    text = {name for name, column in (like or {}).items() if column.dtype.kind == "O"}
+    text = {name for name, column in (like or {}).items() if _is_text(column)}
+    text.update(as_text, as_written)
     read = {}
     for name, cells in content.columns.items():
-        entries = [None if is_missing_text(cell, markers) else cell for cell in cells]
+        its = ("",) if name in as_written else markers
+        entries = [None if is_missing_text(cell, its) else cell for cell in cells]
         numbers = None
         if name not in text:
             numbers = read_numbers(entries, comma_may_be_decimal=content.comma_may_be_decimal)
@@ -207,6 +215,11 @@ def read_adult(data_dir: str | Path | None) -> tuple[LabelledTable, LabelledTabl
     )
     labels = np.array([one.rstrip(".") for one in test.labels.tolist()], object)
     return train, LabelledTable(test.columns, labels)
+
+
+def _is_text(column: np.ndarray) -> bool:
+    # Whole numbers that no other type holds are objects, too.
+    return column.dtype.kind == "O" and not any(isinstance(one, int) for one in column.tolist())
 
 
 def _as_objects(entries: list[str | None]) -> np.ndarray:

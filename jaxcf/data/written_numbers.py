@@ -24,6 +24,12 @@ _DATE = "|".join(
     )
 )
 _IS_PLAIN, _IS_POINT, _IS_COMMA = (re.compile(one) for one in (_PLAIN, _POINT, _COMMA))
+_IS_WHOLE = re.compile(r"[+-]?\d+")
+_IS_NO_NUMBER = re.compile(r"[+-]?(inf|infinity|nan)", re.IGNORECASE)
+# Blanks of all widths between groups of three: plain, not to be broken at, and narrow.
+_IS_SPACED = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u202f]\d{3})+([.,]\d*)?%?")
+# Beyond this float64 doesn't hold every whole number.
+_EXACT = 2**53
 _CURRENCY = r"(?:US|CA|AU)?\$|[€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN"
 _IS_MONEY = re.compile(
     rf"(?P<sign>[+-]?)\s*(?:(?:{_CURRENCY})\s*(?P<after>.+)|(?P<before>.*\S)\s*(?:{_CURRENCY}))"
@@ -36,8 +42,8 @@ def read_numbers(
 ) -> Shaped[np.ndarray, " n"] | None:
     """The numbers that texts stand for, where every one stands for one.
 
-    Plain numbers, thousands in groups ("1,200.50" or "1.200,50"), a decimal comma ("3,5") and
-    percentages ("50%", which is 50; all of them or none).
+    Plain numbers, thousands in groups ("1,200.50", "1.200,50" or "1 200,50"), a decimal comma
+    ("3,5") and percentages ("50%", which is 50; all of them or none).
 
     Args:
         texts: without blanks around them; None where there is nothing.
@@ -45,8 +51,8 @@ def read_numbers(
             telling.
 
     Returns:
-        Integers, or floats with NaN for None; None where some text is no number, or it isn't clear
-        which.
+        Integers, or floats with NaN for None; objects where a whole number is one that these can't
+        hold. None where some text is no number, or it isn't clear which.
 
     Examples:
         >>> read_numbers(["1,200.00", None, "7"]).tolist(), read_numbers(["3,5", "1,200"]).tolist()
@@ -55,7 +61,10 @@ def read_numbers(
         ([50, 5], None)
         >>> read_numbers(["1,200"]), read_numbers(["1,200"], comma_may_be_decimal=False).tolist()
         (None, [1200])
+        >>> read_numbers(["18_25"]), read_numbers(["18446744073709551617"]).tolist()
+        (None, [18446744073709551617])
     """
+    texts = [None if one is None else _without_blanks(one) for one in texts]
     present = [one for one in texts if one is not None]
     plain = _plain_numbers(texts)
     if plain is not None or not present:
@@ -73,18 +82,35 @@ def read_numbers(
     return None
 
 
+def _without_blanks(text: str) -> str:
+    """A number whose groups stand apart without what is between them; any other text as it is."""
+    return re.sub(r"[ \u00a0\u202f]", "", text) if _IS_SPACED.fullmatch(text) else text
+
+
 def _plain_numbers(texts: Sequence[str | None]) -> np.ndarray | None:
-    if None not in texts:
-        try:
-            return np.array([int(one) for one in texts if one is not None], np.int64)
-        except (ValueError, OverflowError):
-            pass
-    try:
-        numbers = np.array([np.nan if one is None else float(one) for one in texts])
-    except ValueError:
+    # Python's own numbers may hold underscores, as categories do.
+    present = [one for one in texts if one is not None]
+    if all(map(_IS_WHOLE.fullmatch, present)):
+        return _whole_numbers([None if one is None else int(one) for one in texts])
+    if not all(_IS_PLAIN.fullmatch(one) or _IS_NO_NUMBER.fullmatch(one) for one in present):
         return None
+    numbers = np.array([np.nan if one is None else float(one) for one in texts])
     # a column without a single number is no column of numbers
     return numbers if np.isfinite(numbers).any() else None
+
+
+def _whole_numbers(numbers: list[int | None]) -> np.ndarray | None:
+    present = [one for one in numbers if one is not None]
+    if not present:
+        return None
+    gaps, largest = None in numbers, max(map(abs, present))
+    if not gaps and largest < 2**63:
+        return np.array(numbers, np.int64)
+    if gaps and largest <= _EXACT:
+        return np.array([np.nan if one is None else one for one in numbers], np.float64)
+    held = np.empty(len(numbers), object)
+    held[:] = numbers
+    return held
 
 
 def is_number_text(text: str) -> bool:

@@ -330,8 +330,17 @@ def _text(entry: Any) -> str:
     if entry is None or entry != entry:
         return "-"
     if isinstance(entry, float | np.floating):
-        return f"{entry:.6g}"
+        return _as_read(float(entry))
     return str(entry)
+
+
+def _as_read(number: float) -> str:
+    """A number by the digits that tell it from others of its type."""
+    if number.is_integer() and abs(number) < 1e15:
+        return str(int(number))
+    with np.errstate(over="ignore"):
+        narrow = np.float32(number)
+    return str(narrow) if narrow == number else str(number)
 
 
 def _cut(text: str) -> str:

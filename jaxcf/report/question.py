@@ -70,9 +70,11 @@ def question(
 
 
 def _goal(explanations: Results, class_names: Sequence[str]) -> str:
-    targets = np.unique(explanations.core.target_class)
-    targets = targets[targets >= 0]
-    return f"“{class_names[targets[0]]}”" if len(targets) == 1 else "otherwise"
+    # Where none was asked for they are those of the prototypes, and answers may be of others.
+    core = explanations.core
+    classes = np.unique([*core.target_class, *core.counterfactual_class[core.found]])
+    classes = classes[classes >= 0]
+    return f"“{class_names[classes[0]]}”" if len(classes) == 1 else "otherwise"
 
 
 def _accuracy(explanations: Results, true_classes: np.ndarray | None) -> str:

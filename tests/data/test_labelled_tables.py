@@ -67,9 +67,25 @@ def test_text_stays_text_like_in_another_file(tmp_path):
     assert second["n"].tolist() == [1, 2]
 
 
-def test_huge_whole_numbers_are_floats(tmp_path):
-    columns = data.read_table(write(tmp_path / "a.csv", "n\n1\n100000000000000000000\n"))
-    assert columns["n"].dtype == np.float64
+def test_huge_whole_numbers_keep_their_digits(tmp_path):
+    huge, gap = 10**20 + 1, 2**53 + 1
+    text = f"n,with gap,small\n1,,\n{huge},{gap},7\n"
+    first = data.read_table(write(tmp_path / "a.csv", text))
+    for columns in (first, data.read_table(tmp_path / "a.csv", like=first)):
+        assert columns["n"].tolist() == [1, huge]
+        assert columns["with gap"].tolist() == [None, gap]
+        assert columns["small"].dtype == np.float64
+
+
+def test_columns_of_names_stay_as_they_are_written(tmp_path):
+    file = write(
+        tmp_path / "a.csv", "id,label,band,n\nNA,01,18_25,1\nnull,1,26_35,NA\n,NA,36_99,2\n"
+    )
+    columns = data.read_table(file, as_text=("label", "elsewhere"), as_written=("id",))
+    assert columns["id"].tolist() == ["NA", "null", None]
+    assert columns["label"].tolist() == ["01", "1", None]
+    assert columns["band"].tolist() == ["18_25", "26_35", "36_99"]
+    np.testing.assert_array_equal(columns["n"], [1, np.nan, 2])
 
 
 @pytest.mark.parametrize(

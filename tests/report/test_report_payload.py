@@ -331,7 +331,8 @@ def test_rows_are_called_what_their_owner_calls_them(tmp_path):
 
 def test_the_question_says_what_was_asked_under_which_rules(tmp_path):
     people = replace(table(20), ruled=("age", "pay", "job"))
-    people = replace(people, core=replace(people.core, target_class=np.ones(20, int)))
+    people = people[people.core.found & (people.core.counterfactual_class == 1)]
+    people = replace(people, core=replace(people.core, target_class=np.ones(len(people), int)))
     rules = {
         "age": Rule(increase_only=True, upper=65),
         "pay": Rule(frozen=True),

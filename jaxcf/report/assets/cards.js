@@ -17,7 +17,9 @@ const trueClassName = (row) =>
   columns.trueClass && columns.trueClass[row] >= 0 ? className(columns.trueClass[row]) : null;
 
 const isMisread = (row) =>
-  trueClassName(row) !== null && columns.trueClass[row] !== columns.originalClass[row];
+  trueClassName(row) !== null &&
+  columns.originalClass[row] >= 0 &&
+  columns.trueClass[row] !== columns.originalClass[row];
 
 // The same for the eye and the ear: screen readers know no arrows.
 function spokenDecision(row) {
@@ -108,7 +110,7 @@ function card(row, place = null) {
 }
 
 const undrawable = () =>
-  element("p", { class: "hint" }, "Not drawn: the row holds values that are no finite numbers.");
+  element("p", { class: "hint" }, "Not drawn: the row holds what the model takes no number for.");
 
 async function addPictures(body, row) {
   const names = [["original", isAlready(row) ? "as it is" : "before"]];
@@ -144,7 +146,7 @@ async function addChanges(body, row) {
     ? [element("p", { class: "hint" }, "Nothing has to change.")]
     : list(after, isMissed(row));
   if (other) parts.unshift(element("h3", {}, first));
-  if (other) parts.push(element("h3", {}, second), list(other, false));
+  if (other) parts.push(element("h3", {}, second), list(other, isMissedThere(row)));
   fill(body, {}, parts);
   body.dataset.drawn = "yes";
 }

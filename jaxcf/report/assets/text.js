@@ -42,7 +42,12 @@ function formatEntry(value) {
   if (value === null || Number.isNaN(value)) return "missing";
   if (!Number.isFinite(value)) return format(value);
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return String(value);
-  return String(Number(value.toPrecision(6)));
+  // A number of 32 bits was written with fewer digits than 64 show of it.
+  for (let digits = 6; Math.fround(value) === value && digits < 10; digits += 1) {
+    const shorter = Number(value.toPrecision(digits));
+    if (Math.fround(shorter) === value) return String(shorter);
+  }
+  return String(value);
 }
 
 function percent(share) {

@@ -213,6 +213,39 @@ def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
     assert "explains a table" in capsys.readouterr().err
 
 
+def test_names_of_classes_and_categories_are_what_is_written(tmp_path):
+    rng = np.random.default_rng(0)
+    age, code = rng.integers(18, 80, 80), rng.choice(["007", "7", "1E5"], 80)
+    band = np.where(age < 40, "18_39", np.where(age < 60, "40_59", "60_99"))
+    label = np.where(age + 20 * (code == "7") > 60, "01", "1")
+    lines = [",".join(row) for row in zip(map(str, age), code, band, label, strict=True)]
+    (tmp_path / "codes.csv").write_text("\n".join(["age,code,band,y", *lines]))
+    unlabelled = "\n".join(
+        ["age,code,band,y", *[line.rsplit(",", 1)[0] + "," for line in lines[:9]]]
+    )
+    (tmp_path / "new.csv").write_text(unlabelled)
+    arguments = ["explain", "codes.csv", "--label", "y", "--categorical", "code", "-q"]
+    rules = ["--rule", "code:007|7", "--rule", "band:frozen", "--target", "01"]
+    wanted = [*arguments, *rules, "--details", "0"]
+    assert cli.main([*wanted, "--out", "run"]) == 0
+    after = read_table("run/counterfactuals.csv", as_text=["code", "counterfactual_class"])
+    found = after["status"] == "found"
+    assert found.any()
+    assert set(after["counterfactual_class"][found]) == {"01"}
+    assert set(after["code"][found]) <= {"007", "7"}
+    assert after["band"].tolist() == band.tolist()
+    # Rows of another file needn't be labelled, even where its column is there.
+    assert cli.main([*wanted, "--test", "new.csv", "--out", "other"]) == 0
+    other = read_table("other/counterfactuals.csv", as_text=["code"])
+    assert other["code"].tolist() == after["code"][:9].tolist()
+
+
+def test_too_few_rows_to_measure_a_model_on_are_refused(tmp_path, capsys):
+    (tmp_path / "few.csv").write_text("age,y\n30,a\n40,b\n50,c\n")
+    assert cli.main(["explain", "few.csv", "--label", "y", "-q"]) == 1
+    assert "too few to train on some and measure on others" in capsys.readouterr().err
+
+
 def test_adult_by_name(folder, tmp_path):
     lines = (folder / "loans.csv").read_text().replace("paid", "income").splitlines()
     for name, chosen in (("train.csv", lines[:160]), ("test.csv", [lines[0], *lines[160:]])):

@@ -58,7 +58,8 @@ def folder(tmp_path_factory, explanations):
         true_classes=TRUE_CLASSES,
         rules={},
     )
-    others = replace(people, values=people.original_values)
+    missed = replace(people.core, status=np.roll(people.core.status, 1))
+    others = replace(people, values=people.original_values, core=missed)
     write(folder / "tables.html", people, comparison=compare(people, others, names=("A", "B")))
     named = people.with_labels([f"client {row} {EVIL}" for row in range(60)])
     write(folder / "named.html", named[::-1])
@@ -693,7 +694,20 @@ def test_two_runs_over_a_table_stand_side_by_side(opened):
     tab.page.wait_for_selector(f"#cards .card[data-row='{row}'] [data-drawn]")
     text = tab.page.inner_text(f"#cards .card[data-row='{row}']")
     assert re.match(r"A\n(age|job): ", text)
-    assert "B\n\nNothing changed." in text or "B\nNothing changed." in text
+    assert re.search(r"B\n+(best attempt:\n+)?Nothing changed\.", text)
+    answers, missed = people.found, missed_rows(people.core[np.roll(np.arange(60), 1)])
+    for row, attempted in ((row, missed[row]) for row in np.flatnonzero(answers)[:6]):
+        card = f"#cards .card[data-row='{row}']"
+        tab.page.wait_for_selector(f"{card} [data-drawn]")
+        assert ("best attempt:" in tab.page.inner_text(card)) == attempted
+
+
+def test_numbers_of_a_table_have_all_their_digits(opened):
+    page = opened("table.html").page
+    narrow = float(np.float32(0.1))
+    given = [1000001.28, 31578.02, 36636.39461497724, 21.0, narrow, 1e-7, None]
+    shown = page.evaluate("given => given.map(formatEntry)", given)
+    assert shown == ["1000001.28", "31578.02", "36636.39461497724", "21", "0.1", "1e-7", "missing"]
 
 
 def test_nothing_on_the_page_is_a_command_or_a_path(tab):

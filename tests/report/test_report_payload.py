@@ -344,6 +344,9 @@ def test_the_question_says_what_was_asked_under_which_rules(tmp_path):
         "What would have to be different for the model (a forest, right for 93 % of 500 rows) to "
         "decide “yes”, where age may only rise and is at most 65 and pay and job stay as they are?"
     )
+    others = replace(people, core=replace(people.core, target_class=people.core.target_class - 1))
+    asked = Page(tmp_path / "others.html", others).payload["question"]["sentence"]
+    assert "to decide otherwise" in asked  # the answers are of another class than the prototypes
     named = Page(tmp_path / "named.html", people).payload["question"]["sentence"]
     assert named.endswith("to decide “yes”, under rules for age, pay and job?")
     relations = [Relation("pay <= 50"), Relation("age <= 70"), Relation("pay >= 1")]

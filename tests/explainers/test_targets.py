@@ -103,7 +103,7 @@ def test_a_row_that_asks_for_an_unknown_class_is_marked_and_spares_the_others(ta
         ({0: 1, 1: 2, 2: 0}, TypeError, "got dict; for the same"),
         ((one for one in [0, 1, 2]), TypeError, "got generator; for the same"),
     ],
-    ids=repr,
+    ids=lambda given: repr(given).split(" at 0x")[0],
 )
 @pytest.mark.usefixtures("without_type_checks")
 def test_a_wrong_target_says_what_was_given_and_expected(target, error, message):

@@ -102,7 +102,15 @@ def script() -> None:
     # Tracing makes millions of objects, nearly all of which stay. Python's own 700 would have them
     # walked 900 times: 0.9 of the 5.5 CPU seconds that the digits take, instead of 0.2.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    sys.exit(main())
+    status = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # who reads has gone, which Python's own end takes note of
+        sys.exit(status)
+    # All is written. Python would give the same millions of objects back one by one: a second of
+    # the 13 that the digits take where nothing is compiled.
+    os._exit(status)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

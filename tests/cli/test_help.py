@@ -1,5 +1,6 @@
 """What the command line teaches: help whose examples parse, near names, shell completion."""
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from jaxcf.cli import main as cli
 from jaxcf.cli.commands import COMMANDS
 from jaxcf.cli.terminal import Outcome
 from jaxcf.utils import storage
+from jaxcf.version import __version__
 
 
 @pytest.fixture(autouse=True)
@@ -148,3 +150,27 @@ def test_without_shtab_the_error_says_how_to_get_it(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert cli.main(["--print-completion", "bash"]) == 1
     assert "pip install 'jaxcf[completion]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["info", "--json"], 0, '"versions"'),
+        (["info", "no/such/run"], 1, "jaxcf: error: "),
+        (["nothing"], 2, "there is no command 'nothing'"),
+        (["--version"], 0, __version__),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_all_of_it_is_written_before_the_process_ends(arguments, status, said):
+    code = "from jaxcf.cli.main import script; script()"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert said in (done.stdout if status == 0 else done.stderr)
+    if arguments[-1] == "--json":
+        assert json.loads(done.stdout)
+    # Who reads may go early, as `head` does.
+    reader = f"{shlex.join(command)} | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}"
+    piped = subprocess.run(["bash", "-c", reader], capture_output=True, text=True, check=False)
+    assert "Traceback" not in piped.stderr

@@ -48,6 +48,7 @@ _SHOWN_CATEGORIES = 4
 # Codes are few and occur again; the numbers beside them are many.
 _MOST_CODES, _LEAST_REPEATED, _LEAST_OTHERS = 4, 2, 10
 _NINES = re.compile("9{1,}[5-9]")
+_IS_CODE = re.compile(r"0\d")
 
 
 def seldom_changes(name: str) -> bool:
@@ -141,7 +142,9 @@ def column_notes(
                 )
             continue
         texts = [one for one in column.categories if isinstance(one, str)]
-        if len(texts) == len(column.categories) and all(map(is_number_text, texts)):
+        # Who gave them an order has said what they are, and so have zeros in front.
+        amounts = not isinstance(column, Ordinal) and not any(map(_IS_CODE.match, texts))
+        if amounts and len(texts) == len(column.categories) and all(map(is_number_text, texts)):
             notes.append(
                 f"{column.name!r} holds numbers as text, such as {texts[0]!r}, and each is a "
                 "category: make numbers of them if they are amounts"

@@ -38,6 +38,9 @@ def test_numbers_as_text_that_are_taken_for_names_are_pointed_out():
     schema = Schema.infer({"zip": ["10115", "80331"], "job": ["clerk", "7"], "n": [1, 2]})
     (note,) = schema.summary()["notes"]
     assert note.startswith("'zip' holds numbers as text, such as '10115', and each is a category")
+    # Nobody takes these for amounts: one is written with zeros, the other was given an order.
+    codes = {"code": ["007", "120"], "rank": ["1", "2"], "n": [1, 2]}
+    assert Schema.infer(codes, ordinal={"rank": ("1", "2")}).summary()["notes"] == ()
 
 
 def test_every_kind_of_column_is_described():

@@ -37,15 +37,16 @@ def split_rows(options: argparse.Namespace, columns: dict[str, np.ndarray], orig
     Raises:
         ValueError: if there is no such column, or rows without a label that aren't to be left out.
     """
-    label = options.label
-    if label is None or (label not in columns and origin != options.data):
+    label, to_train_on = options.label, origin == options.data
+    if label is None or (label not in columns and not to_train_on):
         return Rows(columns, None)
+    rest = {name: column for name, column in columns.items() if name != label}
     given = columns.get(label, np.empty(0))
     present = np.array([not is_missing(one) for one in given.tolist()], bool)
     # Rows to be explained needn't have one.
-    if origin != options.data and not present.any():
-        return Rows({name: column for name, column in columns.items() if name != label}, None)
-    if not present.all() and origin == options.data:
+    if not to_train_on and not present.any():
+        return Rows(rest, None)
+    if to_train_on and not present.all():
         if not options.drop_missing:
             raise ValueError(
                 f"{int((~present).sum())} rows of {origin} have no {label!r}, the first is row "
@@ -58,7 +59,7 @@ def split_rows(options: argparse.Namespace, columns: dict[str, np.ndarray], orig
     table = data.split_label(known or columns, label, origin)
     labels = np.full(len(present), None, object)
     labels[present] = table.labels
-    return Rows({name: column for name, column in columns.items() if name != label}, labels)
+    return Rows(rest, labels)
 
 
 def settle_missing(

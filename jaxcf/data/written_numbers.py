@@ -8,6 +8,9 @@ from jaxtyping import Shaped
 
 from jaxcf.data.csv_files import is_missing_text
 
+EXACT = 2**53
+"""Beyond this float64 doesn't hold every whole number."""
+
 _PLAIN = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 # A group of three can't follow a leading zero: 0,125 is an eighth.
 _POINT = rf"{_PLAIN}|[+-]?[1-9]\d{{0,2}}(,\d{{3}})+(\.\d*)?"
@@ -28,8 +31,6 @@ _IS_WHOLE = re.compile(r"[+-]?\d+")
 _IS_NO_NUMBER = re.compile(r"[+-]?(inf|infinity|nan)", re.IGNORECASE)
 # Blanks of all widths between groups of three: plain, not to be broken at, and narrow.
 _IS_SPACED = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u202f]\d{3})+([.,]\d*)?%?")
-# Beyond this float64 doesn't hold every whole number.
-_EXACT = 2**53
 _CURRENCY = r"(?:US|CA|AU)?\$|[€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN"
 _IS_MONEY = re.compile(
     rf"(?P<sign>[+-]?)\s*(?:(?:{_CURRENCY})\s*(?P<after>.+)|(?P<before>.*\S)\s*(?:{_CURRENCY}))"
@@ -106,7 +107,7 @@ def _whole_numbers(numbers: list[int | None]) -> np.ndarray | None:
     gaps, largest = None in numbers, max(map(abs, present))
     if not gaps and largest < 2**63:
         return np.array(numbers, np.int64)
-    if gaps and largest <= _EXACT:
+    if gaps and largest <= EXACT:
         return np.array([np.nan if one is None else one for one in numbers], np.float64)
     held = np.empty(len(numbers), object)
     held[:] = numbers

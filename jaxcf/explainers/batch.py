@@ -567,12 +567,10 @@ class BatchSearch:
         rows: np.ndarray,
         refinement: Refinement,
     ) -> None:
-        together = min(
-            _REFINED_TOGETHER,
-            _NUMBERS_REFINED_TOGETHER // math.prod(self._x.shape[1:]),
-            _COPIES_TOGETHER // max(1, refinement.copies),
-        )
-        together = max(1, together)
+        """Find the best counterfactual of each of some rows, and take them over."""
+        features, copies = math.prod(self._x.shape[1:]), max(1, refinement.copies)
+        most = _NUMBERS_REFINED_TOGETHER // features, _COPIES_TOGETHER // copies
+        together = max(1, min(_REFINED_TOGETHER, *most))
         nearest = partial(self._nearest, accepts, alternative, refinement)
         # A model outside JAX is asked in the caller's thread: there Ctrl-C reaches it.
         if black_boxes(self._state.models, self._state.guides):

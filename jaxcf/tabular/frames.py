@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcf.data.written_numbers import EXACT
 from jaxcf.tabular.columns import Category, Column, Numeric, Ordinal, is_missing
 
 Frame = Any
@@ -98,7 +99,7 @@ def read_column(frame: Frame, name: str) -> tuple[np.ndarray, tuple[Category, ..
     kind, declared = series.dtype, None
     gaps = kind.is_integer() and series.null_count() > 0
     # Beside NaN whole numbers are float64, which doesn't hold all of them.
-    large = gaps and max(abs(series.min() or 0), abs(series.max() or 0)) > 2**53
+    large = gaps and max(abs(series.min() or 0), abs(series.max() or 0)) > EXACT
     if kind.is_float() or (gaps and not large):
         narrow = kind == narwhals.Float32
         array = series.cast(kind if narrow else narwhals.Float64).to_numpy()

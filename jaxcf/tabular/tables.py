@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcf.data.written_numbers import EXACT
 from jaxcf.tabular import frames
 from jaxcf.tabular.columns import Category, is_missing
 
@@ -20,9 +21,6 @@ Table = Any
 
 # What the caller calls the rows, one label each: a pandas Index, or an array.
 Labels = Any
-
-# Beyond this float64 doesn't hold every whole number.
-_EXACT = 2**53
 
 _NUMBERS = "iuf"
 _NAMES = "bUO"
@@ -261,7 +259,7 @@ def _from_series(pandas: Any, column: Any) -> Entries:
             return Entries(column.to_numpy(kind, na_value=np.nan))
         if not column.isna().any():
             return Entries(column.to_numpy(kind))
-        if max(abs(int(column.min())), abs(int(column.max()))) > _EXACT:  # as NaN's beside them
+        if max(abs(int(column.min())), abs(int(column.max()))) > EXACT:  # as NaN's beside them
             return Entries(column.to_numpy(object, na_value=None))
         return Entries(column.to_numpy(np.float64, na_value=np.nan))
     if types.is_bool_dtype(column.dtype) and not column.isna().any():
@@ -333,7 +331,7 @@ def inexact_columns(
         ['id']
     """
     types = _column_types(table) or {}
-    beyond = np.asarray((kept & (np.abs(values) >= _EXACT)).any(axis=0))
+    beyond = np.asarray((kept & (np.abs(values) >= EXACT)).any(axis=0))
     # Objects and lists may hold any number.
     return [
         name
@@ -363,7 +361,7 @@ def with_own_numbers(
     """
     own = entries.entries[rows]
     if own.dtype.kind in "iu":
-        lost = kept & ((own > _EXACT) | (own < -_EXACT))
+        lost = kept & ((own > EXACT) | (own < -EXACT))
     elif own.dtype.kind == "O":
         lost = kept & np.array([isinstance(one, Real) and one != float(one) for one in own], bool)
     else:

@@ -171,9 +171,10 @@ def entries_of(column: Column, values: np.ndarray) -> np.ndarray:
         whole = column.decimals == 0
         if not (whole and np.isfinite(values).all() and (values == np.round(values)).all()):
             return values
-        fits = (values.min(initial=0) >= -(2.0**63)) & (values.max(initial=0) < 2.0**63)
-        positive = (values.min(initial=0) >= 0) & (values.max(initial=0) < 2.0**64)
-        return values.astype(np.int64 if fits else np.uint64) if fits or positive else values
+        least, most = values.min(initial=0), values.max(initial=0)
+        if least >= -(2.0**63) and most < 2.0**63:
+            return values.astype(np.int64)
+        return values.astype(np.uint64) if least >= 0 and most < 2.0**64 else values
     entries = np.empty(len(values), object)
     entries[:] = [None if np.isnan(one) else column.categories[int(one)] for one in values]
     return entries

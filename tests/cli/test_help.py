@@ -112,7 +112,7 @@ def test_a_mistyped_data_set_is_answered_with_the_nearest(name, hint, capsys):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion_scripts_are_scripts_of_their_shell(shell, capsys):
-    pytest.importorskip("shtab")
+    pytest.importorskip("shtab", reason="shtab isn't installed: pip install 'jaxcf[completion]'")
     script = shown(["--print-completion", shell], capsys)
     for name in (*COMMANDS, "weight-rounds"):
         assert name in script
@@ -134,7 +134,7 @@ def test_completion_scripts_are_scripts_of_their_shell(shell, capsys):
 )
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
 def test_bash_completes(words, completions, tmp_path, capsys):
-    pytest.importorskip("shtab")
+    pytest.importorskip("shtab", reason="shtab isn't installed: pip install 'jaxcf[completion]'")
     for name in ("table.csv", "table.txt"):
         (tmp_path / name).touch()
     script = shown(["--print-completion", "bash"], capsys)

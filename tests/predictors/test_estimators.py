@@ -116,7 +116,7 @@ def test_what_only_looks_like_an_estimator_is_asked_for_its_number_of_classes():
 
 
 def test_boosters_are_asked_for_both_classes_and_refused_as_regressors():
-    xgboost = pytest.importorskip("xgboost")
+    xgboost = pytest.importorskip("xgboost", reason="XGBoost isn't installed")
     rows = xgboost.DMatrix(X, Y == "yes")
     boosters = {
         kind: xgboost.train({"objective": kind, "num_class": 2 * kind.startswith("multi")}, rows, 4)
@@ -133,7 +133,7 @@ def test_boosters_are_asked_for_both_classes_and_refused_as_regressors():
 
 
 def test_lightgbms_booster_is_recognised():
-    lightgbm = pytest.importorskip("lightgbm")
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM isn't installed")
     options = {"objective": "binary", "verbose": -1, "min_data_in_leaf": 2}
     booster = lightgbm.train(options, lightgbm.Dataset(FRAME, Y == "yes"), 8)
     estimator = recognised(booster)

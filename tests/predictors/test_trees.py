@@ -21,11 +21,15 @@ from jaxcf.tabular import Schema, TableExplainer
 
 
 def _xgboost():
-    return pytest.importorskip("xgboost").XGBClassifier(n_estimators=4, max_depth=3)
+    return pytest.importorskip("xgboost", reason="XGBoost isn't installed").XGBClassifier(
+        n_estimators=4, max_depth=3
+    )
 
 
 def _lightgbm():
-    return pytest.importorskip("lightgbm").LGBMClassifier(n_estimators=4, verbose=-1)
+    return pytest.importorskip("lightgbm", reason="LightGBM isn't installed").LGBMClassifier(
+        n_estimators=4, verbose=-1
+    )
 
 
 MODELS = {

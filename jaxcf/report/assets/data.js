@@ -71,9 +71,10 @@ const ALREADY = statusCode("already_in_target");
 const isFound = (row) => columns.status[row] === FOUND;
 // Such a row needed no counterfactual: it is no failure, and in no share.
 const isAlready = (row) => columns.status[row] === ALREADY;
-const isMissed = (row) => !isFound(row) && !isAlready(row);
+const saysMissed = (status) => status !== FOUND && status !== ALREADY;
+const isMissed = (row) => saysMissed(columns.status[row]);
 // The same in the run that this one is compared with.
-const isMissedThere = (row) => ![FOUND, ALREADY].includes(payload.comparison.status[row]);
+const isMissedThere = (row) => saysMissed(payload.comparison.status[row]);
 const statusOf = (row) => payload.statuses[columns.status[row]];
 const className = (label) => (label < 0 ? "no class" : (classes[label] ?? String(label)));
 const valueOf = (key, row) => measures.get(key)?.values[row] ?? null;

@@ -19,10 +19,10 @@ from jaxcf.cli.run_folder import (
     EXPLANATIONS_FILE,
     RUN,
     SUMMARY_FILE,
-    differing_config,
     read_config,
     read_explanations,
 )
+from jaxcf.cli.same_run import differing_config
 from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.jobs import Job

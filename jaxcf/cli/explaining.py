@@ -24,12 +24,11 @@ from jaxcf.cli.run_folder import (
     RUN_FILES,
     SUMMARY_FILE,
     TRUE_CLASSES_FILE,
-    asks_for_other_files,
     claimed_folder,
-    differing_config,
     read_config,
     write_true_classes,
 )
+from jaxcf.cli.same_run import asks_for_other_files, differing_config
 from jaxcf.cli.shared import asked, run_outcome, shard_named
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.jobs import Job, JobInterrupted, JobOptions

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxcf.cli.same_run import NO_PART_OF_A_RUN, differing_options
 from jaxcf.cli.terminal import Terminal
 from jaxcf.jobs import Job
 from jaxcf.jobs.checking import CERTIFICATE_FILE
@@ -82,16 +83,6 @@ _CONFIG_CONTENT = {"command": dict, "data": dict, "models": str, "settings": dic
 
 # What may be missing, or nothing: runs of a model alone have no guide.
 _TEXTS = (RUN, "guide")
-
-# Options that say where and how a run is written, not what it is.
-_NO_PART_OF_A_RUN = ("out", "overwrite", "shard", "part_rows", "part_seconds", "unit_rows")
-
-# These change files that are made of the rows, but no row.
-_OF_FILES = ("details", "raw_csv")
-
-# Nor do these change a row; the paths among them are known by what lies there.
-_NO_PART_OF_A_ROW = (*_NO_PART_OF_A_RUN, *_OF_FILES, "trust_model_file", "lanes")
-_PATHS = ("data", "data_dir", "test", "models", "guide", "model")
 
 SHOWN_ROWS = 2000
 """So many rows of a run that is too large for one file are shown in its pictures and its page."""
@@ -234,57 +225,6 @@ def _command_in(folder: Path) -> Mapping[str, Any] | None:
     return command if isinstance(command, dict) else None
 
 
-def differing_options(command: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """In which options that make a row another two commands differ, in words.
-
-    Args:
-        command: every option of one, by name.
-        known: likewise, of the other.
-
-    Examples:
-        >>> differing_options({"limit": 3, "details": 1}, {"limit": 4, "details": 2})
-        ['--limit is 3, and was 4']
-    """
-    names = dict.fromkeys([*command, *known])
-    left_out = {*_NO_PART_OF_A_ROW, *_PATHS}
-    return [
-        f"--{name.replace('_', '-')} is {command.get(name)}, and was {known.get(name)}"
-        for name in names
-        if name not in left_out and command.get(name) != known.get(name)
-    ]
-
-
-def differing_config(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """Which parts of a config say that other rows were asked for, or of another model.
-
-    Args:
-        config: of a run, as `config.json` has it; it may hold more.
-        known: what it should say.
-
-    Returns:
-        Their names. A path that is spelt otherwise is the same: the job knows what lies there.
-    """
-    same = {
-        name: not differing_options(config.get(name, {}), value)
-        if name == "command"
-        else _last_parts(config.get(name)) == _last_parts(value)
-        for name, value in known.items()
-    }
-    return [name for name, equal in same.items() if not equal]
-
-
-def _last_parts(value: Any) -> Any:
-    """What a config has under one name, with the last part of the path where there is one."""
-    if isinstance(value, Mapping) and isinstance(value.get("source"), str):
-        return {**value, "source": Path(value["source"]).name}
-    return Path(value).name if isinstance(value, str) else value
-
-
-def asks_for_other_files(command: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Whether two commands for the same rows want files made of them that differ."""
-    return any(command.get(name) != known.get(name) for name in _OF_FILES)
-
-
 @dataclass(frozen=True)
 class NewRun:
     """A run that is being written, file by file; each says which run it is of.
@@ -381,7 +321,7 @@ class NewRun:
 
 def _id(explanations: Explanations, command: Mapping[str, Any]) -> str:
     """An id that follows from what was asked for and found: the same run again has the same."""
-    asked_for = {name: one for name, one in command.items() if name not in _NO_PART_OF_A_RUN}
+    asked_for = {name: one for name, one in command.items() if name not in NO_PART_OF_A_RUN}
     settings = dict(explanations.settings)
     digest = hashlib.sha256(json.dumps([asked_for, settings], sort_keys=True).encode())
     for name, array in plain.pack(explanations).items():

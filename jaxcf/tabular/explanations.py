@@ -32,10 +32,10 @@ from jaxcf.tabular.tables import (
     OwnCells,
     Table,
     plain_labels,
-    plain_table,
     read_columns,
     read_labels,
 )
+from jaxcf.tabular.written_tables import plain_table
 from jaxcf.utils import storage
 from jaxcf.utils.selection import chosen_rows
 from jaxcf.utils.storage import ArrayRule

@@ -40,7 +40,6 @@ from jaxcf.tabular.tables import (
     inexact_columns,
     read_columns,
     with_own_numbers,
-    write_columns,
 )
 from jaxcf.tabular.values import (
     check_values,
@@ -49,6 +48,7 @@ from jaxcf.tabular.values import (
     encode_values,
     entries_of,
 )
+from jaxcf.tabular.written_tables import write_columns
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ Table = Any
 # What the caller calls the rows, one label each: a pandas Index, or an array.
 Labels = Any
 
-_NUMBERS = "iuf"
+NUMBERS = "iuf"
+"""The kinds of numpy's types that hold numbers."""
+
 _NAMES = "bUO"
 
 
@@ -45,7 +47,7 @@ class Entries(NamedTuple):
         if self.categories is not None:
             return False
         if self.entries.dtype.kind != "O":
-            return self.entries.dtype.kind in _NUMBERS
+            return self.entries.dtype.kind in NUMBERS
         kinds = {type(one) for one in self.entries.tolist() if not is_missing(one)}
         # True is a number to Python, and none to those who write it.
         truths = (bool, np.bool_)
@@ -139,7 +141,7 @@ def read_columns(table: Table, names: Sequence[str] | None = None) -> dict[str, 
     if frames.is_other_frame(table):
         read = {name: _checked(name, Entries(*frames.read_column(table, name))) for name in wanted}
     else:
-        read = {name: _entries(name, columns[name]) for name in wanted}
+        read = {name: read_entries(name, columns[name]) for name in wanted}
     lengths = {name: len(one.entries) for name, one in read.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
@@ -186,7 +188,7 @@ def with_rows(table: Table, rows: slice | np.ndarray) -> Table:
         return frames.rows_of(table, rows)
     if isinstance(rows, slice):
         return {name: column[rows] for name, column in table.items()}
-    return {name: _entries(name, column).entries[rows] for name, column in table.items()}
+    return {name: read_entries(name, column).entries[rows] for name, column in table.items()}
 
 
 def example_of(table: Table) -> Table:
@@ -220,7 +222,17 @@ def example_of(table: Table) -> Table:
     return with_rows(table, np.array(sorted(shown)))
 
 
-def _entries(name: str, column: Any) -> Entries:
+def read_entries(name: str, column: Any) -> Entries:
+    """One column of a mapping or a pandas DataFrame.
+
+    Args:
+        name: For messages.
+        column: An array, a sequence or a Series.
+
+    Raises:
+        TypeError: If it holds what is neither numbers, booleans nor names.
+        ValueError: If it has more than one entry per row.
+    """
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(column, (pandas.Categorical, pandas.CategoricalIndex)):
         column = pandas.Series(column)
@@ -237,7 +249,7 @@ def _checked(name: str, entries: Entries) -> Entries:
         raise ValueError(
             f"column {name!r} has shape {array.shape}; expected one entry per row, [n]"
         )
-    if array.dtype.kind not in _NUMBERS + _NAMES:
+    if array.dtype.kind not in NUMBERS + _NAMES:
         raise TypeError(
             f"column {name!r} has dtype {array.dtype}; expected numbers, booleans or names of "
             "categories: convert it first, dates to numbers such as days since the first"
@@ -254,7 +266,7 @@ def _from_series(pandas: Any, column: Any) -> Entries:
     types = pandas.api.types
     if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
         own = getattr(column.dtype, "numpy_dtype", None)
-        kind = own if isinstance(own, np.dtype) and own.kind in _NUMBERS else np.dtype(np.float64)
+        kind = own if isinstance(own, np.dtype) and own.kind in NUMBERS else np.dtype(np.float64)
         if kind.kind == "f":
             return Entries(column.to_numpy(kind, na_value=np.nan))
         if not column.isna().any():
@@ -271,13 +283,14 @@ def _from_sequence(column: Any) -> np.ndarray:
     try:
         array = np.asarray(column)
     except ValueError:  # a sequence among the entries
-        return _as_objects(column)
+        return as_objects(column)
     # numpy writes the NaN of ["a", nan] and the 1 of ["a", 1] as strings
     mixed = array.dtype.kind == "U" and not all(isinstance(one, str) for one in column)
-    return _as_objects(column) if mixed else array
+    return as_objects(column) if mixed else array
 
 
-def _as_objects(column: Any) -> np.ndarray:
+def as_objects(column: Any) -> np.ndarray:
+    """A sequence as an array of objects, whatever its entries are."""
     entries = list(column)
     array = np.empty(len(entries), object)
     for place, entry in enumerate(entries):
@@ -292,7 +305,7 @@ def float_types(table: Table, names: Sequence[str]) -> list[np.dtype | None]:
         >>> float_types({"a": np.zeros(2, np.float32), "b": [0.5, 1]}, ["a", "b"])
         [dtype('float32'), None]
     """
-    given = _column_types(table)
+    given = column_types(table)
     if given is None:
         return [None] * len(names)
     # pandas' own types of numbers name numpy's
@@ -303,7 +316,7 @@ def float_types(table: Table, names: Sequence[str]) -> list[np.dtype | None]:
     ]
 
 
-def _column_types(table: Table) -> dict[str, Any] | None:
+def column_types(table: Table) -> dict[str, Any] | None:
     """The type of each column of a table, None where it has none; None for an array."""
     if frames.is_pandas(table):
         return dict(zip(map(str, table.columns.tolist()), table.dtypes.tolist(), strict=True))
@@ -330,7 +343,7 @@ def inexact_columns(
         >>> inexact_columns(given, ["id", "pay"], np.array([[2.0**53, 9.5]]), np.ones((1, 2), bool))
         ['id']
     """
-    types = _column_types(table) or {}
+    types = column_types(table) or {}
     beyond = np.asarray((kept & (np.abs(values) >= EXACT)).any(axis=0))
     # Objects and lists may hold any number.
     return [
@@ -418,7 +431,7 @@ def plain_labels(labels: Labels | None) -> np.ndarray | None:
 
 def as_numbers(entries: Entries) -> np.ndarray:
     """A column's entries as float64; NaN where one is no finite number."""
-    if entries.entries.dtype.kind in _NUMBERS + "b":
+    if entries.entries.dtype.kind in NUMBERS + "b":
         numbers = entries.entries.astype(np.float64)
     else:
         numbers = np.array([_as_number(one) for one in entries.as_list()], np.float64)
@@ -443,183 +456,3 @@ def _look_up(index: dict[Any, float], entry: Any) -> float:
         return index.get(entry, np.nan)
     except TypeError:  # what can't be hashed, such as a list, is no category
         return np.nan
-
-
-def write_columns(
-    columns: Mapping[str, np.ndarray],
-    like: Table,
-    categories: Mapping[str, tuple[Category, ...]] | None = None,
-    labels: Labels | None = None,
-) -> Table:
-    """A table of the same kind as another.
-
-    Args:
-        columns: Numbers, or objects with None where there is no category.
-        like: A frame or a mapping, whose column types are kept where the entries allow it; None for
-            a mapping.
-        categories: Of the columns that have some, in order where they have one: a categorical type
-            of pandas that lacks one that is written is widened by it.
-        labels: Of the rows, the index of a DataFrame; None takes that of `like` where it has as
-            many rows.
-
-    Returns:
-        A frame of the same library, or a dictionary.
-
-    Raises:
-        TypeError: If `like` is neither.
-    """
-    if frames.is_pandas(like):
-        pandas = sys.modules["pandas"]
-        rows = len(next(iter(columns.values())))
-        index = like.index if len(like) == rows else pandas.RangeIndex(rows)
-        if labels is not None:
-            index = labels if isinstance(labels, pandas.Index) else pandas.Index(labels)
-        types = _column_types(like) or {}
-        names = {str(name): name for name in like.columns.tolist()}
-        written = {}
-        for name, column in columns.items():
-            if types.get(name) == np.dtype(object):
-                column = _objects_like(column, like[names[name]])
-            written[names.get(name, name)] = _to_series(
-                pandas, column, types.get(name), index, (categories or {}).get(name)
-            )
-        arrays = list(written.values())
-        if all(isinstance(one, np.ndarray) and one.dtype == arrays[0].dtype for one in arrays):
-            # at once: a thousand columns, one by one, would take as long as a model
-            return pandas.DataFrame(np.stack(arrays, axis=1), index, list(written))
-        return pandas.DataFrame(written, index=index)
-    if like is None:
-        return {name: _to_array(column, None) for name, column in columns.items()}
-    if frames.is_other_frame(like):
-        return frames.write_frame(columns, like, categories or {})
-    if not isinstance(like, Mapping):
-        raise TypeError(
-            f"like is a {type(like).__name__}; expected a frame, a mapping from names to columns, "
-            "an array of model input or None"
-        )
-    given = {str(name): column for name, column in like.items()}
-    return {
-        name: _to_array(
-            _objects_like(column, given[name])
-            if getattr(given.get(name), "dtype", None) == np.dtype(object)
-            else column,
-            _entries(name, given[name]).entries.dtype if name in given else None,
-        )
-        for name, column in columns.items()
-    }
-
-
-def plain_table(columns: Mapping[str, list[Any]], like: Table) -> Table:
-    """A table of the same kind as another, whose column types follow from the entries alone.
-
-    Args:
-        columns: By name; the entries of one may be of several types.
-        like: A frame, or anything else for a mapping of arrays.
-
-    Examples:
-        >>> plain_table({"old": [30, "clerk"]}, {})["old"].tolist()
-        [30, 'clerk']
-    """
-    if frames.is_other_frame(like):
-        return frames.plain_frame(columns, like)
-    arrays = {name: _of_one_type(entries) for name, entries in columns.items()}
-    return sys.modules["pandas"].DataFrame(arrays) if frames.is_pandas(like) else arrays
-
-
-def _of_one_type(entries: list[Any]) -> np.ndarray:
-    """An array that keeps whole numbers whole beside others."""
-    plain = [one.item() if isinstance(one, np.generic) else one for one in entries]
-    types = {type(one) for one in plain}
-    return np.array(plain) if len(types) == 1 and types < {bool, int, float} else _as_objects(plain)
-
-
-def _objects_like(column: np.ndarray, given: Any) -> np.ndarray:
-    """Objects as a given column has them: its whole numbers whole, its word for what is missing."""
-    # Whoever fills entries in looks for either None or NaN.
-    absent = next((one for one in given if is_missing(one)), None)
-    entries = [absent if is_missing(one) else one for one in column.tolist()]
-    whole = all(isinstance(one, Integral) for one in given if not is_missing(one))
-    if whole and column.dtype.kind == "f":
-        entries = [
-            int(one) if isinstance(one, float) and one.is_integer() else one for one in entries
-        ]
-    return _as_objects(entries)
-
-
-def _to_series(
-    pandas: Any,
-    column: np.ndarray,
-    wanted: Any,
-    index: Any,
-    categories: tuple[Category, ...] | None,
-) -> Any:
-    if wanted is None or isinstance(wanted, np.dtype):
-        array = _to_array(column, wanted)
-        if array.dtype.kind in _NUMBERS:
-            # Whose type pandas would guess, of a column of its own no otherwise than of an array.
-            return array
-        # Of a column of objects it would make texts, with NaN for None.
-        kept = object if wanted == array.dtype == np.dtype(object) else None
-        return pandas.Series(array, index=index, dtype=kept)
-    if isinstance(wanted, pandas.CategoricalDtype):
-        wanted = _widened(pandas, wanted, column, categories)
-    # pandas' own types hold missing entries; what doesn't fit one, such as half an integer, is
-    # written as it is
-    plain = pandas.Series(column, index=index)
-    try:
-        made = plain.astype(wanted)
-    except (TypeError, ValueError):
-        return plain
-    narrow = isinstance(getattr(wanted, "numpy_dtype", None), np.dtype)
-    if narrow and column.dtype.kind in _NUMBERS and not (made == plain)[plain.notna()].all():
-        return plain
-    return made
-
-
-def _widened(
-    pandas: Any, wanted: Any, column: np.ndarray, known: tuple[Category, ...] | None
-) -> Any:
-    """A categorical type that holds the entries, for pandas makes others NaN without a word."""
-    declared = wanted.categories.tolist()
-    written = {one for one in column.tolist() if not is_missing(one)}
-    lacking = written.difference(declared)
-    if not lacking:
-        return wanted
-    if known is None:  # numbers, of which a type that lists some can't list all
-        return column.dtype
-    # Where the order of both is one, the new ones have their places in it; else there is no order.
-    joined = [one for one in known if one in lacking or one in declared]
-    if wanted.ordered and [one for one in joined if one in declared] == declared:
-        return pandas.CategoricalDtype(joined, ordered=True)
-    return pandas.CategoricalDtype([*declared, *(one for one in known if one in lacking)])
-
-
-def _to_array(column: np.ndarray, wanted: np.dtype | None) -> np.ndarray:
-    if column.dtype.kind == "O":
-        entries = column.tolist()
-        if any(is_missing(one) for one in entries) or (wanted is not None and wanted.kind == "O"):
-            return column
-        natural = np.array(entries)
-        # nor a whole number that float64 can't hold beside one that isn't whole
-        if natural.dtype.kind == "f" and natural.tolist() != entries:
-            return column
-        # numpy would write mixed categories as strings
-        if natural.dtype.kind == "U" and not all(isinstance(one, str) for one in entries):
-            return column
-        return natural.astype(wanted) if _holds(natural, wanted) else natural
-    if column.dtype == wanted:
-        return column
-    return column.astype(wanted) if _holds(column, wanted) else column
-
-
-def _holds(column: np.ndarray, wanted: np.dtype | None) -> bool:
-    if wanted is None or wanted.kind not in _NUMBERS or column.dtype.kind not in _NUMBERS:
-        return False
-    if wanted.kind == "f":
-        with np.errstate(over="ignore", invalid="ignore"):
-            # compared in the type that was given: float64 takes 2**53 + 1 for 2**53
-            back = column.astype(wanted).astype(column.dtype)
-        return bool(np.all((back == column) | (column != column)))
-    limits = np.iinfo(wanted)
-    whole = np.isfinite(column).all() and (column == np.round(column)).all()
-    return bool(whole and ((column >= limits.min) & (column <= limits.max)).all())

@@ -222,6 +222,7 @@ class Engine:
         self._steps_per_chunk = layout.steps_per_chunk
         self._steps_per_piece = 1  # until it is known how long a step takes
         self._groups: list[_Group] = []
+        self._idle: list[_Group] = []
         self._traced = traced._replace(
             objective=in_float32(traced.objective), guides=traced.guides and traced.guides.compiled
         )
@@ -274,17 +275,23 @@ class Engine:
         """Compile every program of the search; the seconds it took (about 0 when known)."""
         began = time.perf_counter()
         nobody = np.zeros(self._group_size, bool)
-        group = self._empty_group()
+        self._idle = self._take_idle()
+        group, *others = self._idle
         self._fill(group, nobody)
-        if self._num_groups > 1:
+        if others:
             nowhere = np.zeros(self._group_size, int)
-            self._take_over(group, self._empty_lanes(self._group_size), nowhere, nobody)
+            self._take_over(group, others[0].lanes, nowhere, nobody)
         if not self._boxes:
-            jax.block_until_ready(lanes.advance(self._static, self._traced, group.lanes, 0))
+            group.lanes = lanes.advance(self._static, self._traced, group.lanes, 0)
         else:  # no lane runs, so nothing is asked
             self._ask_and_run_chunk(group, 1, self._traced)
-            jax.block_until_ready(group.lanes)
+        jax.block_until_ready(group.lanes)
         return time.perf_counter() - began
+
+    def _take_idle(self) -> list[_Group]:
+        """All groups, without a row: those that `compile` has made, if nobody took them yet."""
+        idle, self._idle = self._idle, []
+        return idle or [self._empty_group() for _ in range(self._num_groups)]
 
     def search(self, pending: Iterable[Pending | None]) -> Iterator[Finished]:
         """Search every pending row; yield rows as they end, in the order they end.
@@ -363,7 +370,7 @@ class Engine:
         self, queue: _Queue, pool: ThreadPoolExecutor, stopping: Event
     ) -> Iterator[Finished]:
         settings = settings_here()
-        groups = [self._empty_group() for _ in range(self._num_groups)]
+        groups = self._take_idle()
         self._groups += groups
         last_chunks = 0
         while groups:

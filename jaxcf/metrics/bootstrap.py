@@ -130,7 +130,8 @@ def _bootstrap(table: np.ndarray, level: float, resamples: int, seed: int) -> li
             intervals.append(Interval(np.nan, np.nan, np.nan, 0))
             continue
         # A resample may miss every row that has a value.
-        lower, upper = np.nanpercentile(samples, tails)
+        finite = not np.isinf(samples).any()  # between two infinite samples lies nothing
+        lower, upper = np.nanpercentile(samples, tails, method="linear" if finite else "nearest")
         mean = filled[:, column].sum() / n
         intervals.append(Interval(float(mean), float(lower), float(upper), n))
     return intervals

@@ -1,22 +1,26 @@
 """How far a counterfactual lies from its original, and whether it is one: one value per row."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real, Shaped
 
-from jaxcf.utils.batching import map_batches
+from jaxcf.metrics.decisions import Batched, agree, decisions
 
-Batched = Callable[..., object]
+
+def as_floats(array: Shaped[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Numbers in a type that holds their squares and differences: bytes would wrap around."""
+    given = np.asarray(array)
+    wide = given.dtype.kind == "f" and given.itemsize >= 4
+    return given if wide else given.astype(np.float64)
 
 
 def flat(array: np.ndarray) -> np.ndarray:
     """The rows as vectors; -1 can't be worked out where there are no rows."""
-    return np.asarray(array).reshape(len(array), math.prod(np.shape(array)[1:]))
+    return as_floats(array).reshape(len(array), math.prod(np.shape(array)[1:]))
 
 
-def l0(perturbation: Float[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
+def l0(perturbation: Real[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
     """How many features changed at all.
 
     Examples:
@@ -27,7 +31,7 @@ def l0(perturbation: Float[np.ndarray, "n *shape"]) -> Int[np.ndarray, " n"]:
     return np.count_nonzero(flat(perturbation), axis=1)
 
 
-def diversity(points: Float[np.ndarray, "k *shape"]) -> float:
+def diversity(points: Real[np.ndarray, "k *shape"]) -> float:
     r"""How far several counterfactuals of one row lie apart: their mean pairwise L1 distance.
 
     $$\frac{2}{k(k-1)} \sum_{i<j} \|x_i - x_j\|_1$$
@@ -53,7 +57,7 @@ def diversity(points: Float[np.ndarray, "k *shape"]) -> float:
     return float(np.abs(rows[first] - rows[second]).sum(axis=1).mean())
 
 
-def l1(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
+def l1(perturbation: Real[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
     r"""The sum of absolute changes, $\|d\|_1$.
 
     Examples:
@@ -64,7 +68,7 @@ def l1(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
     return np.abs(flat(perturbation)).sum(axis=1)
 
 
-def l2(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
+def l2(perturbation: Real[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
     r"""The Euclidean length of the change, $\|d\|_2$ (not squared).
 
     Examples:
@@ -76,7 +80,7 @@ def l2(perturbation: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, " n"]:
 
 
 def elastic_net(
-    perturbation: Float[np.ndarray, "n *shape"], l1_weight: float = 0.1
+    perturbation: Real[np.ndarray, "n *shape"], l1_weight: float = 0.1
 ) -> Float[np.ndarray, " n"]:
     r"""The distance of eq. 5, $\beta\,\|d\|_1 + \|d\|_2^2$.
 
@@ -90,7 +94,7 @@ def elastic_net(
 
 def validity(
     predict: Batched,
-    counterfactual: Float[np.ndarray, "n *shape"],
+    counterfactual: Real[np.ndarray, "n *shape"],
     targets: Bool[np.ndarray, "n c"],
 ) -> Bool[np.ndarray, " n"]:
     """Whether each counterfactual is predicted as one of its target classes, asked anew.
@@ -101,9 +105,13 @@ def validity(
         targets: `[n, classes]`, which classes count.
 
     Returns:
-        `[n]`.
+        `[n]`; false where the model says NaN.
+
+    Raises:
+        ValueError: if it returns anything but a batch of at least two classes.
     """
     if not len(counterfactual):
         return np.zeros(0, bool)
-    predicted = np.argmax(map_batches(predict, counterfactual), axis=1)
-    return np.asarray(targets)[np.arange(len(predicted)), predicted]
+    decided = decisions(predict, counterfactual)
+    wanted = np.asarray(targets)[np.arange(len(decided)), np.maximum(decided, 0)]
+    return wanted & agree(decided, decided)

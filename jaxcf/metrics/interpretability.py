@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
-from jaxcf.metrics.distances import Batched, flat
+from jaxcf.metrics.decisions import Batched
+from jaxcf.metrics.distances import as_floats, flat
 from jaxcf.utils.batching import batch_size, map_batches
 
 EPS = 1e-8
@@ -27,7 +28,7 @@ class Interpretability(NamedTuple):
 
 
 def interpretability(
-    counterfactual: Float[np.ndarray, "n *shape"],
+    counterfactual: Real[np.ndarray, "n *shape"],
     original_class: Int[np.ndarray, " n"],
     counterfactual_class: Int[np.ndarray, " n"],
     *,
@@ -80,13 +81,15 @@ def interpretability(
     size = batch_size(most, counterfactual.shape[1:])
     of_original = _by_class(counterfactual, original_class, class_reconstruct, size)
     of_new = _by_class(counterfactual, counterfactual_class, class_reconstruct, size)
-    of_all = map_batches(reconstruct, counterfactual, size=size)
+    of_all = as_floats(map_batches(reconstruct, counterfactual, size=size))
+
+    x = as_floats(counterfactual)
 
     def squared(difference: np.ndarray) -> np.ndarray:
         return np.square(flat(difference)).sum(axis=1)
 
-    im1 = squared(counterfactual - of_new) / (squared(counterfactual - of_original) + eps)
-    im2 = squared(of_new - of_all) / (np.abs(flat(counterfactual)).sum(axis=1) + eps)
+    im1 = squared(x - of_new) / (squared(x - of_original) + eps)
+    im2 = squared(of_new - of_all) / (np.abs(flat(x)).sum(axis=1) + eps)
     return Interpretability(im1, im2)
 
 
@@ -97,7 +100,7 @@ def _largest(classes: np.ndarray) -> int:
 def _by_class(
     x: np.ndarray, classes: np.ndarray, class_reconstruct: Sequence[Batched], size: int
 ) -> np.ndarray:
-    result = np.full_like(x, np.nan)
+    result = np.full_like(as_floats(x), np.nan)
     for index in np.unique(classes[classes >= 0]):
         rows = classes == index
         result[rows] = map_batches(class_reconstruct[index], x[rows], size=size)

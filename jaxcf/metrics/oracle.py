@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf.metrics.distances import Batched
-from jaxcf.utils.batching import map_batches
+from jaxcf.metrics.decisions import Batched, agree, decisions
 
 
 class Verdicts(NamedTuple):
@@ -50,10 +49,11 @@ def verdicts(
         counterfactual_class: `[n]`.
 
     Returns:
-        The verdicts, judges in their order.
+        The verdicts, judges in their order; a judge that says NaN of a row reads it as nothing.
 
     Raises:
-        ValueError: if there is no judge.
+        ValueError: if there is no judge, or one returns anything but a batch of two classes at
+            least.
 
     Examples:
         >>> import numpy as np
@@ -70,7 +70,5 @@ def verdicts(
         )
     if not len(counterfactual):
         return Verdicts(*np.zeros((2, len(judges), 0), bool))
-    decided = np.stack(
-        [np.argmax(map_batches(predict, counterfactual), axis=1) for predict in judges.values()]
-    )
-    return Verdicts(decided == counterfactual_class, decided == original_class)
+    decided = np.stack([decisions(predict, counterfactual) for predict in judges.values()])
+    return Verdicts(agree(decided, counterfactual_class), agree(decided, original_class))

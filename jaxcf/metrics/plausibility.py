@@ -9,6 +9,8 @@ from jaxcf.metrics.bootstrap import Interval
 from jaxcf.metrics.distances import flat
 from jaxcf.utils.images import with_channels_last
 from jaxcf.utils.neighbours import Neighbours
+from jaxcf.utils.numbers import check_whole
+from jaxcf.utils.validation import check_finite
 
 # Share of the highest frequency along each axis from which a change counts as high.
 _HIGH = 0.5
@@ -121,7 +123,11 @@ def distance_to_class(
         k: neighbours, fewer where a class has fewer rows.
 
     Returns:
-        `[n]`; NaN for a row whose class has no training rows.
+        `[n]`; NaN for a row whose class has no training rows, or that isn't finite itself.
+
+    Raises:
+        TypeError: if k is no whole number.
+        ValueError: if it is below 1, or training rows aren't finite.
 
     Examples:
         >>> import numpy as np
@@ -129,11 +135,15 @@ def distance_to_class(
         >>> distance_to_class(np.array([[0.0]]), np.array([1]), x_train, np.array([0, 1, 1]), k=2)
         array([3.])
     """
-    result = np.full(len(x), np.nan)
-    for label in np.unique(classes[classes >= 0]):
-        rows, train = classes == label, x_train[train_classes == label]
+    check_whole("k", k)
+    points, training = flat(x), flat(x_train)
+    check_finite("training rows", training)
+    result = np.full(len(points), np.nan)
+    known = (classes >= 0) & np.isfinite(points).all(axis=1)
+    for label in np.unique(classes[known]):
+        rows, train = known & (classes == label), training[train_classes == label]
         if len(train):
-            distances, _ = Neighbours(flat(train)).query(flat(x[rows]), min(k, len(train)))
+            distances, _ = Neighbours(train).query(points[rows], min(k, len(train)))
             result[rows] = distances.mean(axis=1)
     return result
 

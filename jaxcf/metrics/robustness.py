@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf.metrics.distances import Batched
+from jaxcf.metrics.decisions import Batched, agree, decisions
 from jaxcf.utils.batching import map_batches
 from jaxcf.utils.images import blurred, has_channels_first, with_channels_last
 
@@ -108,7 +108,10 @@ def survival(
         accidents: by name.
 
     Returns:
-        By the name of the accident, `[n]`.
+        By the name of the accident, `[n]`; what the model says NaN of hasn't survived.
+
+    Raises:
+        ValueError: if the model returns anything but a batch of two classes at least.
 
     Examples:
         >>> import jax.numpy as jnp, numpy as np
@@ -127,7 +130,7 @@ def survival(
     if not len(counterfactual):
         return {name: np.zeros(0, bool) for name in every}
     return {
-        name: np.argmax(map_batches(predict, after(counterfactual)), axis=1) == counterfactual_class
+        name: agree(decisions(predict, after(counterfactual)), counterfactual_class)
         for name, after in every.items()
     }
 

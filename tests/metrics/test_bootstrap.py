@@ -83,3 +83,9 @@ def test_bad_arguments_say_what_was_given():
         metrics.mean_intervals({"a": np.zeros(2), "b": np.zeros(3)})
     with pytest.raises(ValueError, match="level must be > 0 and < 1, got 95"):
         metrics.mean_interval(np.zeros(3), level=95)
+
+
+def test_an_infinite_value_has_an_interval_with_ends():
+    interval = metrics.mean_interval(np.array([1.0, 2.0, np.inf]))
+    assert interval.mean == interval.upper == np.inf
+    assert not np.isnan(interval.lower)

@@ -87,3 +87,21 @@ def test_frequencies_are_those_of_pixels_wherever_the_channels_are():
         metrics.high_frequency_share(np.moveaxis(change, -1, 1)),
         metrics.high_frequency_share(change),
     )
+
+
+def test_a_row_that_is_not_finite_has_no_distance_and_the_others_have_theirs():
+    x = np.array([[0.0], [np.nan], [2.0]])
+    distances = metrics.distance_to_class(x, np.array([1, 1, 1]), np.array([[1.0]]), np.array([1]))
+    np.testing.assert_array_equal(distances, [1.0, np.nan, 1.0])
+
+
+def test_there_is_one_neighbour_at_least():
+    rows, classes = np.zeros((1, 1)), np.array([0])
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        metrics.distance_to_class(rows, classes, rows, classes, k=0)
+
+
+def test_training_rows_that_are_not_finite_are_refused():
+    rows, classes = np.zeros((1, 1)), np.array([0])
+    with pytest.raises(ValueError, match="training rows hold NaN"):
+        metrics.distance_to_class(rows, classes, rows * np.nan, classes)

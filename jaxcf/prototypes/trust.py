@@ -27,14 +27,16 @@ class Trust(NamedTuple):
     """What the trust score is measured against. All traced.
 
     Attributes:
-        points: `[points, features]`, flat encodings.
+        points: `[points, features]`, flat encodings, less the middle.
         classes: `[points]`, of each.
         threshold: what the score of a counterfactual must exceed.
+        middle: `[1, features]`, what was taken off them: squares of years would swallow days.
     """
 
     points: Float[Array, "points features"]
     classes: Int[Array, " points"]
     threshold: Scalar
+    middle: Float[Array, "1 features"] | float = 0.0
 
 
 def trust_of(prototypes: FittedPrototypes, threshold: Scalar) -> Trust:
@@ -51,10 +53,13 @@ def trust_of(prototypes: FittedPrototypes, threshold: Scalar) -> Trust:
     if not prototypes.kind.in_input_space:
         members = tuple(rows.mean(axis=0, keepdims=True) if len(rows) else rows for rows in members)
     classes = np.repeat(np.arange(len(members)), [len(rows) for rows in members])
+    points = np.concatenate(members)
+    middle = points.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
     return Trust(
-        jnp.asarray(np.concatenate(members), jnp.float32),
+        jnp.asarray(points - middle, jnp.float32),
         jnp.asarray(classes, jnp.int32),
         jnp.asarray(threshold, jnp.float32),
+        jnp.asarray(middle),
     )
 
 
@@ -82,14 +87,16 @@ def trust_scores(
         >>> trust_scores(trust, jnp.array([[2.0]]), jnp.array([0]), jnp.array([1])).tolist()
         [2.0]
     """
-    flat = jnp.reshape(encodings, (len(encodings), -1))
+    flat = jnp.reshape(encodings, (len(encodings), -1)) - trust.middle
     products = jnp.matmul(flat, trust.points.T, precision=jax.lax.Precision.HIGHEST)
-    lengths = jnp.sum(flat**2, axis=1)[:, None] + jnp.sum(trust.points**2, axis=1)[None]
-    distances = jnp.sqrt(jnp.maximum(lengths - 2 * products, 0.0))
+    farther = jnp.sum(trust.points**2, axis=1)[None] - 2 * products
 
     def nearest(classes: Array) -> Array:
+        # Products say which point it is; how near it lies they would round away.
         mine = trust.classes[None] == classes[:, None]
-        return jnp.min(jnp.where(mine, distances, jnp.inf), axis=1)
+        place = jnp.argmin(jnp.where(mine, farther, jnp.inf), axis=1)
+        distance = jnp.sqrt(jnp.sum((flat - trust.points[place]) ** 2, axis=1))
+        return jnp.where(mine.any(axis=1), distance, jnp.inf)
 
     old, new = nearest(jnp.asarray(original_class)), nearest(jnp.asarray(new_class))
     # inf / inf would be NaN: without points of the new class there is nothing to trust.

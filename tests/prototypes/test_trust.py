@@ -1,11 +1,12 @@
 """The trust score, as a result and as a threshold."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import KINDS, mlp, search
 
-from jaxcf import KDTree, NearestMean, Refinement, Status
+from jaxcf import Explainer, KDTree, NearestMean, Refinement, Status
 from jaxcf.prototypes.trust import Trust, trust_scores
 
 
@@ -69,3 +70,26 @@ def test_classes_without_points_are_not_trusted():
 def test_a_negative_threshold_is_refused():
     with pytest.raises(ValueError, match="trust_threshold must be >= 0"):
         mlp().explainer(trust_threshold=-1.0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0, 2000.0, 1e5])
+def test_scores_of_features_far_from_zero_are_exact(offset):
+    generator = np.random.default_rng(0)
+    # In eighths, which float32 holds at any of these offsets.
+    x = (np.round(generator.normal(size=(60, 3)) * 64) / 8 + offset).astype(np.float32)
+    weight = np.array([[2.0, -2.0], [1.0, 0.0], [0.0, 1.0]])
+    explainer = Explainer(
+        lambda rows: jax.nn.softmax((rows - offset) @ weight),
+        prototypes=KDTree(),
+        trust_threshold=0.0,
+    )
+    fitted = explainer.fit(x)
+    trust, old = fitted.trust, np.zeros(len(x), int)
+    assert trust is not None
+    first, second = (members.astype(np.float64) for members in fitted.prototypes.members)
+    expected = [
+        np.linalg.norm(first - row, axis=1).min()
+        / (np.linalg.norm(second - row, axis=1).min() + 1e-10)
+        for row in x
+    ]
+    np.testing.assert_allclose(trust_scores(trust, x, old, 1 - old), expected, rtol=1e-4)

@@ -1,5 +1,6 @@
 """The options of an explanation and `fit`; models and training rows are checked here."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,12 +26,12 @@ from jaxcf.predictors.guides import (
     Guides,
     black_boxes,
     check_are_guides,
-    check_guides,
 )
-from jaxcf.predictors.inference import predict_and_encode_training
+from jaxcf.predictors.inference import guides_asked, predict_and_encode_training
 from jaxcf.predictors.preprocess import Preprocess, as_pixels
 from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.search.options import EngineOptions, SearchOptions
+from jaxcf.utils.batching import batch_size
 from jaxcf.utils.fingerprints import described_array
 from jaxcf.utils.selection import evenly_spread
 from jaxcf.utils.validation import check_finite, check_labels, column_names
@@ -229,7 +230,9 @@ class Explainer:
             sure_rows=_sure_rows(confidence, probabilities) if confidence else None,
             needed=PROTOTYPE in objective.terms,
         )
-        guides = check_guides(self.guides, self.agreement, x_train[few_rows(x_train)], num_classes)
+        known = x_train[_kept_rows(x_train)]
+        size = batch_size(len(x_train), x_train.shape[1:])
+        guides = guides_asked(self.guides, self.agreement, known, num_classes, size)
         return FittedExplainer(
             models=models,
             params=self.params,
@@ -243,7 +246,7 @@ class Explainer:
             num_classes=num_classes,
             training_class=np.where(sure, classes, -1),
             shape=x_train.shape[1:],
-            answered_row=x_train[0].copy(),
+            answered_rows=known,
             latent_shape=latent_shape,
             feature_range=range_of(self.feature_range, x_train),
             seconds=time.perf_counter() - began,
@@ -275,6 +278,18 @@ def _checked_probabilities(given: ArrayLike, shape: tuple[int, int]) -> np.ndarr
             "to 1: take the softmax of logits"
         )
     return probabilities
+
+
+# Numbers of the training rows that are kept, to ask guides that come later.
+_KEPT_OF_ROWS = 2**20
+
+
+def _kept_rows(x_train: np.ndarray) -> np.ndarray:
+    """The numbers of a few training rows that differ, if any do, spread over all of them."""
+    spread = asked_rows(len(x_train))
+    most = max(2, _KEPT_OF_ROWS // math.prod(x_train.shape[1:]))
+    spread = spread[evenly_spread(len(spread), min(most, len(spread)))]
+    return np.unique(np.concatenate([few_rows(x_train), spread]))
 
 
 # What is kept of the answers of a model outside JAX: so many rows, fewer of many classes.

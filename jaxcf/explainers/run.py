@@ -111,7 +111,7 @@ class Run:
         self._settings: dict[str, Any] = {}
         self._failures = Failures()
         for box in black_boxes(state.models, state.guides).values():
-            self._failures.answered(box, box.probabilities, state.answered_row[None])
+            self._failures.answered(box, box.probabilities, state.answered_rows[:1])
         self._began = time.perf_counter()
         self._search_began: float | None = None
         self._done = 0

@@ -51,7 +51,8 @@ class FittedState:
         training_class: `[n]`, the class that each training row stands for: what the model decides,
             or its label where those were given; -1 where the model isn't as sure as it must be.
         shape: `*shape` of one instance.
-        answered_row: `[*shape]`, a training row: one that the model is known to have an answer for.
+        answered_rows: `[k, *shape]`, a few training rows, for which the model is known to have an
+            answer.
         latent_shape: `*latent` of one encoding.
         feature_range: lower and upper, arrays that broadcast to `*shape`, and whether they were
             asked for.
@@ -82,7 +83,7 @@ class FittedState:
     num_classes: int
     training_class: np.ndarray
     shape: tuple[int, ...]
-    answered_row: np.ndarray
+    answered_rows: np.ndarray
     latent_shape: tuple[int, ...]
     feature_range: FeatureRange
     seconds: float

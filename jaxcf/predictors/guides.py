@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcf.objective import Guidance, Scalar
 from jaxcf.predictors.blackbox import BlackBox, Failures, how_to_pass
-from jaxcf.predictors.checks import check_answer
+from jaxcf.predictors.checks import check_answer, few_rows
 from jaxcf.predictors.estimators import Predicts, announced, make
 from jaxcf.predictors.functions import (
     Model,
@@ -141,7 +141,7 @@ class Guides:
             ValueError: if params have been deleted, or a function without params holds others.
         """
         for name, functions, params in zip(self.names, self.functions, self.params, strict=True):
-            with _errors_name(name):
+            with errors_name(name):
                 check_params(params)
                 check_unchanged(functions, params, shape)
 
@@ -169,7 +169,7 @@ jax.tree_util.register_pytree_node(Guides, _flatten, _unflatten)
 
 
 @contextmanager
-def _errors_name(guide: str) -> Iterator[None]:
+def errors_name(guide: str) -> Iterator[None]:
     """Say in an error which guide it is about."""
     try:
         yield
@@ -197,7 +197,7 @@ def check_are_guides(guides: Any, agreement: Any, devices: Sequence[Any] | None)
             raise TypeError(f"guides must be a list of jaxcf.Guide, got one of {guide!r}")
         made = announced(guide.predict, guide.output, guide.params)
         if isinstance(made.predict, BlackBox):
-            with _errors_name(guide.name or f"guide {number}"):
+            with errors_name(guide.name or f"guide {number}"):
                 made.predict.check_options(made.output, devices)
     _check_agreement(agreement)
     if float(agreement) < 1 and not guides:
@@ -243,15 +243,15 @@ def _needed(agreement: float, num_guides: int) -> Array:
 def check_guides(
     guides: Sequence[Guide],
     agreement: float,
-    few_rows: Float[np.ndarray, "k *shape"],
+    rows: Float[np.ndarray, "k *shape"],
     num_classes: int,
 ) -> Guides | None:
-    """Check that the guides fit the data and the model; black boxes are asked for a few rows.
+    """Check that the guides fit the data and the model; black boxes are asked for two rows.
 
     Args:
         guides: to be checked.
         agreement: the share of them that has to agree on a class, in (0, 1].
-        few_rows: `[k, *shape]`, training rows, at least one.
+        rows: `[k, *shape]`, training rows, at least one.
         num_classes: of the explained model.
 
     Returns:
@@ -269,14 +269,14 @@ def check_guides(
         raise ValueError(f"guides need names of their own, got {', '.join(names)}")
     functions = []
     for name, guide in zip(names, guides, strict=True):
-        with _errors_name(name):
-            made = make(guide.predict, guide.output, few_rows)
+        with errors_name(name):
+            made = make(guide.predict, guide.output, rows)
             given = ModelFunctions(
                 made.predict, output=made.output, takes_params=guide.params is not None
             )
-            checked = check_models(given, guide.params, few_rows.shape[1:])
+            checked = check_models(given, guide.params, rows.shape[1:])
             if given.black_box is not None:
-                check_answer(given.black_box, few_rows)
+                check_answer(given.black_box, rows[few_rows(rows)])
             if checked.num_classes != num_classes:
                 raise ValueError(
                     f"it knows {checked.num_classes} classes, the explained model {num_classes}; "
@@ -328,3 +328,12 @@ def ask_guides(
             counts += failures.asked
     answers = map_batches(partial(_answers, guides.compiled), x, *known, size=size)
     return answers.astype(np.float32, copy=False), counts
+
+
+def ask_guides_in_jax(
+    guides: Guides, x: Float[np.ndarray, "n *shape"], num_classes: int, size: int
+) -> Float[np.ndarray, "n guides classes"]:
+    """The same of those in JAX, by the same program; NaN of black boxes, which aren't asked."""
+    unknown = np.full((len(x), num_classes), np.nan, np.float32)
+    known = [unknown for one in guides.functions if one.black_box is not None]
+    return map_batches(partial(_answers, guides.compiled), x, *known, size=size)

@@ -1,6 +1,6 @@
 """What the models say of any number of rows, before the search and after it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,13 @@ from jaxcf.objective import Guidance, Instance, Objective, Outputs, loss_terms, 
 from jaxcf.predictors.blackbox import TOLERANCE, Failures, are_probabilities
 from jaxcf.predictors.checks import IN_COMPANY, check_answer, check_company, few_rows
 from jaxcf.predictors.functions import ModelFunctions, is_pure, predict_changed
-from jaxcf.predictors.guides import Guides
+from jaxcf.predictors.guides import (
+    Guide,
+    Guides,
+    ask_guides_in_jax,
+    check_guides,
+    errors_name,
+)
 from jaxcf.utils.batching import batch_size, map_batches
 
 # Points at which the caller's function is called as it is, outside every program.
@@ -116,6 +122,48 @@ def predict_and_encode_training(
     return probabilities, encodings
 
 
+def guides_asked(
+    guides: Sequence[Guide],
+    agreement: float,
+    rows: np.ndarray,
+    num_classes: int,
+    size: int | None = None,
+) -> Guides | None:
+    """Guides as `check_guides` makes them, once those in JAX have answered a few training rows.
+
+    Args:
+        guides: to be checked.
+        agreement: the share of them that has to agree on a class, in (0, 1].
+        rows: `[k, *shape]`, training rows, at least one.
+        num_classes: of the explained model.
+        size: of the batches in which they are asked; None chooses.
+
+    Raises:
+        TypeError: as `check_guides`.
+        ValueError: likewise, or if one returns anything but probabilities for some rows, or its
+            answer to a row depends on the rows beside it.
+    """
+    made = check_guides(guides, agreement, rows, num_classes)
+    if made is None:
+        return None
+    few, size = few_rows(rows), size or batch_size(len(rows), rows.shape[1:])
+
+    def ask(x: np.ndarray) -> np.ndarray:
+        return ask_guides_in_jax(made, x, num_classes, size)
+
+    said, turned = ask(rows), ask(rows[few[::-1]])
+    for number, (name, functions) in enumerate(zip(made.names, made.functions, strict=True)):
+        if functions.black_box is not None:
+            continue  # it was asked already, and may count the questions
+        with errors_name(name):
+            failures = Failures(warn=False)
+            check_training_answers(_only_probabilities(said[:, number], failures), failures)
+            known = said[few[::-1], number]
+            anew = partial(lambda k: ask(rows[few[::-1]])[:, k], number)
+            check_company("predict", turned[:, number], known, anew)
+    return made
+
+
 def check_training_answers(probabilities: np.ndarray, failures: Failures) -> None:
     """Check that every training row got probabilities.
 
@@ -161,6 +209,16 @@ def _check_company(
     for which, name in enumerate(("predict", "encode")):
         known = answers[which]
         settled &= check_company(name, first[which], known, lambda which=which: ask()[which])
+    if models.has_autoencoder:
+
+        def reconstructed(rows: np.ndarray) -> np.ndarray:
+            x = x_train[rows]
+            return decode_all(models, params, x, encode_all(models, params, x, size), size)
+
+        others = np.arange(min(len(x_train), max(0, size - len(few))))
+        known = reconstructed(np.concatenate([turned, others]))[: len(few)]
+        name = "decode" if models.reconstruct is None else "reconstruct"
+        check_company(name, reconstructed(turned), known, lambda: reconstructed(turned))
     box = models.black_box
     if box is not None and settled:
         alone = box.ask(x_train[few[:1]], failures)

@@ -1,7 +1,7 @@
 """Guides: other models that have to agree, asked directly about what is called found."""
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -374,3 +374,51 @@ def test_presets_for_guides_convince_them(name):
     assert result.found.all()
     assert isinstance(preset["objective"], Objective)
     assert preset["objective"].by_log_odds
+
+
+def no_softmax(x):
+    return x @ WEIGHTS
+
+
+def every_class(x):
+    return jax.nn.sigmoid(x @ (0 * WEIGHTS) + 4.0)
+
+
+def undefined(x):
+    return jax.nn.softmax(x @ WEIGHTS) * jnp.nan
+
+
+def of_the_batch(x):
+    return jax.nn.softmax((x - x.mean(axis=0, keepdims=True)) @ WEIGHTS)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (no_softmax, "the guide 'odd': .* no probabilities"),
+        (every_class, "the guide 'odd': .* no probabilities"),
+        (undefined, "the guide 'odd': predict returned NaN"),
+        (of_the_batch, "the guide 'odd': .* must depend on that row alone"),
+    ],
+)
+def test_a_guide_in_jax_is_asked_before_it_guides(function, message, late):
+    guides = [Guide(function, name="odd")]
+    ask = (
+        guided(linear_guide()).with_options
+        if late
+        else partial(mlp().fit, objective=objective("A"))
+    )
+    with pytest.raises(ValueError, match=message):
+        ask(guides=guides)
+
+
+def test_a_guide_that_comes_later_is_asked_about_many_rows():
+    asked = []
+
+    def looks_at(x):
+        jax.debug.callback(lambda rows: asked.append(np.array(rows)), x)
+        return jax.nn.softmax(x @ WEIGHTS)
+
+    guided(linear_guide()).with_options(guides=[Guide(looks_at)])
+    assert max(len(np.unique(rows, axis=0)) for rows in asked) >= 32

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,3 +90,17 @@ def test_a_frame_of_another_library_is_told_how_to_become_a_table(pipeline):
     given: dict = Frame()  # pyright: ignore[reportAssignmentType]
     with pytest.raises(TypeError, match=r"Frame; expected a frame of pandas.* table.to_pandas"):
         TableExplainer(BlackBox(pipeline.predict_proba, 2), takes="table").fit(given)
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "decode"])
+def test_an_autoencoder_that_looks_at_the_batch_is_refused(name):
+    def of_the_batch(x):
+        return x - 0.5 * x.mean(axis=0, keepdims=True)
+
+    functions = {name: of_the_batch}
+    if name == "decode":
+        functions["encode"] = lambda x: 2 * x
+    x = np.random.default_rng(0).uniform(size=(40, 3)).astype(np.float32)
+    explainer = Explainer(jax.nn.softmax, objective="B", **functions)
+    with pytest.raises(ValueError, match=f"{name} answers a training row among copies"):
+        explainer.fit(x)

@@ -435,7 +435,7 @@ def resolve(
         raise ValueError("a lower bound exceeds the upper one; constraints need lower <= upper")
 
     def mask(name: str, given: Any) -> np.ndarray:
-        return _fit(name, np.asarray(False if given is None else given), x.shape, shape)
+        return _fit(name, np.array(False if given is None else given), x.shape, shape)
 
     step = offset = levels = None
     if not (rules.step is None and rules.levels is None and rules.relations is None):
@@ -470,7 +470,7 @@ def check_range(
         ValueError: if it is no such pair.
     """
     try:
-        lower, upper = (np.asarray(end, np.float32) for end in given)
+        lower, upper = (np.array(end, np.float32) for end in given)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} must be (lower, upper) of numbers or arrays, got {given!r}"
@@ -491,8 +491,9 @@ def _bound(
 
 
 def _numbers(name: str, given: Any) -> np.ndarray:
+    """A copy: the caller may fill the same array anew for the next batch."""
     try:
-        return np.asarray(given, np.float32)
+        return np.array(given, np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} must be a number or an array of numbers, got {given!r}"

@@ -657,6 +657,19 @@ class BatchSearch:
             self.scores["trust"] = self.trust_scores
         held_up = self._missed & self._looked_at & self._convinced & ~self._guides_agree
         status[held_up] = Status.GUIDE_NOT_CONVINCED
+        status[self._repeated] = Status.NO_OTHER
+
+    @property
+    def _repeated(self) -> np.ndarray:
+        """Which counterfactuals are, to the bit, one of the same row before it."""
+        found, points = self.status == Status.FOUND, distances.flat(self.counterfactual)
+        repeated = np.zeros(len(found), bool)
+        alternative = self._batch.alternative
+        for back in range(1, int(alternative.max(initial=0)) + 1):  # they lie next to each other
+            row = np.flatnonzero(found & (alternative >= back))
+            row = row[found[row - back]]
+            repeated[row] |= (points[row] == points[row - back]).all(axis=1)
+        return repeated
 
     @property
     def _confirmed(self) -> np.ndarray:

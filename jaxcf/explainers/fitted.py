@@ -21,7 +21,8 @@ from jaxcf.explainers.run import Run
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target
 from jaxcf.objective import PROTOTYPE, Objective, as_objective
-from jaxcf.predictors.guides import Guide, check_are_guides, check_guides, with_agreement
+from jaxcf.predictors.guides import Guide, check_are_guides, with_agreement
+from jaxcf.predictors.inference import guides_asked
 from jaxcf.results.explanations import Explanations
 from jaxcf.results.html import titled_table
 from jaxcf.results.traces import Traces
@@ -129,8 +130,8 @@ class FittedExplainer(FittedState):
         if guides is not None:
             share = 1.0 if agreement is None else agreement
             check_are_guides(guides, share, (engine or self.engine).devices)
-            known = self.answered_row[None]
-            changes["guides"] = check_guides(guides, share, known, self.num_classes)
+            known = self.answered_rows
+            changes["guides"] = guides_asked(guides, share, known, self.num_classes)
         elif agreement is not None:
             changes["guides"] = with_agreement(self.guides, agreement)
         if trust_threshold is not ...:
@@ -211,7 +212,9 @@ class FittedExplainer(FittedState):
             TypeError: as `explain`.
             ValueError: likewise, but for what has changed since `fit`.
         """
-        x = self._rows(x)
+        given, x = x, self._rows(x)
+        if final_form is None and (x is given or x.base is not None):
+            x = x.copy()  # loaders fill one buffer again and again, and answers keep their rows
         check_are_constraints(constraints)
         check_whole("num_alternatives", num_alternatives)
         if num_alternatives > 1 and PROTOTYPE not in self.objective.terms:

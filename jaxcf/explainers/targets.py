@@ -98,7 +98,10 @@ def read_targets(target: Target, num_rows: int, num_classes: int) -> Targets:
             )
         return Targets(target.copy(), np.asarray(~target.any(axis=1)))
     if all(_is_class(entry) for entry in target):
-        return _from_classes(np.asarray(target, np.int64), num_classes)
+        # Of any size: an integer of Python's may be more than numpy's hold.
+        classes: list[Any] = list(target)
+        known = [one if 0 <= one < num_classes else -1 for one in classes]
+        return _from_classes(np.array(known, np.int64), num_classes)
     return _from_collections(target, num_rows, num_classes)
 
 

@@ -151,7 +151,8 @@ def _images(
     lines = max(one.count("\n") for one in titles) + 1
     ax = axes_or_new(ax, 1.12 * count + 0.4, 3 * 1.12 * height + 0.18 * lines)
     limits = value_range(originals, counterfactuals)
-    difference = counterfactuals - originals
+    with np.errstate(invalid="ignore"):  # of rows that aren't finite nothing has changed
+        difference = np.nan_to_num(counterfactuals - originals, posinf=0, neginf=0)
     reach = float(np.abs(difference).max()) or 1.0
     drawn = [
         (originals, limits, "gray"),

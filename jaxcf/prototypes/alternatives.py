@@ -25,7 +25,7 @@ class Candidates(NamedTuple):
 
 
 def candidates_of(prototypes: FittedPrototypes, num_alternatives: int) -> Candidates:
-    """K-means centroids of every class: as many as alternatives, fewer of small classes.
+    """K-means centroids of every class: as many as alternatives, or as there are other rows.
 
     Args:
         prototypes: whose training rows are clustered; of large classes a share of them.
@@ -41,7 +41,7 @@ def candidates_of(prototypes: FittedPrototypes, num_alternatives: int) -> Candid
             continue
         if len(rows) > _CLUSTERED_ROWS:
             rows = generator.choice(rows, _CLUSTERED_ROWS, replace=False)
-        kind = KMeans(min(num_alternatives, len(rows)))
+        kind = KMeans(min(num_alternatives, len(np.unique(rows, axis=0))))
         points.append(kind.fit_class(rows, index).points)
         classes += [index] * len(points[-1])
     return Candidates(np.concatenate(points), np.array(classes))

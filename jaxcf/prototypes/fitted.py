@@ -180,13 +180,13 @@ def fit(
     if needed and lacking is not None:
         raise ValueError(lacking)
     if needed and missing:
-        why, what = "for no training row", "pass training rows of every class"
+        who, what = "no training row is", "pass training rows of every class"
         if sure_rows is not None:
-            why = f"for none of the {sure_rows}"
+            who = f"none of the {sure_rows} are"
             what = "lower the confidence, or pass more training rows,"
         warnings.warn(
-            f"the model predicts classes {missing} {why}: they have no prototype and are no "
-            f"target; {what} to change that",
+            f"{who} of the classes {missing}, by what the model predicts or the labels given: "
+            f"they have no prototype and are no target; {what} to change that",
             stacklevel=2,
         )
     return FittedPrototypes(kind, tuple(classes), tuple(members), encodings.shape[1:], lacking)

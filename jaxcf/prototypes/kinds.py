@@ -59,9 +59,9 @@ class PrototypeKind(Protocol):
 def _check_count(value: int, rows: np.ndarray, class_index: int, what: str) -> None:
     if value > len(rows):
         raise ValueError(
-            f"{what}={value} neighbours or centroids asked for, but the model predicts class "
-            f"{class_index} for only {len(rows)} training rows; pass {what} <= {len(rows)} or "
-            "more training rows"
+            f"{what}={value} neighbours or centroids asked for, but only {len(rows)} training rows "
+            f"are of class {class_index}, by what the model predicts or the labels given; pass "
+            f"{what} <= {len(rows)} or more training rows"
         )
 
 

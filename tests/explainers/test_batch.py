@@ -1,10 +1,11 @@
 """Several counterfactuals per row: one per class, and alternatives led by other prototypes."""
 
+import jax
 import numpy as np
 import pytest
 from helpers import assert_close, compilations, mlp, objective, search
 
-from jaxcf import Constraints, Refinement, Status, metrics
+from jaxcf import Constraints, Explainer, Refinement, Status, metrics
 from jaxcf.explainers import batch as batches
 from jaxcf.prototypes import alternatives
 
@@ -98,3 +99,13 @@ def test_alternatives_without_a_prototype_term_are_refused():
         fitted.explain(mlp().x, num_alternatives=2)
     with pytest.raises(ValueError, match="num_alternatives must be at least 1"):
         fitted.explain(mlp().x, num_alternatives=0)
+
+
+def test_one_counterfactual_is_not_found_several_times():
+    one_place = np.tile([[-0.5, 0.2]], (5, 1))
+    x = np.concatenate([np.random.default_rng(0).uniform(0.1, 1, (20, 2)), one_place])
+    weights = np.array([[4.0, -4.0], [0.0, 0.0]])
+    fitted = Explainer(lambda rows: jax.nn.softmax(rows @ weights)).fit(x)
+    several = fitted.explain(x[:2], num_alternatives=3)
+    assert several.status.tolist() == [Status.FOUND, Status.NO_OTHER, Status.NO_OTHER] * 2
+    assert np.isnan(several.scores["diversity"]).all()

@@ -108,7 +108,7 @@ def test_a_class_without_training_rows_is_no_target_and_says_so():
     classes = mlp().probabilities(mlp().x_train).argmax(axis=1)
     original = mlp().probabilities(mlp().x).argmax(axis=1)
     gone = int(original[0])
-    with pytest.warns(UserWarning, match=rf"classes \[{gone}\] for no training row"):
+    with pytest.warns(UserWarning, match=rf"no training row is of the classes \[{gone}\]"):
         partial = mlp().explainer().fit(mlp().x_train[classes != gone])
     result = partial.explain(mlp().x, target=gone)
     rest = original != gone
@@ -312,7 +312,7 @@ def test_wrong_labels_are_refused(labels, message):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
 def test_labels_take_the_place_of_predicted_classes(dtype):
     labels = (np.arange(60) % 2).astype(dtype)  # not what the model says
-    with pytest.warns(UserWarning, match=r"classes \[2\] for no training row"):
+    with pytest.warns(UserWarning, match=r"no training row is of the classes \[2\]"):
         ready = mlp().explainer(prototypes=NearestMean(k=None)).fit(mlp().x_train, labels=labels)
     result = ready.explain(mlp().x, target=1)
     mean = np.asarray(mlp().encode(mlp().x_train[labels == 1])).mean(axis=0)
@@ -322,7 +322,9 @@ def test_labels_take_the_place_of_predicted_classes(dtype):
 
 
 def test_k_beyond_the_rows_of_a_class_is_refused():
-    with pytest.raises(ValueError, match=r"k=50 neighbours .* only .* training rows; pass k <="):
+    with pytest.raises(
+        ValueError, match=r"k=50 neighbours .* only .* training rows are of .*; pass k <="
+    ):
         mlp().fit(prototypes=NearestMean(k=50))
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from jaxcf import Explainer, SearchOptions, solvers
+from jaxcf import Constraints, Explainer, Refinement, SearchOptions, Status, solvers
+from jaxcf.explainers.fitted import Asked
 
 NAMES = ["age", "pay", "debt"]
 X = np.random.default_rng(0).uniform(-1, 1, (40, 3)).astype(np.float32)
@@ -119,3 +120,59 @@ def test_tables_may_have_any_scale():
     fitted = Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS / 1000)).fit(X)
     assert len(fitted.explain(wide[:2])) == 2
     Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS / 1000)).fit(wide).explain(wide[:2])
+
+
+def refilled(batches):
+    """One array that is filled anew for every batch, as loaders do."""
+    buffer = np.empty_like(batches[0])
+    for batch in batches:
+        buffer[:] = batch
+        yield buffer
+
+
+@pytest.mark.parametrize("refinement", [Refinement(), Refinement(sparsify=True, shrink=True)])
+def test_a_loader_may_fill_one_buffer_again_and_again(fitted, refinement):
+    fitted = fitted.with_options(refinement=refinement)
+    batches = [X[start : start + 5] for start in range(0, 20, 5)]
+    expected = list(fitted.stream(batches))
+    streamed = list(fitted.stream(refilled(batches)))
+    for one, other in zip(streamed, expected, strict=True):
+        np.testing.assert_array_equal(one.original, other.original)
+        np.testing.assert_array_equal(one.counterfactual, other.counterfactual)
+        np.testing.assert_array_equal(one.l1, other.l1)
+
+
+@pytest.mark.parametrize(
+    "given", [np.asarray, lambda x: pd.DataFrame(x, columns=NAMES, copy=False), np.asfortranarray]
+)
+def test_what_happens_to_the_rows_afterwards_changes_no_answer(fitted, given):
+    x = X[:5].copy()
+    rows = given(x)
+    lower = np.full(x.shape, -1.0, np.float32)
+    explanations = fitted.explain(rows, constraints=Constraints(lower=lower))
+    original, distances = explanations.original.copy(), explanations.l1
+    x[:] = 7.0
+    lower[:] = 7.0
+    np.testing.assert_array_equal(explanations.original, original)
+    np.testing.assert_array_equal(explanations.l1, distances)
+
+
+def test_bounds_may_be_filled_anew_for_every_batch(fitted):
+    lower = np.empty((5, 3), np.float32)
+
+    def asked():
+        for start in range(0, 20, 5):
+            lower[:] = X[start : start + 5] - 0.5
+            yield Asked(X[start : start + 5], constraints=Constraints(lower=lower))
+
+    answered = np.concatenate([one.counterfactual for one in fitted.stream_asked(asked())])
+    assert (answered >= X[:20] - 0.5 - 1e-6).all()
+
+
+def test_masked_entries_are_missing(fitted):
+    x = np.ma.masked_array(X[:3], mask=np.arange(9).reshape(3, 3) == 4)
+    explanations = fitted.explain(x)
+    assert explanations.status.tolist()[1] == Status.INVALID_INPUT
+    assert explanations.found[[0, 2]].all()
+    with pytest.raises(ValueError, match="1 of 3 training rows hold NaN"):
+        Explainer(lambda x: jax.nn.softmax(x @ WEIGHTS)).fit(x)

@@ -91,8 +91,9 @@ def test_with_the_term_a_confidence_that_no_row_reaches_is_named(letter):
 @pytest.mark.parametrize("letter", WITH_TERM)
 def test_with_the_term_a_confidence_that_one_class_reaches_is_a_status(letter):
     message = (
-        rf"predicts classes \[{UNSURE}\] for none of the training rows .* above the confidence "
-        rf"0\.88 .*{HIGHEST[1]:.3g} for class 1.*no target; lower the confidence, or pass more"
+        r"none of the training rows .* above the confidence 0\.88 .*"
+        rf"{HIGHEST[1]:.3g} for class 1.* are of the classes \[{UNSURE}\].*"
+        "no target; lower the confidence, or pass more"
     )
     with pytest.warns(UserWarning, match=message):
         fitted = explainer(letter, REACHED).fit(X)
@@ -107,7 +108,9 @@ def test_with_the_term_a_confidence_that_one_class_reaches_is_a_status(letter):
 
 
 def test_too_few_sure_rows_for_k_are_called_that():
-    message = r"k=15 neighbours .* training rows; .* these are training rows whose class has a prob"
+    message = (
+        r"k=15 neighbours .* training rows are of .* these are training rows whose class has a prob"
+    )
     probabilities = np.asarray(predict(X))
     confidence = float(np.sort(probabilities[:, SURE])[-4])
     ready = explainer("C", confidence, prototypes=NearestMean(k=15))
@@ -129,7 +132,7 @@ def test_a_detector_that_has_seen_one_class_only_has_a_target(letter):
 @pytest.mark.parametrize("letter", WITH_TERM)
 def test_prototypes_are_needed_for_classes_that_are_asked_for_only(letter):
     classes = np.asarray(predict(X)).argmax(axis=1)
-    with pytest.warns(UserWarning, match=r"classes \[1\] for no training row"):
+    with pytest.warns(UserWarning, match=r"no training row is of the classes \[1\]"):
         one_class = explainer(letter).fit(X[classes == 0])
     both = explainer(letter).fit(X)
     unseen = X[classes == 1][:5]

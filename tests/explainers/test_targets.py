@@ -69,6 +69,8 @@ def test_the_callers_mask_is_left_alone():
     [
         np.array([1, 7, -1]),
         [1, 7, -1],
+        [1, 2**70, -(2**70)],
+        np.array([1, 2**64 - 1, 7], np.uint64),
         [[1], [7], [-1]],
         [[1], [0, 7], []],
         np.array([[False, True, False], [False] * 3, [False] * 3]),

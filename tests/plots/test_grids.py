@@ -179,3 +179,15 @@ def test_what_rows_really_are_stands_beside_what_the_model_reads():
     rows = np.argsort(explanations.original_class, kind="stable")
     for row, told, bare in zip(rows, tick_labels(axes)[0], tick_labels(plain)[0], strict=True):
         assert told == (bare if truth[row] is None else f"{bare}\n(really {truth[row]})")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_that_is_not_finite_leaves_the_others_their_differences(value):
+    explanations = made_explanations((4, 4, 1))
+    broken = explanations.original.copy()
+    broken[0, 0, 0] = value
+    lost = replace(explanations, original=broken)
+    axes: Any = plots.grid(lost, num_instances=len(lost))
+    low, high = axes.images[-1].get_clim()
+    assert np.isfinite([low, high]).all()
+    assert high == -low > 0

@@ -96,7 +96,7 @@ def test_no_queries_give_no_prototypes():
 
 
 def test_a_class_without_rows_has_no_prototype_and_is_never_chosen():
-    with pytest.warns(UserWarning, match=r"predicts classes \[1\] for no training row"):
+    with pytest.warns(UserWarning, match=r"no training row is of the classes \[1\]"):
         fitted = prototypes.fit(KDTree(), ENCODINGS[CLASSES != 1], CLASSES[CLASSES != 1], 3)
     assert [one is None for one in fitted.classes] == [False, True, False]
     allowed = np.tile([[False, True, True], [False, True, False]], (1, 1))
@@ -109,7 +109,7 @@ def test_a_class_without_rows_has_no_prototype_and_is_never_chosen():
     ("kind", "name"), [(NearestMean(k=10), "k"), (KDTree(k=10), "k"), (KMeans(k=10), "k")]
 )
 def test_more_neighbours_than_the_class_has_rows_is_an_error(kind, name):
-    message = rf"{name}=10 .* predicts class 1 for only 9 training rows; pass k <= 9"
+    message = rf"{name}=10 .* only 9 training rows are of class 1, .* pass k <= 9"
     with pytest.raises(ValueError, match=message):
         prototypes.fit(kind, ENCODINGS, CLASSES, 3)
 

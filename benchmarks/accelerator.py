@@ -37,7 +37,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import accelerator_table
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
+from jaxcf.utils.json_files import plain
 
 _ROWS, _LOG, _TABLE = "rows.jsonl", "log.txt", "table.md"
 
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as work:
         run(options, Path(work))
     text = accelerator_table.markdown(read_rows(options.out / _ROWS))
-    storage.write_atomically(options.out / _TABLE, lambda file: file.write(text.encode()))
+    write_atomically(options.out / _TABLE, lambda file: file.write(text.encode()))
     print(text)
 
 
@@ -202,7 +203,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
     # JSON has no infinity, and a row that is off by one is worth reading.
     finite = {
         name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in storage.plain(row).items()
+        for name, value in plain(row).items()
     }
     line = json.dumps(finite, allow_nan=False) + "\n"
     with open(path, "ab", buffering=0) as file:

@@ -27,7 +27,7 @@ from benchmarks import common, peer_process
 from benchmarks.peer_process import Peer, dense_layers
 from jaxcf import Objective, Refinement, SearchOptions, solvers
 from jaxcf.data.labelled_tables import read_adult
-from jaxcf.objective import class_margin
+from jaxcf.decisions import class_margin
 from jaxcf.tabular import Categorical, FittedTableExplainer, Numeric, Schema, TableExplainer
 from jaxcf.tabular.classifiers import TableClassifier, train_table_classifier
 

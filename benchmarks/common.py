@@ -14,7 +14,7 @@ from rich.table import Table
 
 from jaxcf import Explanations, models, plots
 from jaxcf.objective import PREDICTION
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import plain, write_json
 from jaxcf.version import __version__
 
 if TYPE_CHECKING:
@@ -187,4 +187,4 @@ def write(path: Path, rows: Sequence[dict[str, Any]], **extra: Any) -> None:
         rows: one dictionary per measurement.
         **extra: what else is known, JSON-able.
     """
-    storage.write_json(path, storage.plain({"machine": machine(), **extra, "rows": list(rows)}))
+    write_json(path, plain({"machine": machine(), **extra, "rows": list(rows)}))

@@ -48,8 +48,10 @@ from jaxcf.models.adversary import robust_accuracy
 from jaxcf.models.functions import call
 from jaxcf.models.guides import GuideNetwork, confidence_of
 from jaxcf.models.networks.registry import RobustNetwork
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import read_arrays, write_arrays
 from jaxcf.utils.batching import map_batches
+from jaxcf.utils.files import write_atomically
+from jaxcf.utils.json_files import plain
 from jaxcf.utils.selection import representative_rows
 
 _EMBEDDED = "digits"
@@ -174,8 +176,8 @@ def load_data(options: argparse.Namespace) -> Dataset:
             name: np.round(255 * getattr(dataset, name)).astype(np.uint8)
             for name in ("x_train", "x_test")
         } | {"y_train": dataset.y_train, "y_test": dataset.y_test}
-        storage.write_arrays(path, arrays, {"class_names": list(dataset.class_names)})
-    arrays, description = storage.read_arrays(path)
+        write_arrays(path, arrays, {"class_names": list(dataset.class_names)})
+    arrays, description = read_arrays(path)
     parts = (arrays[name] for name in ("x_train", "y_train", "x_test", "y_test"))
     return data.from_arrays(*parts, name=options.data, class_names=description["class_names"])
 
@@ -247,7 +249,7 @@ def _row(
     """Everything that is known of a configuration, JSON-able."""
     seconds = explanations.seconds
     measured = measure(explanations, options.first, court)
-    return storage.plain(
+    return plain(
         {
             "configuration": configuration.name,
             **_identity(options),
@@ -319,7 +321,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows that `read_lines` reads, at once or not at all."""
     text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    storage.write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 # ---- what is shown ----
@@ -341,7 +343,7 @@ def _show(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
     if not rows:
         return
     table = judged_drawing.markdown(rows)
-    storage.write_atomically(options.out / "table.md", lambda file: file.write(table.encode()))
+    write_atomically(options.out / "table.md", lambda file: file.write(table.encode()))
     plots.save(judged_drawing.frontier(rows), options.out / "frontier.png")
     shown = {
         row["configuration"]: Explanations.load(_shown_file(options.out / "shown", row))

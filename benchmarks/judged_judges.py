@@ -22,7 +22,7 @@ from jaxcf.models.functions import call
 from jaxcf.models.network_files import open_networks, restore, write_networks
 from jaxcf.models.networks.registry import Classifier
 from jaxcf.models.training import OnProgress
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import read_arrays, write_arrays
 from jaxcf.utils.batching import map_batches
 
 NETWORKS, OTHERS = "networks", "others"
@@ -95,7 +95,7 @@ def kept_judges(
             arrays, training = make(train)
             decided = _decided(of_arrays(dataset, arrays), dataset.x_test)
             description = {"training": training}
-            storage.write_arrays(_file(folder, name), arrays | {"decided": decided}, description)
+            write_arrays(_file(folder, name), arrays | {"decided": decided}, description)
     networks = [_read_network(_file(folder, name), name, dataset) for name in (*_THREE, *_FURTHER)]
     return *networks, *(_read_other(_file(folder, name), name, dataset) for name in _OTHER)
 
@@ -409,7 +409,7 @@ _OTHER: dict[str, tuple[_Maker, Callable[[Dataset, _Arrays], Callable[[Any], Any
 
 
 def _read_other(path: Path, name: str, dataset: Dataset) -> FreshJudge:
-    arrays, description = storage.read_arrays(path)
+    arrays, description = read_arrays(path)
     predict = _OTHER[name][1](dataset, arrays)
     training = description["training"]
     return _judge(path, name, OTHERS, predict, arrays["decided"], training, dataset)

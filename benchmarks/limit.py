@@ -36,7 +36,7 @@ from jaxcf.predictors.inference import predict_and_encode_batch
 from jaxcf.search import lanes, step
 from jaxcf.search.lanes import Lanes, Static, Traced
 from jaxcf.search.options import split_options
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import plain
 
 STEPS = 8
 REPEATS = 7
@@ -81,9 +81,7 @@ def main() -> None:
         ],
     )
     common.print_table("the limit", ("", "value"), [(k, f"{v:.4g}") for k, v in limit.items()])
-    common.print_table(
-        "the engine", ("", "value"), [(k, str(storage.plain(v))) for k, v in engine.items()]
-    )
+    common.print_table("the engine", ("", "value"), [(k, str(plain(v))) for k, v in engine.items()])
     if options.json is not None:
         common.write(options.json, rows, limit=limit, engine=engine)
         _plot(rows, limit, options)

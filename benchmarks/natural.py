@@ -52,7 +52,8 @@ from jaxcf.cli.terminal import Terminal
 from jaxcf.data import Dataset
 from jaxcf.models.training import OnProgress
 from jaxcf.results.evaluation import COUNTERFACTUAL
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
+from jaxcf.utils.json_files import plain, write_json
 from jaxcf.utils.selection import turns
 
 _MAIN = "chosen"
@@ -194,8 +195,8 @@ class _Work:
         return Explanations.load(self._file(name, "shown", ".npz"))
 
     def _file(self, name: str, folder: str, suffix: str) -> Path:
-        plain = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in name)
-        return self.options.out / folder / f"{plain}{suffix}"
+        file_name = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in name)
+        return self.options.out / folder / f"{file_name}{suffix}"
 
     def do(self, name: str, on_progress: OnProgress | None = None) -> None:
         """Train the network or measure the configuration of a name."""
@@ -244,7 +245,7 @@ class _Work:
             "settings": explanations.settings,
             "machine": common.machine(),
         }
-        storage.write_json(self._file(configuration.name, "rows", ".json"), storage.plain(row))
+        write_json(self._file(configuration.name, "rows", ".json"), plain(row))
 
 
 def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
@@ -306,7 +307,7 @@ def _show(work: _Work, options: argparse.Namespace) -> None:
     if not any(rows.values()):
         return
     text = natural_drawing.markdown(rows)
-    storage.write_atomically(options.out / "table.md", lambda file: file.write(text.encode()))
+    write_atomically(options.out / "table.md", lambda file: file.write(text.encode()))
     natural_drawing.print_table(rows)
     measured = [row["configuration"] for row in rows["measured once"]]
     if measured:

@@ -37,7 +37,8 @@ from benchmarks.tables_methods import OWN, Jaxcf, Method, peers
 from benchmarks.tables_process import Answers
 from benchmarks.tables_tasks import ADULT, CREDIT, MODELS, TABLES, Task, read, task
 from jaxcf.cli.terminal import Terminal
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import read_arrays, write_arrays
+from jaxcf.utils.files import write_atomically
 
 TOOLS = ("nice", "dice", "cfnow", "alibi", "treecf")
 # Predictions of the same model that was trained again may differ by rounding.
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     duels = tables_summary.duels(compared)
     tables_summary.show_all(overall, duels, skipped)
     page = tables_summary.markdown(rows, overall).encode()
-    storage.write_atomically(options.out / "table.md", lambda file: file.write(page))
+    write_atomically(options.out / "table.md", lambda file: file.write(page))
     if options.json is not None:
         common.write(options.json, rows, overall=overall, duels=duels, skipped=skipped)
 
@@ -184,7 +185,7 @@ def _kept(made: Task, method: Method, n: int, options: argparse.Namespace) -> An
     asked = {"n": n, "limit": options.limit, "settings": method.peer.settings}
     about = {"x": made.x[:n], "probabilities": made.predict(made.x[:n])}
     if path.exists():
-        arrays, said = storage.read_arrays(path)
+        arrays, said = read_arrays(path)
         same = said["asked"] == asked and all(
             arrays[name].shape == array.shape and np.allclose(arrays[name], array, 0, _SAME_MODEL)
             for name, array in about.items()
@@ -193,7 +194,7 @@ def _kept(made: Task, method: Method, n: int, options: argparse.Namespace) -> An
             kept = {name: array for name, array in arrays.items() if name not in about}
             return Answers.of(kept, said["info"])
     answers = tables_process.ask(method.peer, made, n, options.limit)
-    storage.write_arrays(path, answers.arrays | about, {"asked": asked, "info": answers.info})
+    write_arrays(path, answers.arrays | about, {"asked": asked, "info": answers.info})
     return answers
 
 

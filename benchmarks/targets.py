@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import common
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
 
 Document = Mapping[str, Any]
 """What a benchmark wrote."""
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     title = "a trial: no verdict of it counts" if options.quick else "targets"
     common.print_table(title, lines[0], lines[1:])
     text = markdown(lines, documents)
-    storage.write_atomically(options.out / "targets.md", lambda file: file.write(text.encode()))
+    write_atomically(options.out / "targets.md", lambda file: file.write(text.encode()))
 
 
 def table(documents: Mapping[str, Document]) -> list[tuple[str, ...]]:

@@ -24,7 +24,8 @@ from jaxcf.data import Dataset
 from jaxcf.metrics import Interval
 from jaxcf.models import Judge, ModelSet
 from jaxcf.results.evaluation import RealImages
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
+from jaxcf.utils.json_files import write_json
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -234,7 +235,7 @@ def write(
         **extra,
         "rows": list(rows),
     }
-    storage.write_json(folder / f"{name}.json", _plain(content))
+    write_json(folder / f"{name}.json", _plain(content))
     flat_rows = [_columns(row) for row in rows]
     heads = list(dict.fromkeys(head for row in flat_rows for head in row))
     lines = ([row.get(head, "") for head in heads] for row in flat_rows)
@@ -299,4 +300,4 @@ def _write_csv(path: Path, heads: Sequence[str], lines: Iterable[Iterable[str]])
     if path.suffix == ".gz":
         # No time of day inside: the same result is the same file.
         content = gzip.compress(content, mtime=0)
-    storage.write_atomically(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))

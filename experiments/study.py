@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
+from jaxcf.utils.json_files import read_json
 
 _PLACE = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -274,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.add_argument("--page", type=Path, default=Path("docs/study.md"))
     options = made.parse_args(arguments)
     content = render(options.page.read_text(), options.results)
-    storage.write_atomically(options.page, lambda file: file.write(content.encode()))
+    write_atomically(options.page, lambda file: file.write(content.encode()))
 
 
 def render(page: str, results: Path) -> str:
@@ -301,7 +302,7 @@ def render(page: str, results: Path) -> str:
 
 
 def _markdown(table: Table, results: Path) -> str:
-    result = storage.read_json(results / f"{table.result}.json")
+    result = read_json(results / f"{table.result}.json")
     rows = table.rows(result) if table.rows else result["rows"]
     columns = {key: head for key, head in table.columns.items() if any(key in row for row in rows)}
     lines = [

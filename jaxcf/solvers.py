@@ -16,8 +16,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from jaxcf.objective import Instance, Scalar
-from jaxcf.utils.numbers import check_number
+from jaxcf.objective import Instance
+from jaxcf.utils.numbers import Scalar, check_number
 
 
 class SolverState(NamedTuple):

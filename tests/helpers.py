@@ -26,7 +26,7 @@ from jaxcf import (
 )
 from jaxcf.objective import NAMED_OBJECTIVES
 from jaxcf.results.explanations import pack
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import read_arrays, write_arrays
 
 # --- comparing -----------------------------------------------------------------------------
 
@@ -371,6 +371,6 @@ def with_metadata(**changes: Any) -> Damage:
 
 def damage_file(path: Any, change: Damage) -> None:
     """Write a file again with its content changed."""
-    arrays, metadata = storage.read_arrays(path)
+    arrays, metadata = read_arrays(path)
     change(arrays, metadata)
-    storage.write_arrays(path, arrays, metadata)
+    write_arrays(path, arrays, metadata)

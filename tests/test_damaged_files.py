@@ -19,7 +19,7 @@ from jaxcf.models import BlockClassifier, GuideNetwork, Judge
 from jaxcf.models.networks.judge_networks import MixerClassifier
 from jaxcf.results.comparison import compare
 from jaxcf.tabular import TableExplanations
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import json_text
 
 SEEDS = 70
 NETWORK_SEEDS = 8
@@ -36,7 +36,7 @@ def recorded_images():
 def use(explanations, folder):
     """Everything that can be asked of explanations, but pictures."""
     core = explanations.core
-    storage.json_text(explanations.summary())
+    json_text(explanations.summary())
     summary_rows(core)
     explanations.to_pandas(probabilities=True)
     explanations._repr_html_()

@@ -15,6 +15,7 @@ FLOORS = (
     "relations",
     "constraints",
     "metrics",
+    "decisions",
     "objective",
     "data",
     "solvers",

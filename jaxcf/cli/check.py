@@ -31,7 +31,7 @@ from jaxcf.jobs.job import Results
 from jaxcf.jobs.summary import summary_of
 from jaxcf.results.explanations import pack
 from jaxcf.tabular import TableExplanations
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import read_json
 
 
 def check(options: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -91,7 +91,7 @@ def _check_files(job: Job, rows: Any, problems: list[str]) -> None:
 
 
 def _check_summary(job: Job, problems: list[str]) -> None:
-    claimed = storage.read_json(job.path / SUMMARY_FILE)
+    claimed = read_json(job.path / SUMMARY_FILE)
     summary = summary_of(job.stream())
     for name in summary.keys() - {"seconds"}:
         if not alike(claimed.get(name), summary[name], 1e-5):

@@ -15,7 +15,7 @@ from jaxcf.explainers.presets import GUIDED_PRESETS
 from jaxcf.models import GuideNetwork, ModelSet
 from jaxcf.models.networks.registry import Classifier, instance_shape
 from jaxcf.results.explanations import Explanations
-from jaxcf.utils import storage
+from jaxcf.utils.files import check_writable
 from jaxcf.utils.spelling import did_you_mean
 
 NO_GUIDE = "none"
@@ -58,7 +58,7 @@ def find_models(
         return models.pretrained(dataset.name), "shipped"
     kept = models_path(dataset.name)
     if not kept.exists():
-        storage.check_writable(kept)
+        check_writable(kept)
         terminal.say(f"no weights for {dataset.name} yet: training, to be kept in {kept}")
         models.save_models(kept, train_models(dataset, options.seed, terminal))
     return models.load_models(kept), str(kept)

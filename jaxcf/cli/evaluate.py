@@ -22,7 +22,8 @@ from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.models import Judge
 from jaxcf.models.networks.registry import instance_shape
 from jaxcf.results.explanations import Explanations
-from jaxcf.utils import storage
+from jaxcf.utils.files import check_writable
+from jaxcf.utils.json_files import write_json
 from jaxcf.utils.numbers import check_number
 
 ORACLE, STAYS_ORIGINAL = "oracle", "stays_original"
@@ -52,7 +53,7 @@ def find_judges(
         )
     path = Path("models") / f"{name}-judges.npz"
     if not path.exists():
-        storage.check_writable(path)
+        check_writable(path)
         terminal.say(f"no judges of {name} yet: training, to be kept in {path}")
     with terminal.training() as on_progress:
         judges = models.kept_judges(
@@ -129,7 +130,7 @@ def judge_rows(summary: Mapping[str, Any]) -> dict[str, str]:
 def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Ask the models of a run again."""
     check_number("--eps", options.eps, above=0)
-    storage.check_writable(options.run / EVALUATION_FILE)
+    check_writable(options.run / EVALUATION_FILE)
     run = read_run(options.run)
     config = run.config
     if run.is_table:
@@ -172,7 +173,7 @@ def evaluate(options: argparse.Namespace, terminal: Terminal) -> Outcome:
         run.core.save(options.run / EXPLANATIONS_FILE, run=run.id)
         files.append(EXPLANATIONS_FILE)
     summary = {RUN: run.id, **summary}
-    storage.write_json(options.run / EVALUATION_FILE, summary)
+    write_json(options.run / EVALUATION_FILE, summary)
     return Outcome(
         summary | {"out": str(options.run), "files": files},
         {f"{name}: predicted again": rows | summary_rows(explanations)},

@@ -38,7 +38,7 @@ from jaxcf.jobs.running import AnotherJob, remove
 from jaxcf.results.parts import JOB_FILE, PARTS, named
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import plain, read_json
 from jaxcf.utils.timing import rounded, timed
 
 # What the folder of a run holds besides `RUN_FILES`.
@@ -179,17 +179,17 @@ def _is_written(out: Path, prepared: Prepared) -> bool:
     """Whether the files of this very run are there, of all rows."""
     if not (out / CONFIG_FILE).is_file() or not (out / SUMMARY_FILE).is_file():
         return False
-    config, asked_for = read_config(out / CONFIG_FILE), storage.plain(prepared.config)
+    config, asked_for = read_config(out / CONFIG_FILE), plain(prepared.config)
     if differing_config(config, asked_for) or asks_for_other_files(
         asked_for["command"], config["command"]
     ):
         return False
-    return "interrupted" not in storage.read_json(out / SUMMARY_FILE)["status"]
+    return "interrupted" not in read_json(out / SUMMARY_FILE)["status"]
 
 
 def _complete_outcome(out: Path) -> Outcome:
     files = sorted(name for name in (*RUN_FILES, *_BESIDE_THEM) if (out / name).exists())
-    summary = storage.read_json(out / SUMMARY_FILE)
+    summary = read_json(out / SUMMARY_FILE)
     remark = f"{out} is complete: nothing was left to do; --restart begins anew"
     return Outcome({**summary, "out": str(out), "files": files}, {}, (remark,))
 

@@ -12,7 +12,7 @@ from jaxcf.cli.run_folder import EXPLANATION_FORMATS, RUN, read_explanations, re
 from jaxcf.cli.shared import summary_rows
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.models.guides import GUIDE_FORMAT
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import read_metadata
 from jaxcf.version import __version__
 
 _PACKAGES = ("jax", "flax", "optax", "numpy", "scikit-learn", "tensorflow-datasets")
@@ -29,7 +29,7 @@ def info(options: argparse.Namespace, terminal: Terminal) -> Outcome:
             | {RUN: run.id, "settings": run.config["settings"], "out": str(options.path)},
             {str(options.path): summary_rows(run.core), "settings": run.config["settings"]},
         )
-    holds = storage.read_metadata(options.path).get("format")
+    holds = read_metadata(options.path).get("format")
     if holds == GUIDE_FORMAT:
         guide = models.load_guide(options.path)
         return Outcome(guide_document(guide), {str(options.path): guide_rows(guide)})

@@ -16,13 +16,13 @@ from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.results.comparison import Comparison, aligned, compare
 from jaxcf.results.convinced import found_and_agreed, percent
 from jaxcf.tabular import TableExplanations
-from jaxcf.utils import storage
+from jaxcf.utils.files import check_writable
 
 
 def write_report(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Write the report of a run."""
     out = options.out or options.run / REPORT_FILE
-    storage.check_writable(out)
+    check_writable(out)
     terminal.say(f"reading {options.run}")
     run = read_run(options.run, some_rows=options.compare is None)
     _check_out(out, options, run)

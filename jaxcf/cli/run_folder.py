@@ -24,8 +24,10 @@ from jaxcf.results.parts import JOB_FILE, JobFolder
 from jaxcf.results.traces import Traces
 from jaxcf.tabular import TableExplanations
 from jaxcf.tabular import explanations as tables
-from jaxcf.utils import storage
-from jaxcf.utils.storage import ArrayRule
+from jaxcf.utils.array_files import open_arrays, read_metadata, write_arrays
+from jaxcf.utils.file_checks import ArrayRule, check_arrays, check_format
+from jaxcf.utils.files import check_writable
+from jaxcf.utils.json_files import is_number, read_json, write_json
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -158,7 +160,7 @@ def claimed_folder(
         OSError: if it can't be written.
     """
     folder = Path("runs") / name if out is None else out
-    storage.check_writable(folder, folder=True)
+    check_writable(folder, folder=True)
     if out is not None and not overwrite:
         _check_free_or_same(folder, command)
     if out is None and not overwrite:
@@ -289,7 +291,7 @@ class NewRun:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write content as JSON, with the id of the run."""
-        self.write(name, lambda path: storage.write_json(path, {RUN: self.id, **content}))
+        self.write(name, lambda path: write_json(path, {RUN: self.id, **content}))
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write `config.json`, with the version of its schema."""
@@ -342,7 +344,7 @@ def write_true_classes(folder: Path, true_classes: np.ndarray | None) -> None:
         path.unlink(missing_ok=True)
         return
     described = {"format": TRUE_CLASSES_FORMAT, "schema_version": TRUE_CLASSES_SCHEMA_VERSION}
-    storage.write_arrays(path, {"true_classes": true_classes}, described)
+    write_arrays(path, {"true_classes": true_classes}, described)
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -355,7 +357,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is something else, damaged, or of another schema version.
     """
-    config = storage.read_json(path)
+    config = read_json(path)
     if not isinstance(config, dict) or "schema_version" not in config:
         raise ValueError(
             f"{path} is no {CONFIG_FILE} of this version of jaxcf: it has no schema_version; "
@@ -394,7 +396,7 @@ def _check_leaves(path: Path, config: Mapping[str, Any]) -> None:
     leaves["model"] = (config.get("model"), _is_record(config.get("model")))
     for name in ("offset", "scale"):
         given = data.get(name, [])
-        numbers = isinstance(given, list) and all(map(storage.is_number, given))
+        numbers = isinstance(given, list) and all(map(is_number, given))
         leaves[f"data.{name}"] = (given, numbers)
     for name, (given, right) in leaves.items():
         if not right:
@@ -407,8 +409,8 @@ def _is_record(model: Any) -> bool:
         return model is None or isinstance(model, dict)
     return (
         isinstance(model.get("source"), str)
-        and storage.is_number(model["accuracy"])
-        and storage.is_number(model.get("accuracy_rows"))
+        and is_number(model["accuracy"])
+        and is_number(model.get("accuracy_rows"))
         and isinstance(model.get("accuracy_on"), str)
     )
 
@@ -462,9 +464,9 @@ def _read_true_classes(path: Path, core: Explanations) -> np.ndarray | None:
         return None
     highest = core.probabilities.shape[1] - 1
     rules = {"true_classes": ArrayRule("iu", 1, lowest=-1, highest=highest)}
-    with storage.open_arrays(path) as file:
-        storage.check_format(path, file.metadata, TRUE_CLASSES_FORMAT, TRUE_CLASSES_SCHEMA_VERSION)
-        found = file.read(storage.check_arrays(path, file.headers, rules))["true_classes"]
+    with open_arrays(path) as file:
+        check_format(path, file.metadata, TRUE_CLASSES_FORMAT, TRUE_CLASSES_SCHEMA_VERSION)
+        found = file.read(check_arrays(path, file.headers, rules))["true_classes"]
     if len(found) <= core.source_row.max(initial=-1):
         raise ValueError(
             f"{path} is of {len(found)} rows; {EXPLANATIONS_FILE} has a row {core.source_row.max()}"
@@ -484,9 +486,9 @@ def run_of(file: Path) -> str | None:
     """
     found: Any = None
     if file.suffix == ".npz":
-        found = storage.read_metadata(file).get(RUN)
+        found = read_metadata(file).get(RUN)
     elif file.suffix == ".json":
-        content = storage.read_json(file)
+        content = read_json(file)
         found = content.get(RUN) if isinstance(content, dict) else None
     elif file.suffix == ".csv":
         found = _run_of_table(file)
@@ -567,6 +569,6 @@ def read_explanations(path: str | os.PathLike[str]) -> Explanations | TableExpla
         FileNotFoundError: if there is no such file.
         ValueError: if it holds no explanations, is damaged, or of another schema version.
     """
-    if storage.read_metadata(path).get("format") == tables.FORMAT:
+    if read_metadata(path).get("format") == tables.FORMAT:
         return TableExplanations.load(path)
     return Explanations.load(path)

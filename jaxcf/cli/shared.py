@@ -16,7 +16,7 @@ from jaxcf.prototypes import PrototypeKind
 from jaxcf.results.convinced import found_and_agreed
 from jaxcf.results.explanations import Explanations
 from jaxcf.search.options import SearchOptions
-from jaxcf.utils import storage
+from jaxcf.utils.files import check_writable
 
 # How a command talks, and where its options come from, is no part of what was asked for.
 _NOT_RECORDED = ("command", "config", "json", "quiet")
@@ -92,7 +92,7 @@ def check_free(out: Path, *, overwrite: bool) -> None:
         FileExistsError: if it is there and may not be.
         OSError: if it can't be written.
     """
-    storage.check_writable(out)
+    check_writable(out)
     if out.exists() and not overwrite:
         raise FileExistsError(
             f"{out} is there already; pass --overwrite to replace it, or another --out"

@@ -12,7 +12,7 @@ import numpy as np
 from jaxcf.search.status import Status
 from jaxcf.tabular.columns import Column, Numeric, is_missing
 from jaxcf.tabular.explanations import TableExplanations
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
 
 # What a spreadsheet takes for a formula, and runs; beyond ASCII, what some of them read alike.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -53,7 +53,7 @@ def write_counterfactuals(
     rows = explanations.core.source_row.tolist()
     lines = [heads, *zip(rows, *columns.values(), *facts.values(), strict=True)]
     text = _csv_text(lines if raw else [[harmless(cell) for cell in line] for line in lines])
-    storage.write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def harmless(cell: Any) -> Any:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcf.explainers.progress import ProgressBar, bars, progress_bar
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import json_text, plain
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Terminal:
         self.began = time.perf_counter() if began is None else began
         self._as_json = as_json
         # Nothing that is shown is markup: names of files, columns and classes may look like it.
-        plain: dict[str, Any] = {
+        undecorated: dict[str, Any] = {
             "quiet": quiet,
             "highlight": False,
             "markup": False,
             "emoji": False,
         }
         # Progress goes to the error stream, so that output can be piped.
-        self._out = Console(**plain)
-        self._err = Console(**plain, stderr=True)
+        self._out = Console(**undecorated)
+        self._err = Console(**undecorated, stderr=True)
 
     def say(self, text: str) -> None:
         """One line about what is being done, for those who watch."""
@@ -62,7 +62,7 @@ class Terminal:
         """What a command gives, on the output stream; its remarks on the error stream."""
         if self._as_json:
             # Not by rich, which would wrap it.
-            sys.stdout.write(storage.json_text(storage.plain(outcome.document)))
+            sys.stdout.write(json_text(plain(outcome.document)))
         else:
             for title, rows in outcome.tables.items():
                 self._table(title, rows)

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from jaxcf.utils.storage import ArrayHeader, open_arrays, write_atomically
+from jaxcf.utils.array_files import open_arrays
+from jaxcf.utils.file_checks import ArrayHeader
+from jaxcf.utils.files import write_atomically
 
 
 def read_images(

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxcf.decisions import Outputs, decision_margin, with_log_odds
 from jaxcf.explainers.final_form import FinalForm
-from jaxcf.objective import Objective, Outputs, decision_margin, with_log_odds
+from jaxcf.objective import Objective
 from jaxcf.predictors.blackbox import Failures
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.predictors.guides import Guides, ask_guides

@@ -16,13 +16,15 @@ import numpy as np
 from jaxcf import metrics
 from jaxcf.constraints import FeasibleSets
 from jaxcf.explainers.acceptance import AcceptanceTest
+from jaxcf.explainers.appraisal import Appraisal
+from jaxcf.explainers.candidates import Pool
 from jaxcf.explainers.final_form import FinalForm
 from jaxcf.explainers.guide_answers import GuideAnswers
 from jaxcf.explainers.refinement import Refinement, line_search, tighten
 from jaxcf.explainers.snapping import Snapping, snap_rows
 from jaxcf.explainers.state import FittedState
 from jaxcf.explainers.targets import Target, Targets, read_targets
-from jaxcf.explainers.tightening import Pool, Tightening, nearest_answers
+from jaxcf.explainers.tightening import nearest_answers
 from jaxcf.metrics import distances
 from jaxcf.objective import PROTOTYPE, Instance, Objective, in_float32
 from jaxcf.predictors.blackbox import Failures
@@ -605,18 +607,18 @@ class BatchSearch:
         state, x = self._state, self._x[rows]
         snapping = Snapping.of(x, self._feasible.of(rows), accepts.size)
         targets, cost = self.targets[rows], state.change_cost
-        steps = Tightening.of(accepts, x, targets, rows, cost, snapping)
+        appraisal = Appraisal.of(accepts, x, targets, rows, cost, snapping)
         found = np.flatnonzero(self.status[rows] == Status.FOUND)
         if alternative:  # those of one row lie next to each other
             earlier = rows[:, None] - np.arange(1, alternative + 1)
             there = self.status[earlier] == Status.FOUND
             owner, others = np.nonzero(there)[0], earlier[there]
-            steps = replace(steps, taken=steps.pool(owner, self.counterfactual[others]))
-        answers = steps.pool(found, self.counterfactual[rows[found]])
+            appraisal = replace(appraisal, taken=appraisal.pool(owner, self.counterfactual[others]))
+        answers = appraisal.pool(found, self.counterfactual[rows[found]])
         if accepts.has_relations:  # the search keeps to them nearly
-            answers = answers.of(np.flatnonzero(steps.judge(answers).accepted))
+            answers = answers.of(np.flatnonzero(appraisal.judge(answers).accepted))
         return nearest_answers(
-            steps,
+            appraisal,
             answers,
             state.training_rows,
             state.walked_values if refinement.values else None,

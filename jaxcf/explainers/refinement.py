@@ -19,7 +19,7 @@ from jaxcf.explainers.acceptance import AcceptanceTest
 from jaxcf.explainers.costs import BY, By, check_costs
 from jaxcf.explainers.snapping import snap_rows
 from jaxcf.prototypes.fitted import FittedPrototypes
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import plain
 from jaxcf.utils.numbers import check_whole
 
 # Where the rules keep a point from the training row itself, one beyond it may do.
@@ -130,10 +130,10 @@ class Refinement:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Refinement):
             return NotImplemented
-        return storage.plain(vars(self)) == storage.plain(vars(other))
+        return plain(vars(self)) == plain(vars(other))
 
     def __hash__(self) -> int:
-        return hash(repr(storage.plain(vars(self))))
+        return hash(repr(plain(vars(self))))
 
     @property
     def brings_nearer(self) -> bool:

@@ -22,8 +22,8 @@ from jaxcf.search.engine import Engine, Finished, Pending
 from jaxcf.search.lanes import Traced
 from jaxcf.search.options import split_options
 from jaxcf.search.status import Status
-from jaxcf.utils import storage
 from jaxcf.utils.interrupts import Interrupts
+from jaxcf.utils.json_files import plain
 from jaxcf.utils.threads import Workers
 from jaxcf.utils.timing import timed
 from jaxcf.version import __version__
@@ -360,4 +360,4 @@ class Run:
             settings["refinement"] = vars(state.refinement)
         if state.models.black_box is not None:
             settings["black_box"] = state.models.black_box.settings()
-        return storage.plain(settings)
+        return plain(settings)

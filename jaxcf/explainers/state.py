@@ -22,8 +22,8 @@ from jaxcf.prototypes.kinds import PrototypeKind
 from jaxcf.prototypes.trust import Trust, trust_of
 from jaxcf.search.options import EngineOptions, SearchOptions
 from jaxcf.search.trial import check_solver, check_terms, check_terms_unchanged, solver_digest
-from jaxcf.utils import storage
 from jaxcf.utils.forks import check_not_forked
+from jaxcf.utils.json_files import plain
 from jaxcf.utils.numbers import check_number
 from jaxcf.utils.validation import check_names, check_shape, column_names
 
@@ -214,7 +214,7 @@ class FittedState:
             settings["guides"] = self.guides.settings()
         if self.preprocess is not None:
             settings["preprocess"] = vars(self.preprocess)
-        return storage.plain(settings)
+        return plain(settings)
 
 
 _TO_TRAINING_ROWS = {"line_search": "line search", "copies": "copies", "values": "values"}

@@ -15,8 +15,8 @@ from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.predictors.guides import EXPLAINED
 from jaxcf.search.trial import TracedTerm
 from jaxcf.tabular.explainer import FittedTableExplainer
-from jaxcf.utils import storage
 from jaxcf.utils.fingerprints import described_array, fingerprint
+from jaxcf.utils.json_files import json_text, plain
 from jaxcf.version import __version__
 
 AnyExplainer = FittedExplainer | FittedTableExplainer
@@ -70,7 +70,7 @@ def asked_of(
         "question": {name: plainly(one) for name, one in question.items()},
         "versions": {"jaxcf": __version__, "jax": jax.__version__},
     }
-    return storage.plain(asked)
+    return plain(asked)
 
 
 def _functions(models: ModelFunctions) -> dict[str, Any]:
@@ -132,14 +132,14 @@ def plainly(value: Any) -> Any:
         value = sorted(value, key=str)
     if isinstance(value, Sequence):
         # As long as there are rows, perhaps.
-        plain = [plainly(one) for one in value]
-        return plain if len(plain) <= _LONGEST else _digest(storage.json_text(plain))
+        entries = [plainly(one) for one in value]
+        return entries if len(entries) <= _LONGEST else _digest(json_text(entries))
     return type(value).__name__
 
 
 def _array(array: np.ndarray) -> str:
     if array.dtype.hasobject:
-        return _digest(storage.json_text(plainly(array.tolist())))
+        return _digest(json_text(plainly(array.tolist())))
     return described_array(array)
 
 

@@ -34,8 +34,8 @@ from jaxcf.tabular.explainer import Relations
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.final_rows import FinalRows
 from jaxcf.tabular.rules import Rules
-from jaxcf.utils import storage
 from jaxcf.utils.batching import batch_size
+from jaxcf.utils.json_files import is_number, write_json
 from jaxcf.version import __version__
 
 CERTIFICATE_FILE = "certificate.json"
@@ -172,7 +172,7 @@ def write(folder: Path, certificate: Certificate) -> None:
         folder: of the job.
         certificate: of it.
     """
-    storage.write_json(folder / CERTIFICATE_FILE, certificate.document())
+    write_json(folder / CERTIFICATE_FILE, certificate.document())
 
 
 class _Checking:
@@ -464,7 +464,7 @@ def alike(one: Any, other: Any, tolerance: float) -> bool:
         pairs = zip(one, other, strict=False)
         return len(one) == len(other) and all(alike(*pair, tolerance) for pair in pairs)
     numbers: Any = one, other
-    if all(map(storage.is_number, numbers)):
+    if all(map(is_number, numbers)):
         return math.isclose(*numbers, rel_tol=tolerance, abs_tol=tolerance)
     return one == other
 

@@ -19,7 +19,7 @@ from jaxcf.tabular.explainer import FittedTableExplainer, Relations
 from jaxcf.tabular.explanations import TableExplanations, described
 from jaxcf.tabular.rules import Rules
 from jaxcf.tabular.tables import plain_labels
-from jaxcf.utils import storage
+from jaxcf.utils import json_files
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Question:
         coding, ruled = self.fitted.coding, set(self.rules or ())
         in_order = [name for name in coding.schema.names if name in ruled]
         table = described(coding, self.fitted.class_names, in_order)
-        return storage.plain(table | {"explanations": core})
+        return json_files.plain(table | {"explanations": core})
 
     def about(self, rows: Rows) -> Asked:
         """What is asked of some of the rows, which are read."""

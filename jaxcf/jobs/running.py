@@ -42,8 +42,9 @@ from jaxcf.results.parts import (
 )
 from jaxcf.tabular.explainer import Relations
 from jaxcf.tabular.rules import Rules
-from jaxcf.utils import storage
+from jaxcf.utils.files import remove_leftovers, write_once
 from jaxcf.utils.interrupts import Interrupts, told_to_end
+from jaxcf.utils.json_files import json_text, plain
 from jaxcf.utils.numbers import check_number, check_whole
 from jaxcf.utils.timing import timed
 
@@ -271,11 +272,11 @@ def begin(
             "asked": asked,
             # Which kind of frame it was is no part of what is asked: `check` may be given another.
             "described": question.described() | frame_in(question.source),
-            "notes": storage.plain(notes),
+            "notes": plain(notes),
         }
-        text = storage.json_text({"id": job_id(job), **job}).encode()
+        text = json_text({"id": job_id(job), **job}).encode()
         # Of many that begin at once, one says what it is, and the others find it.
-        storage.write_once(folder / JOB_FILE, lambda file: file.write(text))
+        write_once(folder / JOB_FILE, lambda file: file.write(text))
     found = JobFolder.open(folder)
     wanted = options.rows_per_unit or found.job["rows_per_unit"]
     differing = differences(
@@ -307,7 +308,7 @@ def remove(folder: Path) -> None:
     parts = folder / PARTS
     for one in [*parts.glob("part-*"), folder / JOB_FILE]:
         one.unlink(missing_ok=True)
-    storage.remove_leftovers(parts)
+    remove_leftovers(parts)
     with suppress(OSError):  # files of others lie there
         parts.rmdir()
 
@@ -324,7 +325,7 @@ def tidy(folder: JobFolder, rows: Rows) -> list[str]:
     """
     damaged = []
     for place in (folder.path, folder.parts_path):
-        storage.remove_leftovers(place)
+        remove_leftovers(place)
     parts = folder.parts()
     counting = {piece.part for piece in pieces_of(parts)}
     for part in parts:

@@ -20,7 +20,7 @@ from jaxcf.results.parts import (
 )
 from jaxcf.tabular.columns import Numeric
 from jaxcf.tabular.explanations import TableExplanations
-from jaxcf.utils import storage
+from jaxcf.utils import json_files
 
 
 class Unit(NamedTuple):
@@ -69,7 +69,7 @@ def unit_of(rows: Rows, explanations: Results, digest: str) -> Unit:
         derived |= _in_units(explanations, explanations.values, AFTER)
         known = explanations.problems.items()
         problems = [[int(row) + rows.start, message] for row, message in known]
-    return Unit(rows, arrays, derived, problems, storage.plain(settings), digest)
+    return Unit(rows, arrays, derived, problems, json_files.plain(settings), digest)
 
 
 def _in_units(explanations: TableExplanations, values: np.ndarray, prefix: str) -> dict[str, Any]:

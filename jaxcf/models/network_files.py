@@ -12,7 +12,8 @@ import numpy as np
 from flax import nnx, traverse_util
 
 from jaxcf.models.networks.registry import Network, build
-from jaxcf.utils.storage import Described, open_arrays, write_arrays
+from jaxcf.utils.array_files import open_arrays, write_arrays
+from jaxcf.utils.file_checks import Described
 
 SCHEMA_VERSION = 1
 

@@ -17,7 +17,7 @@ from jaxcf.models.networks.registry import (
     Network,
     instance_shape,
 )
-from jaxcf.utils.storage import open_arrays
+from jaxcf.utils.array_files import open_arrays
 
 Loaded = TypeVar("Loaded")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -294,6 +294,4 @@ def save(
     figure = picture.get_figure(root=True)
     assert figure is not None
     known = dict(notes or {})
-    storage.write_atomically(
-        path, lambda file: figure.savefig(file, format="png", dpi=130, metadata=known)
-    )
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130, metadata=known))

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcf.objective import Outputs, log_odds, log_odds_of_probabilities, narrowed
+from jaxcf.decisions import Outputs, log_odds, log_odds_of_probabilities
+from jaxcf.objective import narrowed
 from jaxcf.predictors.blackbox import BlackBox, how_to_stack
 from jaxcf.predictors.captured import Trace, trace_anew, tracing_context
 from jaxcf.utils.forks import check_not_forked

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcf.objective import Guidance, Scalar
+from jaxcf.decisions import Guidance
 from jaxcf.predictors.blackbox import BlackBox, Failures, how_to_pass
 from jaxcf.predictors.checks import check_answer, few_rows
 from jaxcf.predictors.estimators import Predicts, announced, make
@@ -29,7 +29,7 @@ from jaxcf.predictors.functions import (
 )
 from jaxcf.utils.batching import map_batches
 from jaxcf.utils.fingerprints import fingerprint
-from jaxcf.utils.numbers import check_number
+from jaxcf.utils.numbers import Scalar, check_number
 
 
 @dataclass(frozen=True, eq=False)

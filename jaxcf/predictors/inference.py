@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcf.objective import Guidance, Instance, Objective, Outputs, loss_terms, with_log_odds
+from jaxcf.decisions import Guidance, Outputs, with_log_odds
+from jaxcf.objective import Instance, Objective, loss_terms
 from jaxcf.predictors.blackbox import TOLERANCE, Failures, are_probabilities
 from jaxcf.predictors.checks import IN_COMPANY, check_answer, check_company, few_rows
 from jaxcf.predictors.functions import ModelFunctions, is_pure, predict_changed

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcf.objective import Scalar
 from jaxcf.prototypes.fitted import FittedPrototypes
 from jaxcf.utils.batching import map_batches
+from jaxcf.utils.numbers import Scalar
 
 _LEAST = 1e-10
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxcf.plots.style import BRIGHTER, CHANGED, DARKER, FOUND, MAIN, MISSED, SAME, Ink
 from jaxcf.report.packing import PackedArray
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import plain
 
 _STYLES = ("page.css", "parts.css", "cards.css", "instance.css", "print.css")
 _SCRIPTS = (
@@ -126,7 +126,7 @@ def embedded_json(value: Any) -> str:
         >>> embedded_json({"name": "</script><!--"})
         '{"name":"\\u003c/script>\\u003c!--"}'
     """
-    text = json.dumps(storage.plain(value), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 

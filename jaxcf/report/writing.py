@@ -34,7 +34,7 @@ from jaxcf.results.wording import measure_words
 from jaxcf.tabular.explanations import TableExplanations
 from jaxcf.tabular.relations import Relation
 from jaxcf.tabular.rules import Rules
-from jaxcf.utils import storage
+from jaxcf.utils.files import write_atomically
 from jaxcf.utils.images import Channels
 from jaxcf.version import __version__
 
@@ -141,7 +141,7 @@ def write(
     }
     arrays = dict(shown.arrays) | search_arrays | _row_arrays(explanations)
     text = page(title, payload, arrays, run)
-    storage.write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _class_names(explanations: Results, given: Sequence[str] | None) -> list[str]:

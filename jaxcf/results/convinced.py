@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxcf.results.counts import Counts
 from jaxcf.search.status import Status
-from jaxcf.utils.storage import is_number
+from jaxcf.utils.json_files import is_number
 
 MODEL = "the model"
 

@@ -21,10 +21,11 @@ from jaxcf.results.convinced import (
 from jaxcf.results.counts import Counts
 from jaxcf.results.parts import JoinedParts, open_explanations
 from jaxcf.search.status import Status
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import ArrayFile, under, write_arrays
+from jaxcf.utils.file_checks import ArrayHeader, ArrayRule, check_arrays, check_format
 from jaxcf.utils.images import is_image, with_channels_last
+from jaxcf.utils.json_files import is_number
 from jaxcf.utils.selection import chosen_rows, representative_rows
-from jaxcf.utils.storage import ArrayRule
 from jaxcf.utils.timing import rounded
 from jaxcf.utils.validation import names_or_numbers
 
@@ -387,7 +388,7 @@ class Explanations:
             path: of the file.
             run: of which run it is a part, where several files are.
         """
-        storage.write_arrays(path, pack(self), describe(self) | {"run": run})
+        write_arrays(path, pack(self), describe(self) | {"run": run})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Explanations":
@@ -405,9 +406,7 @@ class Explanations:
             return cls.read(path, file)
 
     @classmethod
-    def read(
-        cls, path: str | os.PathLike[str], file: storage.ArrayFile | JoinedParts
-    ) -> "Explanations":
+    def read(cls, path: str | os.PathLike[str], file: ArrayFile | JoinedParts) -> "Explanations":
         """Read a file that is open, or some parts of a job.
 
         Args:
@@ -644,7 +643,7 @@ def describe(explanations: Explanations) -> dict[str, Any]:
 
 def check_declared(
     path: str | os.PathLike[str],
-    headers: Mapping[str, storage.ArrayHeader],
+    headers: Mapping[str, ArrayHeader],
     metadata: Mapping[str, Any],
 ) -> dict[str, ArrayRule]:
     """Check what a file of explanations declares, before any of it is unpacked.
@@ -660,9 +659,9 @@ def check_declared(
     Raises:
         ValueError: if they make no explanations.
     """
-    storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
+    check_format(path, metadata, FORMAT, SCHEMA_VERSION)
     _check_description(path, metadata)
-    rules = storage.check_arrays(path, headers, _ARRAYS, _OPTIONAL, _TABLES)
+    rules = check_arrays(path, headers, _ARRAYS, _OPTIONAL, _TABLES)
     shape, shown = headers["original"].shape, headers["original_probabilities"].shape
     for name, other, wanted in (
         ("counterfactual", "original", shape),
@@ -708,14 +707,14 @@ def _check_description(path: str | os.PathLike[str], metadata: Mapping[str, Any]
         if not isinstance(metadata.get(name, {}), dict):
             raise ValueError(f"{path} is damaged: its {name} are no JSON object")
     for name, value in metadata.get("seconds", {}).items():
-        if not storage.is_number(value):
+        if not is_number(value):
             raise ValueError(f"{path} is damaged: its seconds {name!r} are {value!r}, no number")
     objective = metadata.get("settings", {}).get("objective", {})
     weights = objective.get("weights", {}) if isinstance(objective, dict) else None
     if not (
         isinstance(weights, dict)
-        and storage.is_number(weights.get("l1", _L1_WEIGHT))
-        and storage.is_number(objective.get("confidence", 0))
+        and is_number(weights.get("l1", _L1_WEIGHT))
+        and is_number(objective.get("confidence", 0))
     ):
         raise ValueError(
             f"{path} is damaged: its settings have the objective {objective!r}; expected one whose "
@@ -746,7 +745,7 @@ def unpack(
         if not _finite_rows(arrays[name])[found].all():
             raise ValueError(f"{path} is damaged: {name} of a row that was found isn't finite")
     fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-    fields |= {table: storage.under(arrays, table) for table in _TABLES}
+    fields |= {table: under(arrays, table) for table in _TABLES}
     fields |= {name: arrays.get(name) for name in _OPTIONAL}
     return Explanations(
         **fields,

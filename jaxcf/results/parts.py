@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxcf.search.status import Status
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import ArrayFile, open_arrays
+from jaxcf.utils.file_checks import ArrayHeader, ArrayRule, check_format, check_values
+from jaxcf.utils.files import write_atomically
+from jaxcf.utils.json_files import json_text, read_json
 from jaxcf.utils.parquet import column_sizes, from_parquet, to_parquet
-from jaxcf.utils.storage import ArrayHeader, ArrayRule
 
 JOB_FILE = "job.json"
 
@@ -163,10 +165,10 @@ class JobFolder:
                 f"{path} holds no job: it has no {JOB_FILE}; pass a folder that jaxcf.jobs.run or "
                 "`jaxcf explain` wrote parts to"
             )
-        job = storage.read_json(file)
+        job = read_json(file)
         if not isinstance(job, dict):
             raise ValueError(f"{file} is damaged: it holds no JSON object")
-        storage.check_format(file, job, FORMAT, SCHEMA_VERSION)
+        check_format(file, job, FORMAT, SCHEMA_VERSION)
         for name, kind in _CONTENT.items():
             given = job.get(name)
             if not isinstance(given, kind) or (isinstance(given, int) and given < 0):
@@ -259,7 +261,7 @@ class JobFolder:
         words = {**description, "job": self.job["id"], "start": rows.start, "stop": rows.stop}
         content = to_parquet({**first, **derived, **columns}, words)
         part = Part(rows, digest_of(content))
-        storage.write_atomically(self.file_of(part), lambda file: file.write(content))
+        write_atomically(self.file_of(part), lambda file: file.write(content))
         return part
 
     def read(self, piece: Piece) -> "JoinedParts":
@@ -401,13 +403,13 @@ def job_id(job: Mapping[str, Any]) -> str:
     Args:
         job: what `job.json` holds.
     """
-    text = storage.json_text({name: job[name] for name in _IDENTITY})
+    text = json_text({name: job[name] for name in _IDENTITY})
     return digest_of(text.encode())
 
 
 @dataclass(frozen=True)
 class JoinedParts:
-    """The rows of some parts, as `storage.ArrayFile` has those of a file.
+    """The rows of some parts, as `ArrayFile` has those of a file.
 
     Attributes:
         path: of the job's folder, for messages.
@@ -434,14 +436,14 @@ class JoinedParts:
             ValueError: if one breaks its rule.
         """
         for name, rule in (rules or {}).items():
-            storage.check_values(self.path, name, self.arrays[name], rule)
+            check_values(self.path, name, self.arrays[name], rule)
         return dict(self.arrays)
 
 
 @contextmanager
 def open_explanations(
     path: str | os.PathLike[str],
-) -> Iterator[storage.ArrayFile | JoinedParts]:
+) -> Iterator[ArrayFile | JoinedParts]:
     """Open explanations, in a file or in the parts of a job's folder.
 
     Raises:
@@ -451,7 +453,7 @@ def open_explanations(
     if Path(path).is_dir():
         yield JobFolder.open(path).joined()
     else:
-        with storage.open_arrays(path) as file:
+        with open_arrays(path) as file:
             yield file
 
 

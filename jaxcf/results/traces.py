@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxcf.utils import storage
-from jaxcf.utils.storage import ArrayRule
+from jaxcf.utils.array_files import open_arrays, under, write_arrays
+from jaxcf.utils.file_checks import ArrayHeader, ArrayRule, check_arrays, check_format, check_shapes
 
 FORMAT = "jaxcf.details"
 
@@ -84,7 +84,7 @@ class Traces:
             arrays["probabilities"] = self.probabilities
         arrays |= {f"{_LOSSES}/{name}": values for name, values in self.losses.items()}
         described = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "run": run}
-        storage.write_arrays(path, arrays, described)
+        write_arrays(path, arrays, described)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Traces":
@@ -94,22 +94,22 @@ class Traces:
             FileNotFoundError: if there is no such file.
             ValueError: if it isn't such a file, is damaged, or of another schema version.
         """
-        with storage.open_arrays(path) as file:
-            storage.check_format(path, file.metadata, FORMAT, SCHEMA_VERSION)
+        with open_arrays(path) as file:
+            check_format(path, file.metadata, FORMAT, SCHEMA_VERSION)
             arrays = file.read(_check_declared(path, file.headers))
         return cls(
             **{name: arrays[name] for name in _ARRAYS},
-            losses=storage.under(arrays, _LOSSES),
+            losses=under(arrays, _LOSSES),
             probabilities=arrays.get("probabilities"),
         )
 
 
 def _check_declared(
-    path: str | os.PathLike[str], headers: Mapping[str, storage.ArrayHeader]
+    path: str | os.PathLike[str], headers: Mapping[str, ArrayHeader]
 ) -> dict[str, ArrayRule]:
     """Check what the file declares before any of it is unpacked; the rules of the values."""
     tables = {_LOSSES: ArrayRule("f", 2)}
-    rules = storage.check_arrays(path, headers, _ARRAYS, _OPTIONAL, tables)
+    rules = check_arrays(path, headers, _ARRAYS, _OPTIONAL, tables)
     m, *shape = headers["prototype"].shape
     p, k = headers["evaluations"].shape[1], headers["nearest_row"].shape[1]
     expected = {
@@ -126,5 +126,5 @@ def _check_declared(
         expected |= dict.fromkeys(losses, headers[losses[0]].shape)
         most = headers[losses[0]].shape[1] - 1
         rules["evaluations"] = rules["evaluations"]._replace(highest=most)
-    storage.check_shapes(path, headers, expected)
+    check_shapes(path, headers, expected)
     return rules

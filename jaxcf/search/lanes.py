@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxcf.objective import L1, Instance, Objective, Outputs, loss_terms
+from jaxcf.decisions import Outputs
+from jaxcf.objective import L1, Instance, Objective, loss_terms
 from jaxcf.predictors.blackbox import BlackBox
 from jaxcf.predictors.functions import ModelFunctions
 from jaxcf.predictors.guides import EXPLAINED, Guides, black_boxes

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxcf import solvers
-from jaxcf.objective import PREDICTION, Objective, Scalar
+from jaxcf.objective import PREDICTION, Objective
 from jaxcf.solvers import Solver
-from jaxcf.utils.numbers import check_number, check_whole
+from jaxcf.utils.numbers import Scalar, check_number, check_whole
 
 # Programs count steps in int32.
 _MOST = 2**31 - 1

@@ -14,10 +14,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcf.constraints import snap
-from jaxcf.objective import L1, Instance, Objective, Outputs, Scalar, decision_margin
+from jaxcf.decisions import Outputs, decision_margin
+from jaxcf.objective import L1, Instance, Objective
 from jaxcf.search.options import StaticOptions, TracedOptions
 from jaxcf.search.status import Status
 from jaxcf.solvers import SolverState, clip_perturbation, gets_value
+from jaxcf.utils.numbers import Scalar
 
 # Beyond this the upper bound on c counts as "no counterfactual seen yet" (the reference's value).
 _NO_UPPER_BOUND = 1e9

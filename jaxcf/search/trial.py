@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcf.objective import Candidate, Guidance, Instance, Objective, Outputs, Term
+from jaxcf.decisions import Guidance, Outputs
+from jaxcf.objective import Candidate, Instance, Objective, Term
 from jaxcf.predictors.captured import trace_anew, tracing_context
 from jaxcf.solvers import Solver, SolverState, gets_value
 

@@ -33,7 +33,7 @@ from jaxcf.tabular.straight_through import (
     sort_levels,
     tabulate,
 )
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import plain
 
 
 @dataclass(frozen=True)
@@ -508,7 +508,7 @@ def coding_to_json(coding: TableCoding) -> dict[str, Any]:
     schema = _fields(coding.schema) | {"columns": list(map(_of_column, coding.schema.columns))}
     numbers = _fields(coding.category_values)
     missing = {} if coding.missing is None else {"missing": coding.missing}
-    return storage.plain({"schema": schema, "category_values": numbers} | missing)
+    return plain({"schema": schema, "category_values": numbers} | missing)
 
 
 def coding_from_json(given: Any) -> TableCoding:

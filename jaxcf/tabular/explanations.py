@@ -36,9 +36,15 @@ from jaxcf.tabular.tables import (
     read_labels,
 )
 from jaxcf.tabular.written_tables import plain_table
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import ArrayFile, write_arrays
+from jaxcf.utils.file_checks import (
+    ArrayRule,
+    check_arrays,
+    check_format,
+    check_lengths,
+    check_shapes,
+)
 from jaxcf.utils.selection import chosen_rows
-from jaxcf.utils.storage import ArrayRule
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -451,7 +457,7 @@ class TableExplanations:
             "explanations": describe(self.core),
             "problems": [[int(row), message] for row, message in self.problems.items()],
         }
-        storage.write_arrays(path, self.packed(), metadata)
+        write_arrays(path, self.packed(), metadata)
 
     def packed(self) -> dict[str, np.ndarray]:
         """Every array by its name in a file."""
@@ -476,7 +482,7 @@ class TableExplanations:
 
     @classmethod
     def read(
-        cls, path: str | os.PathLike[str], file: storage.ArrayFile | JoinedParts
+        cls, path: str | os.PathLike[str], file: ArrayFile | JoinedParts
     ) -> "TableExplanations":
         """Read a file that is open, or some parts of a job.
 
@@ -551,13 +557,13 @@ def _split(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _checked_description(
-    path: str | os.PathLike[str], file: storage.ArrayFile | JoinedParts
+    path: str | os.PathLike[str], file: ArrayFile | JoinedParts
 ) -> _Description:
     metadata = file.metadata
-    storage.check_format(path, metadata, FORMAT, SCHEMA_VERSION)
+    check_format(path, metadata, FORMAT, SCHEMA_VERSION)
     own, others = _split(file.headers)
-    rules = storage.check_arrays(path, own, _ARRAYS, _OPTIONAL)
-    storage.check_lengths(path, file.headers)
+    rules = check_arrays(path, own, _ARRAYS, _OPTIONAL)
+    check_lengths(path, file.headers)
     described = metadata.get("explanations")
     if not isinstance(described, dict):
         raise ValueError(f"{path} is damaged: it doesn't describe its explanations")
@@ -572,7 +578,7 @@ def _checked_description(
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     n, columns = own["values"].shape[0], len(coding.schema.columns)
-    storage.check_shapes(path, own, dict.fromkeys(_ARRAYS, (n, columns)))
+    check_shapes(path, own, dict.fromkeys(_ARRAYS, (n, columns)))
     if others["original"].shape[1:] != (columns,):
         raise ValueError(
             f"{path} is damaged: its coordinates have shape {others['original'].shape} for "

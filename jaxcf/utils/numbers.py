@@ -4,7 +4,11 @@ import operator
 from typing import Any
 
 import numpy as np
+from jax import Array
 from jax.core import Tracer
+
+Scalar = int | float | np.number | Array
+"""A number as an option takes it; under JAX's transformations it may be traced."""
 
 
 def check_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:

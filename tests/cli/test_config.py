@@ -9,7 +9,7 @@ import pytest
 from jaxcf import Explanations
 from jaxcf.cli import main as cli
 from jaxcf.cli.terminal import Outcome
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import read_json, write_json
 
 ARRAYS = ("counterfactual", "status", "probabilities", "steps", "prototype", "prediction_weight")
 
@@ -43,12 +43,12 @@ def test_a_run_is_repeated_bit_for_bit(recorded, capsys):
     files = sorted(document["files"])
     assert files == sorted(file.name for file in Path("runs/digits-C-2").iterdir())
     assert {*files, "job.json", "parts"} == {file.name for file in recorded.iterdir()}
-    summary = storage.read_json("runs/digits-C-2/summary.json")
+    summary = read_json("runs/digits-C-2/summary.json")
     assert {name: document[name] for name in summary} == summary
     before = Explanations.load(recorded / "explanations.npz")
     assert_identical(before, Explanations.load("runs/digits-C-2/explanations.npz"))
-    config = storage.read_json("runs/digits-C-2/config.json")
-    assert config["settings"] == storage.read_json(recorded / "config.json")["settings"]
+    config = read_json("runs/digits-C-2/config.json")
+    assert config["settings"] == read_json(recorded / "config.json")["settings"]
     assert config["command"]["target"] == "3"
 
 
@@ -57,7 +57,7 @@ def test_options_beside_it_come_first(recorded):
     arguments = ["--config", config, "--limit", "5", "--max-steps", "3", "-q", "--out", "few"]
     assert cli.main(["explain", *arguments]) == 0
     assert len(Explanations.load("few/explanations.npz")) == 5
-    settings = storage.read_json("few/config.json")["settings"]
+    settings = read_json("few/config.json")["settings"]
     assert settings["search"]["max_steps"] == 3
     assert settings["prototypes"] == {"kind": "kmeans", "k": 2, "seed": 5}
 
@@ -89,7 +89,7 @@ def taken(monkeypatch):
 def write(command, /, **changes):
     rest = {"data": {}, "models": "", "settings": {}}
     content = {"schema_version": 1, "command": command, **rest} | changes
-    storage.write_json("config.json", content)
+    write_json("config.json", content)
 
 
 def test_what_is_not_in_the_file_is_as_ever(taken):

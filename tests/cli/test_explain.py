@@ -16,7 +16,7 @@ from jaxcf import Explanations, FittedExplainer, Status, data, metrics, models, 
 from jaxcf.cli import explain, run_folder
 from jaxcf.cli import main as cli
 from jaxcf.cli.run_folder import read_run
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import plain, read_json
 
 SUMMARY_KEYS = {
     "run",
@@ -147,7 +147,7 @@ def test_judges_say_what_they_read(digits_run, capsys):
     models.save_judges("models/digits-judges.npz", judges)
     assert cli.main(["evaluate", "run", "--judges"]) == 0
     assert "judges read the new class" in capsys.readouterr().out
-    evaluation = storage.read_json(run / "evaluation.json")
+    evaluation = read_json(run / "evaluation.json")
     assert evaluation["judges"] == {judge.name: judge.accuracy for judge in judges}
     before = Explanations.load(digits_run / "explanations.npz")
     after = Explanations.load("run/explanations.npz")
@@ -169,7 +169,7 @@ SECONDS = {
 
 
 def test_summary_agrees_with_the_explanations(digits_run):
-    summary = storage.read_json(digits_run / "summary.json")
+    summary = read_json(digits_run / "summary.json")
     explanations = Explanations.load(digits_run / "explanations.npz")
     assert summary.keys() == SUMMARY_KEYS
     assert summary["steps"].keys() == {"median", "p99", "mean"}
@@ -195,18 +195,18 @@ def test_only_found_rows_have_a_score(digits_run):
 
 
 def test_config_says_what_was_asked_for_and_used(digits_run):
-    config = storage.read_json(digits_run / "config.json")
+    config = read_json(digits_run / "config.json")
     assert config["command"]["limit"] == 40
     assert config["data"]["test_rows"] == 40
     assert config["models"] == config["guide"] == "shipped"
-    assert config["settings"]["search"] == storage.plain(presets.near()["search"].settings())
+    assert config["settings"]["search"] == plain(presets.near()["search"].settings())
     assert config["settings"]["im_eps"] == 1e-8
 
 
 def test_evaluate_confirms_every_found_row(digits_run, capsys):
     assert cli.main(["evaluate", str(digits_run), "--eps", "1e-5"]) == 0
-    evaluation = storage.read_json(digits_run / "evaluation.json")
-    summary = storage.read_json(digits_run / "summary.json")
+    evaluation = read_json(digits_run / "evaluation.json")
+    summary = read_json(digits_run / "summary.json")
     assert evaluation["confirmed"] == evaluation["found"] == summary["found"]
     assert evaluation["im_eps"] == 1e-5
     assert evaluation["validity"] == summary["found"] / 40
@@ -225,7 +225,7 @@ def test_target_by_name_is_reached(capsys):
     assert (explanations.counterfactual_class[explanations.found] == 3).all()
     assert explanations.found.sum() + already.sum() >= 11
     needed = 12 - already.sum()
-    assert storage.read_json("to3/summary.json")["needed"] == needed
+    assert read_json("to3/summary.json")["needed"] == needed
     said = f"found {explanations.found.sum()} of {needed}"
     assert said in " ".join(capsys.readouterr().out.split())
 
@@ -234,7 +234,7 @@ def test_target_by_name_is_reached(capsys):
 def test_prototypes_can_be_chosen(kind):
     arguments = ["explain", "digits", "--limit", "8", "--prototypes", kind, "--k", "2", *ANY_RUN]
     assert cli.main([*arguments, "--out", kind]) == 0
-    prototypes = storage.read_json(f"{kind}/config.json")["settings"]["prototypes"]
+    prototypes = read_json(f"{kind}/config.json")["settings"]["prototypes"]
     assert prototypes["kind"] == kind
     assert prototypes["k"] == 2
 
@@ -242,7 +242,7 @@ def test_prototypes_can_be_chosen(kind):
 def test_presets_and_single_options_combine():
     arguments = ["explain", "digits", "--limit", "4", "--preset", "report", "--objective", "C"]
     assert cli.main([*arguments, "--max-steps", "7", *NO_DETAILS, "--out", "run"]) == 0
-    settings = storage.read_json("run/config.json")["settings"]
+    settings = read_json("run/config.json")["settings"]
     assert settings["search"]["solver"] == "subgradient_adam"
     assert settings["search"]["max_steps"] == 7
     assert settings["search"]["weight_rounds"] == 1
@@ -252,7 +252,7 @@ def test_presets_and_single_options_combine():
 
 def test_tables_are_explained_too(capsys):
     assert cli.main(["explain", "breast_cancer", "--limit", "20", *NO_DETAILS, "--out", "run"]) == 0
-    summary = storage.read_json("run/summary.json")
+    summary = read_json("run/summary.json")
     assert summary["n"] == 20
     assert summary["found"] >= 19
     assert cli.main(["evaluate", "run", "--judges"]) == 1
@@ -275,7 +275,7 @@ def test_interrupting_twice_keeps_what_was_finished(monkeypatch, ctrl_c):
     assert len(explanations) == 40
     assert 0 < explanations.found.sum() < 40
     assert set(explanations.status.tolist()) <= {Status.FOUND, Status.INTERRUPTED}
-    assert storage.read_json("run/summary.json")["status"]["interrupted"] > 0
+    assert read_json("run/summary.json")["status"]["interrupted"] > 0
     assert read_run("run").traces is None
 
 
@@ -297,7 +297,7 @@ def test_interrupting_the_closer_look_keeps_the_run(monkeypatch):
     arguments = ["explain", "digits", "--limit", "4", "--guide", "none", "-q", "--out", "run"]
     assert cli.main(arguments) == cli.EXIT_INTERRUPTED
     assert read_run("run").core.found.all()
-    assert storage.read_json("run/summary.json")["found"] == 4
+    assert read_json("run/summary.json")["found"] == 4
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_json_is_one_document_and_quiet_is_quiet(digits_run, capsys):
     evaluated, trained, here, run, explanations, weights = documents
     assert evaluated["confirmed"] == run["found"] == explanations["found"]
     assert (evaluated["out"], evaluated["files"]) == ("copy", ["evaluation.json"])
-    assert run["settings"] == storage.read_json("copy/config.json")["settings"]
+    assert run["settings"] == read_json("copy/config.json")["settings"]
     assert trained == weights | {"out": "models/breast_cancer.npz"}
     assert here["versions"]["jaxcf"] == jaxcf.__version__
     assert "digits" in here["data_sets"]

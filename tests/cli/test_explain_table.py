@@ -16,7 +16,7 @@ from jaxcf.cli.run_folder import read_run
 from jaxcf.cli.table_rules import parse_rules
 from jaxcf.data import read_table
 from jaxcf.tabular import Categorical, Numeric, Ordinal, Schema, TableExplanations
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import read_json
 
 FILES = {
     "explanations.npz",
@@ -150,7 +150,7 @@ def test_changes_are_counted_and_told_in_words(run, folder):
 
 
 def test_accuracy_is_that_of_rows_held_out(run):
-    config = storage.read_json(run / "config.json")
+    config = read_json(run / "config.json")
     assert config["model"]["train_rows"] + config["model"]["accuracy_rows"] == 240
     assert config["model"]["accuracy"] > 0.8
     assert 0.8 < config["model"]["logistic_accuracy"] <= 1
@@ -172,7 +172,7 @@ def test_a_table_run_is_repeated_bit_for_bit(run):
 
 
 def test_summary_counts_columns(run):
-    summary = storage.read_json(run / "summary.json")
+    summary = read_json(run / "summary.json")
     found = read(run)["jaxcf_status"] == "found"
     assert summary["found"] == found.sum()
     assert summary["changed_share"]["pay"] == 0
@@ -181,7 +181,7 @@ def test_summary_counts_columns(run):
 
 def test_columns_that_seldom_change_are_pointed_out_where_no_rule_speaks_of_them(run):
     assert load(run).ruled == ("age", "pay", "hours", "job")
-    assert storage.read_json(run / "summary.json")["notes"] == []
+    assert read_json(run / "summary.json")["notes"] == []
 
 
 def test_rows_of_another_file_are_explained_without_a_label(folder, capsys):
@@ -255,7 +255,7 @@ def test_adult_by_name(folder, tmp_path):
         cli.main(["explain", "adult", "--data-dir", ".", "--limit", "30", "--details", "0", "-q"])
         == 0
     )
-    config = storage.read_json("runs/adult-C/config.json")
+    config = read_json("runs/adult-C/config.json")
     assert config["data"]["train_rows"] == 159
     assert config["data"]["test_rows"] == 30
     assert config["model"]["accuracy_rows"] == 81
@@ -329,7 +329,7 @@ def test_a_pipeline_of_the_table_is_explained(model_files, capsys):
     explanations = load("run")
     assert explanations.found.mean() >= 0.85  # age may not change
     assert len(read_run("run").traces or ()) == 24
-    config = storage.read_json("run/config.json")
+    config = read_json("run/config.json")
     assert config["model"]["takes"] == "table"
     assert config["model"]["accuracy"] > 0.9
     assert "prediction" not in config["settings"]["objective"]["terms"]
@@ -353,9 +353,9 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
     arguments = ["explain", str(model_files / "loans.csv"), "--drop", "paid", "--limit", "20"]
     model = ["--model", str(model_files / "linear.joblib"), "--trust-model-file"]
     assert cli.main([*arguments, *model, "--details", "0", "-q", "--out", "run"]) == 0
-    assert storage.read_json("run/config.json")["model"]["takes"] == "input"
-    assert storage.read_json("run/config.json")["model"]["accuracy"] is None
-    assert storage.read_json("run/config.json")["data"]["classes"] == ["False", "True"]
+    assert read_json("run/config.json")["model"]["takes"] == "input"
+    assert read_json("run/config.json")["model"]["accuracy"] is None
+    assert read_json("run/config.json")["data"]["classes"] == ["False", "True"]
     assert load("run").found.all()
 
 

@@ -14,7 +14,7 @@ from jaxcf.cli import main as cli
 from jaxcf.cli.run_folder import read_run
 from jaxcf.jobs import Job
 from jaxcf.results.explanations import pack
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import read_json
 
 RUN = ("explain", "digits", "--limit", "24", "--guide", "none", "--details", "0", "--lanes", "8")
 RUN += ("--unit-rows", "8")
@@ -95,8 +95,8 @@ def test_a_run_is_checked_and_what_was_tampered_with_is_named(whole, capsys):
     assert cli.main(["check", "run", "-q", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["holds"]
-    assert document["checked"]["found"] == storage.read_json("run/summary.json")["found"]
-    assert storage.read_json("run/certificate.json")["content"] == document["content"]
+    assert document["checked"]["found"] == read_json("run/summary.json")["found"]
+    assert read_json("run/certificate.json")["content"] == document["content"]
     assert read_run("run").core.found.any()
     Explanations.load("run").with_scores(im1=np.zeros(24)).save(
         "run/explanations.npz", run=read_run("run").id
@@ -134,7 +134,7 @@ def test_a_run_that_is_too_large_for_one_file_stays_in_parts(whole, monkeypatch,
     kept = ["config.json", "grid.png", "job.json", "parts", "summary.json"]
     assert names == [*kept, "true_classes.npz"]
     assert_same_run("run", whole)
-    mine, theirs = (storage.read_json(one / "summary.json") for one in (Path("run"), whole))
+    mine, theirs = (read_json(one / "summary.json") for one in (Path("run"), whole))
     for name in theirs.keys() - {"run", "seconds"}:
         if isinstance(theirs[name], dict):
             assert mine[name].keys() == theirs[name].keys()

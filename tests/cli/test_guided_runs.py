@@ -14,8 +14,8 @@ from jaxcf.cli.dataset_models import chosen_guide
 from jaxcf.cli.run_folder import EXPLANATIONS_FILE, read_run
 from jaxcf.models import Judge
 from jaxcf.models.networks.judge_networks import StridedClassifier
-from jaxcf.utils import storage
 from jaxcf.utils.fingerprints import fingerprint
+from jaxcf.utils.json_files import plain, read_json, write_json
 
 FEW = ("--limit", "3", "--preset", "quick", "--details", "0", "--quiet")
 
@@ -63,7 +63,7 @@ def test_a_guide_comes_where_the_settings_go_with_one_or_it_is_asked_for(
 
 
 def test_a_run_says_which_guide_it_had_and_what_was_asked_of_it(guided, guide_file):
-    config, run = storage.read_json(guided / "config.json"), read_run(guided)
+    config, run = read_json(guided / "config.json"), read_run(guided)
     assert config["guide"] == config["command"]["guide"] == str(guide_file)
     weights = models.load_guide(guide_file).functions()["params"]
     assert config["settings"]["guides"] == {
@@ -82,10 +82,10 @@ def test_a_run_says_which_guide_it_had_and_what_was_asked_of_it(guided, guide_fi
 def test_a_model_alone_has_the_settings_of_a_model_alone():
     arguments = ("explain", "digits", "--limit", "2", "--guide", "none", "--details", "0")
     assert cli.main([*arguments, "-q", "--out", "alone"]) == 0
-    config = storage.read_json("alone/config.json")
+    config = read_json("alone/config.json")
     assert config["guide"] is None
     assert "guides" not in config["settings"]
-    assert config["settings"]["search"] == storage.plain(SearchOptions().settings())
+    assert config["settings"]["search"] == plain(SearchOptions().settings())
     assert read_run("alone").core.guide_probabilities is None
 
 
@@ -149,7 +149,7 @@ def test_a_judge_that_guided_is_refused(guided, capsys):
     run = read_run(guided)
     folder = Path("run")
     for name in ("config.json", "summary.json"):
-        storage.write_json(folder / name, storage.read_json(guided / name))
+        write_json(folder / name, read_json(guided / name))
     explainer.explain(digits.x_test).save(folder / EXPLANATIONS_FILE, run=run.id)
     before = (folder / EXPLANATIONS_FILE).read_bytes()
     models.save_judges("models/digits-judges.npz", (other, judge))

@@ -11,7 +11,7 @@ import pytest
 from jaxcf.cli import main as cli
 from jaxcf.cli.commands import COMMANDS
 from jaxcf.cli.terminal import Outcome
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import write_json
 from jaxcf.version import __version__
 
 
@@ -68,7 +68,7 @@ def examples():
 @pytest.mark.parametrize("line", list(examples()))
 def test_every_example_of_the_help_parses(line, monkeypatch):
     config = {"command": {"data": "digits"}, "data": {}, "models": "shipped", "settings": {}}
-    storage.write_json("run/config.json", {"schema_version": 1, **config})
+    write_json("run/config.json", {"schema_version": 1, **config})
     asked = []
 
     def note(options, terminal):

@@ -29,7 +29,7 @@ from jaxcf.cli.run_folder import (
 from jaxcf.cli.table_csv import write_counterfactuals
 from jaxcf.cli.terminal import Terminal
 from jaxcf.tabular import Categorical, Numeric, Schema
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import write_json
 
 CONFIG = {"command": {}, "data": {"name": "made"}, "models": "shipped", "settings": {}}
 FILES = (
@@ -118,7 +118,7 @@ def test_runs_from_before_files_said_so_are_read(folder):
         if name not in (EXPLANATIONS_FILE, CONFIG_FILE):
             (folder / name).unlink()
     images(4, (5, 5)).save(folder / EXPLANATIONS_FILE)
-    storage.write_json(folder / CONFIG_FILE, CONFIG | {"schema_version": 1})
+    write_json(folder / CONFIG_FILE, CONFIG | {"schema_version": 1})
     assert read_run(folder).id is None
 
 
@@ -162,7 +162,7 @@ def config_with(**changes):
 def test_a_damaged_config_is_refused(folder, two_runs, config, message):
     if isinstance(config, dict):
         config = {RUN: two_runs[0].id} | config
-    storage.write_json(folder / CONFIG_FILE, config)
+    write_json(folder / CONFIG_FILE, config)
     with pytest.raises(ValueError, match=message) as error:
         read_run(folder)
     assert CONFIG_FILE in str(error.value)

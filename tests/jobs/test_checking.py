@@ -11,7 +11,7 @@ from jaxcf import Constraints, EngineOptions, jobs
 from jaxcf.jobs import Job, JobOptions
 from jaxcf.jobs.writing import unit_of
 from jaxcf.results.parts import Part, digest_of
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import read_json
 from jaxcf.utils.parquet import from_parquet, to_parquet
 
 X = np.tile(mlp().x, (4, 1)) + np.linspace(0, 0.05, 24, dtype=np.float32)[:, None]
@@ -45,7 +45,7 @@ def test_a_job_that_nobody_touched_is_certified(ready, done):
     assert found > 12
     assert certificate.checked["parts"] == 3
     assert [certificate.checked[name] for name in ("rows", "originals", "found")] == [24, 24, found]
-    written = storage.read_json(done.path / "certificate.json")
+    written = read_json(done.path / "certificate.json")
     assert written["holds"]
     assert written["claimed"]["status"]["found"] == found
     assert written["claimed"]["asked"] == done.folder.job["asked"]

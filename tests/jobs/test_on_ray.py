@@ -14,7 +14,7 @@ from helpers import RecordedRows, assert_same_rows
 
 from jaxcf import jobs
 from jaxcf.jobs import Job
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import read_json
 
 with_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason='Ray isn\'t installed (the extra "ray")'
@@ -68,7 +68,7 @@ def test_a_job_that_was_cut_off_goes_on_without_ray(done, whole):
     there = {part.rows.start for part in Job.open(place / "cut off").folder.parts()}
     assert 0 < len(there) < 6
     source = RecordedRows(program.X)
-    source.fingerprint = lambda: storage.read_json(place / "cut off" / "job.json")["asked"]["input"]
+    source.fingerprint = lambda: read_json(place / "cut off" / "job.json")["asked"]["input"]
     job = jobs.run(program.ready, source, place / "cut off", options=program.OPTIONS)
     assert not there & {start for start, _ in source.asked}
     assert "ray" not in sys.modules

@@ -28,7 +28,8 @@ from jaxcf import (
 from jaxcf.jobs import Job, JobInterrupted, JobOptions
 from jaxcf.results.parts import Rows
 from jaxcf.tabular import Categorical, Numeric, Schema, TableExplainer
-from jaxcf.utils import storage
+from jaxcf.utils import files
+from jaxcf.utils.json_files import read_json
 
 X = np.tile(mlp().x, (4, 1)) + np.linspace(0, 0.05, 24, dtype=np.float32)[:, None]
 
@@ -270,13 +271,13 @@ def test_damaged_parts_are_done_again_and_leftovers_go(ready, whole, tmp_path):
     content[200] ^= 1
     first.write_bytes(bytes(content))
     second.write_bytes(second.read_bytes()[:-10])
-    left = tmp_path / "parts" / f".jaxcf-{storage._machine()}-{os.getpid()}.dead-00"
+    left = tmp_path / "parts" / f".jaxcf-{files._machine()}-{os.getpid()}.dead-00"
     left.touch()
     for read in (Job.open(tmp_path).load, lambda: list(Job.open(tmp_path).stream())):
         with pytest.raises(ValueError, match=f"{first.name} is damaged"):
             read()
     source = RecordedRows(X)
-    source.fingerprint = lambda: storage.read_json(tmp_path / "job.json")["asked"]["input"]
+    source.fingerprint = lambda: read_json(tmp_path / "job.json")["asked"]["input"]
     assert_same_rows(jobs.run(ready, source, tmp_path, options=OPTIONS).load(), whole.load())
     assert source.asked == [(0, 4), (4, 8), (8, 12), (12, 16)]
     assert names(tmp_path) == before

@@ -20,7 +20,7 @@ from jaxcf.models import (
 )
 from jaxcf.models.recipes import fingerprint
 from jaxcf.models.training_loop import apply_in_batches
-from jaxcf.utils.storage import read_arrays
+from jaxcf.utils.array_files import read_arrays
 
 REFERENCE = Path(
     os.environ.get("JAXCF_REFERENCE", Path(__file__).parents[2] / "../shared/reference")

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from boxes import Counting
 from helpers import assert_same_answers, compilations, mlp, objective, search
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from jaxcf import (
     BlackBox,
@@ -24,7 +22,6 @@ from jaxcf import (
     Status,
     presets,
 )
-from jaxcf.objective import Guidance, Outputs, decision_margin
 
 # Another view of the problem: a linear one, with its own weights as params.
 WEIGHTS = np.linalg.lstsq(
@@ -223,56 +220,6 @@ def test_a_guide_outside_jax_that_fails_loses_no_other_row():
         result = fitted.explain(mlp().x, constraints=Constraints(frozen=frozen))
     assert result.status[0] == Status.MODEL_NOT_FINITE
     assert result.found[1:].any()
-
-
-# --- the rule -------------------------------------------------------------------------------
-
-
-@settings(max_examples=30)
-@given(
-    st.lists(st.integers(1, 8), min_size=9, max_size=9),
-    st.lists(st.booleans(), min_size=3, max_size=3).filter(any),
-    st.sampled_from([0.0, 0.4, 0.6]),
-    st.integers(1, 2),
-    st.booleans(),
-)
-def test_the_margin_is_negative_just_where_enough_models_agree(
-    shares, targets, confidence, needed, by_log_odds
-):
-    said = np.asarray(shares, np.float32).reshape(3, 3)
-    said /= said.sum(axis=1, keepdims=True)
-    odds = jnp.asarray(np.log(said / (1 - said))) if by_log_odds else None
-    guides = Guidance(
-        jnp.asarray(said[1:]),
-        jnp.full(2, confidence),
-        jnp.asarray(needed),
-        None if odds is None else odds[1:],
-    )
-    outputs = Outputs(
-        jnp.asarray(said[0]), log_odds=None if odds is None else odds[0], guides=guides
-    )
-    margin = decision_margin(outputs, jnp.asarray(targets), confidence)
-    # Ties and what lies on the confidence decide nothing.
-    convinced = np.array(
-        [
-            [all(one[k] > one[j] + 1e-3 for j in range(3) if j != k) for k in range(3)]
-            for one in said
-        ]
-    ) & (said > confidence + 1e-3)
-    doubtful = np.array(
-        [
-            [all(one[k] > one[j] - 1e-3 for j in range(3) if j != k) for k in range(3)]
-            for one in said
-        ]
-    ) & (said > confidence - 1e-3)
-
-    def agree(which):
-        return bool((which[0] & (which[1:].sum(axis=0) >= needed) & np.array(targets)).any())
-
-    if agree(convinced):
-        assert float(margin) < 0
-    if not agree(doubtful):
-        assert float(margin) > 0
 
 
 # --- what is refused ------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from helpers import (
 )
 
 from jaxcf import Explanations, Objective, SearchOptions, Status, solvers
-from jaxcf.utils import storage
+from jaxcf.utils.array_files import read_arrays
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +233,7 @@ def test_without_a_path_there_is_none_in_the_file(mixed, tmp_path):
     path = tmp_path / "answers.npz"
     replace(mixed, path=None).save(path)
     assert Explanations.load(path).path is None
-    assert "path" not in storage.read_arrays(path)[0]
+    assert "path" not in read_arrays(path)[0]
 
 
 def test_scores_may_come_in_a_list_of_numbers(mixed):

@@ -22,7 +22,7 @@ from jaxcf.results.parts import (
 )
 from jaxcf.tabular import TableExplanations
 from jaxcf.tabular.explanations import described
-from jaxcf.utils import storage
+from jaxcf.utils.json_files import read_json, write_json
 
 MADE = table(12)
 
@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
         "described": described(MADE.coding, MADE.class_names, MADE.ruled) | {"explanations": core},
         "notes": {},
     }
-    storage.write_json(place / "job.json", {"id": job_id(job), **job})
+    write_json(place / "job.json", {"id": job_id(job), **job})
     folder = JobFolder.open(place)
     for start in (0, 6):
         rows = Rows(start, start + 6)
@@ -121,7 +121,7 @@ def test_a_part_whose_content_was_changed_under_its_name_is_refused_or_can_be_us
     ],
 )
 def test_a_damaged_job_file_is_refused(folder, tmp_path, change, message):
-    job = storage.read_json(folder.path / "job.json")
-    storage.write_json(tmp_path / "job.json", job | change)
+    job = read_json(folder.path / "job.json")
+    write_json(tmp_path / "job.json", job | change)
     with pytest.raises(ValueError, match=message):
         JobFolder.open(tmp_path)

@@ -235,6 +235,14 @@ class Objective:
         unknown = [term for term in self.terms if term not in TERMS]
         if unknown:
             raise ValueError(f"unknown loss term {unknown[0]!r}; the terms are {', '.join(TERMS)}")
+        for name, _ in self.extra_terms:
+            if not isinstance(name, str):
+                raise TypeError(f"a term's name must be a text, got {name!r}")
+            if name in TERMS:  # solvers, weights and records know those by name
+                raise ValueError(
+                    f"a term of one's own can't be called {name!r}, which is one of the paper's: "
+                    f"{', '.join(TERMS)}; choose another name, such as {f'own_{name}'!r}"
+                )
         if len(set(self.term_names)) != len(self.term_names):
             raise ValueError(f"each term may be named once, got {self.term_names}")
         if not self.terms and not self.extra_terms:
@@ -348,7 +356,7 @@ class Objective:
         """The same objective plus a term of the caller's own.
 
         Args:
-            name: what the term is called in results.
+            name: what the term is called in results; none of the paper's.
             function: from the `Candidate` of one instance to a scalar, written in JAX. Smooth
                 terms only: it is differentiated. Static: pass the same function object again to
                 compile nothing anew.
@@ -356,6 +364,10 @@ class Objective:
 
         Returns:
             A new objective.
+
+        Raises:
+            TypeError: if the name is no text, or the function none.
+            ValueError: if a term is called so already, or one of the paper's is.
         """
         if not callable(function):
             raise TypeError(f"the term {name!r} must be a function, got {type(function).__name__}")

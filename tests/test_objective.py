@@ -210,8 +210,12 @@ def test_weights_may_be_any_sort_of_number_and_are_recorded_as_plain_ones(number
         (partial(Objective, terms=()), "needs at least one term"),
         (partial(Objective, extra_weights=(1.0,)), "0 extra terms need as many extra_weights"),
         (
-            partial(Objective().with_term, "l1", nothing),
+            partial(Objective().with_term("own", nothing).with_term, "own", nothing),
             "each term may be named once",
+        ),
+        *(
+            (partial(Objective.named("E").without("l1").with_term, name, nothing), "of the paper's")
+            for name in TERMS
         ),
     ],
 )

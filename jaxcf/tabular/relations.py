@@ -398,10 +398,14 @@ def _all_hold(relations: tuple[Linear | Implication, ...], values: np.ndarray) -
     return kept
 
 
+# Ahead of it are whole pairs of quotes: names and categories in quotes may hold any sign.
+_OUTSIDE_QUOTES = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'
+
+
 def _read(
     text: str, schema: Schema, types: Sequence[np.dtype | None]
 ) -> list[Linear | Implication]:
-    parts = re.fullmatch(r"\s*if\s+(.+?)\s+then\s+(.+?)\s*", text)
+    parts = re.fullmatch(rf"\s*if\s+(.+?)\s+then\s+{_OUTSIDE_QUOTES}(.+?)\s*", text)
     if parts is None:
         return [_linear(text, schema, types)]
     return [Implication(*(_condition(text, part, schema, types) for part in parts.groups()))]
@@ -453,7 +457,7 @@ def _chosen(text: str, column: Column, sign: str, value: str) -> tuple[int, ...]
     """Which categories a comparison allows."""
     assert not isinstance(column, Numeric)
     named = {str(one): index for index, one in enumerate(column.categories)}
-    given = [one.strip().strip('"') for one in value.split("|")]
+    given = [one.strip().strip('"') for one in re.split(rf"\|{_OUTSIDE_QUOTES}", value)]
     unknown = [one for one in given if one not in named]
     if unknown:
         raise ValueError(
@@ -528,13 +532,14 @@ def _sum(text: str, side: str, schema: Schema) -> tuple[dict[int, float], float]
     number = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+"
     term = re.compile(
         rf"\s*(?P<sign>[+-])?\s*(?:(?P<times>{number})\s*\*\s*)?"
-        rf"(?:(?P<name>{_names(schema)}|#\d+#)|(?P<number>{number}))\s*(?=[+-]|$)"
+        rf"(?:(?P<name>{_names(schema, numbers=False)}|\0\d+\0)|(?P<number>{number}))\s*(?=[+-]|$)"
     )
     while rest:
         found = term.match(rest)
         if found is None or not (first or found["sign"]) or (found["times"] and found["number"]):
+            shown = re.sub(r"\0(\d+)\0", lambda one: f'"{schema.names[int(one[1])]}"', rest)
             raise ValueError(
-                f"the relation {text!r} has {rest!r}, which is no sum of columns; there are "
+                f"the relation {text!r} has {shown!r}, which is no sum of columns; there are "
                 f"{', '.join(map(repr, schema.names))}. Expected {_FORMS}"
             )
         signed = -1.0 if found["sign"] == "-" else 1.0
@@ -551,10 +556,25 @@ def _sum(text: str, side: str, schema: Schema) -> tuple[dict[int, float], float]
     return weights, constant
 
 
-def _names(schema: Schema) -> str:
-    """A pattern of the names of columns, the longest first: names may hold each other."""
+def _names(schema: Schema, *, numbers: bool = True) -> str:
+    """A pattern of the names of columns, the longest first: names may hold each other.
+
+    Args:
+        schema: of the table.
+        numbers: whether a number without quotes may be a name, too.
+    """
     longest = sorted(schema.names, key=len, reverse=True)
-    return "|".join(rf'"{re.escape(one)}"|{re.escape(one)}(?!\w)' for one in longest)
+    plain = [one for one in longest if numbers or not _reads_as_number(one)]
+    quoted = [rf'"{re.escape(one)}"' for one in longest]
+    return "|".join([*quoted, *(rf"{re.escape(one)}(?!\w)" for one in plain)])
+
+
+def _reads_as_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_quoted(text: str, schema: Schema) -> str:
@@ -566,12 +586,12 @@ def _without_quoted(text: str, schema: Schema) -> str:
                 f"the relation {text!r} names {match[1]!r}, and there is no such column; there are "
                 f"{', '.join(map(repr, schema.names))}"
             )
-        return f"#{schema.index(match[1])}#"
+        return f"\0{schema.index(match[1])}\0"
 
     return re.sub(r'"([^"]*)"', found, text)
 
 
 def _place(name: str, schema: Schema) -> int:
-    if name.startswith("#") and name not in schema.names:
-        return int(name.strip("#"))
+    if name.startswith("\0"):
+        return int(name.strip("\0"))
     return schema.index(name.strip('"'))

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from jaxcf import Refinement, Status
-from jaxcf.tabular import Numeric, Relation, Rule, Schema, TableExplainer
+from jaxcf.tabular import (
+    Categorical,
+    Numeric,
+    Relation,
+    Rule,
+    Schema,
+    TableCoding,
+    TableExplainer,
+    fit_category_values,
+)
 from jaxcf.tabular.relations import read_relations
 
 RELATIONS = [
@@ -228,3 +237,31 @@ def test_codes_and_missing_numbers_are_not_spoken_of():
     related = fitted.explain(table, relations=["n <= months"])
     assert (related.status == Status.OUT_OF_RANGE).tolist() == [True, False, False, False]
     assert read.hold(related.values)[related.found].all()
+
+
+def test_a_number_is_a_name_only_in_quotes():
+    schema = Schema(tuple(Numeric(name, 0, 9, step=1.0) for name in ("0", "3", "a")))
+    values = np.array([[2.0, 1.0, 0.0], [4.0, 9.0, 0.0]])
+    coding = TableCoding(schema, fit_category_values(schema, values, method="index"))
+
+    def holds(text):
+        return read_relations([text], coding).hold(values).tolist()
+
+    assert holds('"0" <= 3') == [True, False]
+    assert holds('"0" <= "3"') == [False, True]
+    assert holds('a + 3 <= "0" + 1') == [True, True]
+    with pytest.raises(ValueError, match="names no column"):
+        holds("0 <= 3")
+
+
+def test_what_stands_in_quotes_may_hold_any_sign():
+    schema = Schema((Numeric("x then y", 0, 9), Categorical("job", ("p|q", "a then b", "r"))))
+    values = np.array([[2.0, 0.0], [2.0, 1.0], [2.0, 2.0]])
+    coding = TableCoding(schema, fit_category_values(schema, values, method="index"))
+
+    def holds(text):
+        return read_relations([text], coding).hold(values).tolist()
+
+    assert holds('if "x then y" <= 3 then job = "p|q"') == [True, False, False]
+    assert holds('if job = "a then b" | r then "x then y" >= 3') == [True, False, False]
+    assert holds('if job != "p|q" then "x then y" >= 3') == [True, False, False]

@@ -91,7 +91,14 @@ def numbers_of(target: Any, names: ClassNames | None) -> Any:
     target = as_target(target)
     if isinstance(target, np.generic):
         target = target.item()
-    if target is None or (isinstance(target, str) and target == "each"):
+    if target is None:
+        return None
+    if isinstance(target, str) and target == "each":
+        if names is not None and "each" in names:
+            raise ValueError(
+                "target='each' asks for every class, and one of the classes has that name; for "
+                "this class alone pass it for each row, ['each'] * len(table)"
+            )
         return target
     if _is_name(target):
         found = _number_of(target, names)

@@ -1,6 +1,6 @@
 """What each column of a table may become, by name and in original units."""
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -45,9 +45,13 @@ class Rule:
     frozen: ArrayLike = False
     increase_only: ArrayLike = False
     decrease_only: ArrayLike = False
-    allowed: Collection[Category] | np.ndarray | None = None
+    allowed: Iterable[Category] | np.ndarray | None = None
     step: ArrayLike = 0.0
     move_in: ArrayLike = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.allowed, Iterator):  # what can be read only once
+            object.__setattr__(self, "allowed", tuple(self.allowed))
 
     def in_words(self) -> str:
         """What it asks, as the rest of a sentence that begins with the name of the column.
@@ -334,7 +338,7 @@ def _nearest_inside(coding: TableCoding, place: int, rule: Rule, own: np.ndarray
             nearest = column.within(own, low, high, _steps(column, rule.step, n))
         else:
             nearest = np.clip(own, np.ceil(low), np.floor(high))
-        inside = np.where(outside, nearest, own)
+        inside = np.where(outside & ~np.isnan(nearest), nearest, own)
     if rule.allowed is None:
         return inside
     allowed = _allowed(column, rule.allowed, n)
@@ -497,7 +501,9 @@ def _coordinate(coding: TableCoding, place: int, limit: np.ndarray, free: np.nda
 def _allowed(column: Column, given: Any, n: int) -> np.ndarray:
     assert not isinstance(column, Numeric)
     count = len(column.categories)
-    if isinstance(given, np.ndarray) and given.dtype == bool:
+    # Of a column of booleans True and False are names, as its `unique()` has them.
+    names = isinstance(given, np.ndarray) and given.ndim == 1 and True in column.categories
+    if isinstance(given, np.ndarray) and given.dtype == bool and not names:
         if given.shape not in ((count,), (n, count)):
             raise ValueError(
                 f"the mask of allowed categories of column {column.name!r} has shape "
@@ -509,6 +515,7 @@ def _allowed(column: Column, given: Any, n: int) -> np.ndarray:
             f"allowed of column {column.name!r} must be a collection of categories, got the one "
             f"string {given!r}"
         )
+    given = list(given)  # a Series would be asked for its labels
     unknown = [one for one in given if one not in column.categories]
     if unknown:
         raise ValueError(

@@ -64,3 +64,10 @@ def test_each_row_may_say_whether_it_is_moved():
         Status.OUT_OF_RANGE,
         Status.ALREADY_IN_TARGET,
     ]
+
+
+def test_a_rule_that_no_value_fits_moves_nothing():
+    rule = Rule(lower=40.2, upper=40.8, move_in=True)
+    outside = ready().explain(ROWS, target=1, rules={"hours": rule})
+    assert (outside.status == Status.OUT_OF_RANGE).all()
+    assert (outside.original_class >= 0).all()

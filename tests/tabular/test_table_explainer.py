@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import compilations
+from sklearn.linear_model import LogisticRegression
 
 from jaxcf import (
     BlackBox,
@@ -735,3 +736,46 @@ def test_names_of_classes_without_an_order_are_no_target():
             numbers_of(target, ("no", "yes"))
     mask = pd.DataFrame({"no": [True, False], "yes": [False, True]})
     assert numbers_of(mask, ("no", "yes")).tolist() == mask.to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda names: pd.Series(names, index=[7, 8]),
+        lambda names: (one for one in names),
+        lambda names: np.array(names, object),
+        set,
+    ],
+)
+def test_allowed_categories_are_known_in_any_collection(given):
+    rows = frame().head(60)
+    names = ["pilot", "sailor"]
+    expected = fitted().explain(rows, rules={"job": Rule(allowed=names)})
+    answered = fitted().explain(rows, rules={"job": Rule(allowed=given(names))})
+    np.testing.assert_array_equal(answered.status, expected.status)
+    np.testing.assert_array_equal(answered.values, expected.values)
+    moved = answered.counterfactual.job[answered.found]
+    assert set(moved) <= set(names)
+
+
+def test_allowed_truth_values_are_names_as_the_column_has_them():
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame({"member": generator.random(120) < 0.5, "pay": generator.normal(size=120)})
+    model = LogisticRegression().fit(table, 2.0 * table.member + table.pay > 1)
+    ready = TableExplainer(model).fit(table)
+
+    def statuses(allowed):
+        return ready.explain(
+            table.head(30), rules={"member": Rule(allowed=allowed)}
+        ).status.tolist()
+
+    assert statuses(table.member.unique()) == statuses([True, False])
+    assert statuses(np.array([True])) == statuses([True]) != statuses([False])
+
+
+def test_a_class_called_each_is_told_from_every_class():
+    named = TableExplainer(predict, class_names=("none", "each"), schema=schema()).fit(frame())
+    with pytest.raises(ValueError, match="one of the classes has that name"):
+        named.explain(frame().head(2), target="each")
+    answered = named.explain(frame().head(8), target=["each"] * 8)
+    assert len(answered) == 8

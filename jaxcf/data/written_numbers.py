@@ -38,6 +38,16 @@ _IS_MONEY = re.compile(
 _IS_DATE = re.compile(rf"(?:{_DATE}){_TIME}", re.IGNORECASE)
 
 
+def is_plain_number(text: str) -> bool:
+    """Whether a text is a number as programs write it, with nothing around it.
+
+    Examples:
+        >>> [is_plain_number(one) for one in ("-1.5e3", "18_25", "1,200", "inf")]
+        [True, False, False, False]
+    """
+    return _IS_PLAIN.fullmatch(text) is not None
+
+
 def read_numbers(
     texts: Sequence[str | None], *, comma_may_be_decimal: bool = True
 ) -> Shaped[np.ndarray, " n"] | None:

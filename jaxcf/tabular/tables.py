@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcf.data.written_numbers import EXACT
+from jaxcf.data.written_numbers import EXACT, is_plain_number
 from jaxcf.tabular import frames
 from jaxcf.tabular.columns import Category, is_missing
 
@@ -54,6 +54,14 @@ class Entries(NamedTuple):
         return bool(kinds) and all(
             issubclass(one, (Real, Decimal)) and not issubclass(one, truths) for one in kinds
         )
+
+    @property
+    def is_decimal(self) -> bool:
+        """Whether the column holds decimals of Python's, as databases give amounts of money."""
+        if self.entries.dtype.kind != "O":
+            return False
+        kinds = {type(one) for one in self.entries.tolist() if not is_missing(one)}
+        return kinds == {Decimal}
 
     def as_list(self) -> list[Any]:
         """The entries as Python objects."""
@@ -266,6 +274,8 @@ def _from_series(pandas: Any, column: Any) -> Entries:
     types = pandas.api.types
     if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
         own = getattr(column.dtype, "numpy_dtype", None)
+        if own == np.dtype(object):  # Arrow's decimals
+            return Entries(column.to_numpy(object, na_value=None))
         kind = own if isinstance(own, np.dtype) and own.kind in NUMBERS else np.dtype(np.float64)
         if kind.kind == "f":
             return Entries(column.to_numpy(kind, na_value=np.nan))
@@ -345,11 +355,11 @@ def inexact_columns(
     """
     types = column_types(table) or {}
     beyond = np.asarray((kept & (np.abs(values) >= EXACT)).any(axis=0))
-    # Objects and lists may hold any number.
+    # Objects and lists may hold any number, and some floats more digits.
     return [
         name
         for name, large in zip(names, beyond.tolist(), strict=True)
-        if large or getattr(types.get(name), "kind", "O") == "O"
+        if large or getattr(types.get(name), "kind", "O") == "O" or types[name] == np.longdouble
     ]
 
 
@@ -376,13 +386,22 @@ def with_own_numbers(
     if own.dtype.kind in "iu":
         lost = kept & ((own > EXACT) | (own < -EXACT))
     elif own.dtype.kind == "O":
-        lost = kept & np.array([isinstance(one, Real) and one != float(one) for one in own], bool)
+        lost = kept & np.array([isinstance(one, (Real, Decimal)) for one in own], bool)
+    elif own.dtype == np.longdouble:
+        return np.where(kept, own, written)
     else:
         return written
-    if not lost.any():
+    decimals = own.dtype.kind == "O" and entries.is_decimal
+    if not (lost.any() or decimals):
         return written
     exact = np.empty(len(written), object)
-    exact[:] = [int(one) if float(one).is_integer() else one for one in written.tolist()]
+    if decimals:
+        # as many digits as tell the number from others, not those of its binary fraction
+        exact[:] = [one if is_missing(one) else Decimal(repr(one)) for one in written.tolist()]
+    elif all(isinstance(one, Integral) for one in own[lost]):
+        exact[:] = [int(one) if float(one).is_integer() else one for one in written.tolist()]
+    else:
+        exact[:] = written.tolist()
     exact[lost] = own[lost].tolist()
     kind = entries.entries.dtype
     whole = kind.kind in "iu" and all(isinstance(one, int) for one in exact)
@@ -439,6 +458,8 @@ def as_numbers(entries: Entries) -> np.ndarray:
 
 
 def _as_number(entry: Any) -> float:
+    if isinstance(entry, str):  # to Python 18_25 is a number, too
+        return float(entry) if is_plain_number(entry.strip()) else np.nan
     try:
         return float(entry)
     except (TypeError, ValueError):

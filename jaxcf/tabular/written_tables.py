@@ -1,8 +1,9 @@
 """Tables written as people have them: after a frame or a mapping, with its types and its words."""
 
+import math
 import sys
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,10 @@ def _objects_like(column: np.ndarray, given: Any) -> np.ndarray:
     # Whoever fills entries in looks for either None or NaN.
     absent = next((one for one in given if is_missing(one)), None)
     entries = [absent if is_missing(one) else one for one in column.tolist()]
-    whole = all(isinstance(one, Integral) for one in given if not is_missing(one))
-    if whole and column.dtype.kind == "f":
+    # Whatever stands there besides numbers is a bad row, and no reason to write others otherwise.
+    numbers = [one for one in given if isinstance(one, Real) and math.isfinite(one)]
+    whole = all(isinstance(one, Integral) for one in numbers)
+    if whole:
         entries = [
             int(one) if isinstance(one, float) and one.is_integer() else one for one in entries
         ]

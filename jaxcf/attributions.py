@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, PyTree, Shaped
 
+from jaxcf.predictors.blackbox import BlackBox
 from jaxcf.predictors.captured import tracing_context
 from jaxcf.predictors.functions import (
     Captured,
@@ -325,6 +326,11 @@ def _over_channels(
 
 def _check_functions(**named: Model) -> None:
     for name, function in named.items():
+        if isinstance(function, BlackBox):
+            raise TypeError(
+                f"{name} must be a function in JAX, got a BlackBox, which has no derivatives to "
+                "attribute a decision by"
+            )
         if not callable(function):
             raise TypeError(f"{name} must be a function, got {type(function).__name__}")
 

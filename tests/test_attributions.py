@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jaxcf import attributions
+from jaxcf import BlackBox, attributions
 from jaxcf.attributions import grad_cam, integrated_gradients, mask_pixels, saliency
 from jaxcf.models import ConvolutionalClassifier, DenseClassifier, ModelFunction
 from jaxcf.models.functions import call
@@ -339,6 +339,7 @@ TABLE = np.ones((2, 4), np.float32)
     ("call", "message"),
     [
         (lambda: saliency(cast(Any, None), TABLE, 0), "predict must be a function, got NoneType"),
+        (lambda: saliency(BlackBox(np.exp, 2), TABLE, 0), "in JAX, got a BlackBox"),
         (lambda: saliency(linear, TABLE[:, :3], 0), "could not be called on a float32 batch"),
         (lambda: saliency(lambda x: x.sum(axis=1), TABLE, 0), "expected .2, classes"),
         (lambda: saliency(linear, np.ones(4), 0), "expected rows"),

@@ -64,9 +64,10 @@ class Explainer:
         search: how one instance is searched.
         trust_threshold: what the trust score of a counterfactual must exceed, >= 0: how far it
             lies from its original class over how far from its new one, by the training rows of
-            each (by their mean encodings where there is an encoder). Then `scores["trust"]` holds
-            it; 0 asks for no more than that, None leaves it out. Without an encoder every step
-            looks at every training row.
+            each (by their mean encodings where there is an encoder), under a `confidence` by those
+            that the model is that sure of. Then `scores["trust"]` holds it; 0 asks for no more
+            than that, None leaves it out. Without an encoder every step looks at every training
+            row.
         refinement: what is tried after the search; nothing unless asked for.
         engine: how the work is laid out.
         feature_range: smallest and largest allowed value, scalars or arrays `*shape`. None takes

@@ -4,8 +4,9 @@ $$\frac{\min\limits_{z \in \text{old}} \|\text{ENC}(x) - z\|_2}
        {\min\limits_{z \in \text{new}} \|\text{ENC}(x) - z\|_2}$$
 
 over the training rows of a class where prototypes are rows, over its mean encoding where there is
-an encoder. Above 1 the counterfactual lies among its new class. Source: Jiang et al., "To Trust Or
-Not To Trust A Classifier" (arXiv 1805.11783), as arXiv 1907.02584 uses it.
+an encoder; under a confidence over those rows that the model is that sure of. Above 1 the
+counterfactual lies among its new class. Source: Jiang et al., "To Trust Or Not To Trust A
+Classifier" (arXiv 1805.11783), as arXiv 1907.02584 uses it.
 """
 
 from functools import partial

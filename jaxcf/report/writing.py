@@ -87,6 +87,7 @@ def write(
         run: of which run the page is a part, where several files are.
 
     Raises:
+        TypeError: if the explanations are none.
         ValueError: if there are more or fewer names or units than classes or features, the traces
             or the comparison are of other rows, a true class is none, or the rules are of other
             columns.
@@ -103,6 +104,11 @@ def write(
         ...     file.read_text().startswith("<!DOCTYPE html>")
         True
     """
+    if not hasattr(explanations, "core"):
+        raise TypeError(
+            f"explanations must be Explanations or TableExplanations, got "
+            f"{type(explanations).__name__}; the file comes first: write(path, explanations)"
+        )
     core = explanations.core
     title = title or "Counterfactual explanations"
     other = None if comparison is None else comparison.second

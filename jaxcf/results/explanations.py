@@ -80,12 +80,26 @@ _L1_WEIGHT = 0.1
 # What summaries and tables say of their own, and so no score can be called.
 _TAKEN = frozenset(
     (
-        *("n", "found", "status", "steps", "l1", "l2", "elastic_net", "changed", "seconds"),
+        *(
+            "n",
+            "found",
+            "needed",
+            "status",
+            "steps",
+            "l1",
+            "l2",
+            "elastic_net",
+            "changed",
+            "seconds",
+        ),
         *("changed_share", "moved", "row", "original_class", "counterfactual_class"),
         *("target_class", "original_probability", "counterfactual_probability"),
         "prediction_weight",
     )
 )
+
+# What tables call losses and probabilities begins so.
+_TAKEN_BEGINNINGS = ("loss_", "probability_")
 
 # Distances of so many rows at a time: those of 10,000 photographs would need gigabytes at once.
 _ROWS_AT_ONCE = 1024
@@ -239,7 +253,7 @@ class Explanations:
             ValueError: if there isn't one value per row, or a name is that of something else.
         """
         for name, values in scores.items():
-            if name in _TAKEN:
+            if name in _TAKEN or name.startswith(_TAKEN_BEGINNINGS):
                 raise ValueError(
                     f"a score can't be called {name!r}: summaries have that already; choose "
                     "another name"

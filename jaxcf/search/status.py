@@ -43,8 +43,9 @@ _MESSAGES = {
     Status.FOUND: "found: the model decides for a target class",
     Status.NOT_FOUND: "not found: nothing that its range and rules allow changed the decision "
     "before the budget ran out; the point that came nearest to changing it is given",
-    Status.NEVER_MOVED: "not found: the gradient never overcame the cost of moving any feature; "
-    "raise prediction_weight or let it grow (weight_growth > 1), or add a prototype term",
+    Status.NEVER_MOVED: "not found: no feature ever moved: the gradient never overcame the cost of "
+    "moving one, or the rules leave none another value that changes the decision; where they do, a "
+    "larger prediction_weight, one that grows (weight_growth > 1) or a prototype term may help",
     Status.ALREADY_IN_TARGET: "the model already decides for a requested class",
     Status.INVALID_INPUT: "the row holds NaN or infinite values",
     Status.OUT_OF_RANGE: "the row itself lies outside its range, or has a value that "

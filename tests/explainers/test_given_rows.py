@@ -163,7 +163,7 @@ def test_bounds_may_be_filled_anew_for_every_batch(fitted):
     def asked():
         for start in range(0, 20, 5):
             lower[:] = X[start : start + 5] - 0.5
-            yield Asked(X[start : start + 5], constraints=Constraints(lower=lower))
+            yield Asked(X[start : start + 5], rules=Constraints(lower=lower))
 
     answered = np.concatenate([one.counterfactual for one in fitted.stream_asked(asked())])
     assert (answered >= X[:20] - 0.5 - 1e-6).all()

@@ -97,7 +97,7 @@ def test_an_autoencoder_that_looks_at_the_batch_is_refused(name):
     def of_the_batch(x):
         return x - 0.5 * x.mean(axis=0, keepdims=True)
 
-    functions = {name: of_the_batch}
+    functions: dict[str, Any] = {name: of_the_batch}
     if name == "decode":
         functions["encode"] = lambda x: 2 * x
     x = np.random.default_rng(0).uniform(size=(40, 3)).astype(np.float32)

@@ -26,10 +26,10 @@ intervals in results/mnist/figure3.csv):
 
 | pair | settings | found | steps | start | end | approach | detour |
 |---|---|---|---|---|---|---|---|
-| 9 to 4 | default | 1.000 | 25 | 3.45 | 0.70 | 0.79 | 1.82 |
-| 9 to 4 | report | 0.835 | 86 | 3.44 | 0.69 | 0.80 | 1.51 |
-| 1 to 8 | default | 1.000 | 52 | 4.11 | 0.90 | 0.77 | 2.14 |
-| 1 to 8 | report | 0.065 | 167 | 4.40 | 0.54 | 0.88 | 1.60 |
+| 9 to 4 | default | 1.000 | 7 | 3.45 | 0.75 | 0.77 | 1.41 |
+| 9 to 4 | report | 0.835 | 83 | 3.43 | 0.70 | 0.79 | 1.50 |
+| 1 to 8 | default | 1.000 | 15 | 4.11 | 0.58 | 0.86 | 1.99 |
+| 1 to 8 | report | 0.065 | 172 | 4.40 | 0.54 | 0.88 | 1.61 |
 
 The decision changes when four fifths of the way to the prototype are covered, on a path one and a
 half times to twice as long as the straight one. Under the report's settings hardly a 1 becomes an

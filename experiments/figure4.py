@@ -21,14 +21,14 @@ in results/mnist/figure4.csv), means over the rows found:
 
 | settings | | A | B | C | D | E | F |
 |---|---|---|---|---|---|---|---|
-| report | found | 0.05 | 0.14 | 0.26 | 0.83 | 0.12 | 0.82 |
-| | updates | 4 | 197 | 168 | 114 | 51 | 116 |
-| | L1 | 5.4 | 51 | 44 | 60 | 46 | 59 |
-| | gap | 1.03 | 0.19 | 1.37 | 0.43 | 1.43 | 0.42 |
-| default | found | 1.00 | 1.00 | 1.00 | 1.00 | 0.17 | 0.84 |
-| | updates | 90 | 57 | 53 | 27 | 54 | 37 |
-| | L1 | 60 | 68 | 58 | 62 | 50 | 62 |
-| | gap | 1.86 | 0.73 | 1.52 | 0.45 | 1.41 | 0.40 |
+| report | found | 0.05 | 0.14 | 0.25 | 0.84 | 0.13 | 0.81 |
+| | updates | 4 | 195 | 138 | 117 | 57 | 112 |
+| | L1 | 5.4 | 51 | 45 | 60 | 47 | 59 |
+| | gap | 1.03 | 0.19 | 1.36 | 0.42 | 1.41 | 0.42 |
+| default | found | 1.00 | 1.00 | 1.00 | 1.00 | 0.24 | 0.86 |
+| | updates | 28 | 19 | 15 | 8.2 | 32 | 7.9 |
+| | L1 | 27 | 56 | 50 | 64 | 44 | 64 |
+| | gap | 1.24 | 0.39 | 1.33 | 0.47 | 1.37 | 0.47 |
 
 Means of one line are over different rows where not all were found: the few that A finds under the
 report's settings are images next to a decision boundary. With the reconstruction term (B, D, F) the

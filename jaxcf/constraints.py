@@ -137,6 +137,8 @@ def _slack(numpy: Any, lower: Any, upper: Any, offset: Any, step: Any) -> Any:
 class Constraints:
     """What counterfactuals may be, in the units of the rows; every counterfactual obeys all of it.
 
+    Where an explainer has a `preprocess`, these are pixels.
+
     Everything is None (no such rule), or an array for all rows (`*shape`, or what broadcasts to
     it) or for each its own (`[n, *shape]`). All of it is traced: other values compile nothing anew.
 

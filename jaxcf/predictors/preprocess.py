@@ -26,9 +26,9 @@ class Preprocess:
     """How images become what the model takes, to be passed as `Explainer(preprocess=...)`.
 
     The rows are images in the layout that the caller has. Times the scale they are the pixels, in
-    which the search moves and which come back; the model is given pixels less the mean, over the
-    deviation, in its own layout. Functions beside `predict` (`encode`, `reconstruct`, `decode`, the
-    guides) take pixels.
+    which the search moves and which come back; `feature_range` and `Constraints` speak of them. The
+    model is given pixels less the mean, over the deviation, in its own layout. Functions beside
+    `predict` (`encode`, `reconstruct`, `decode`, the guides) take pixels.
 
     Args:
         mean: of the pixels, which the model wants at 0: a number, or one per channel.

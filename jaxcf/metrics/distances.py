@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real, Shaped
 
-from jaxcf.metrics.decisions import Batched, agree, decisions
+from jaxcf.metrics.decided import Batched, agree, decisions
 
 
 def as_floats(array: Shaped[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

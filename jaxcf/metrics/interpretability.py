@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Real
 
-from jaxcf.metrics.decisions import Batched
+from jaxcf.metrics.decided import Batched
 from jaxcf.metrics.distances import as_floats, flat
 from jaxcf.utils.batching import batch_size, map_batches
 

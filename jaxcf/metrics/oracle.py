@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf.metrics.decisions import Batched, agree, decisions
+from jaxcf.metrics.decided import Batched, agree, decisions
 
 
 class Verdicts(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxcf.metrics.decisions import Batched, agree, decisions
+from jaxcf.metrics.decided import Batched, agree, decisions
 from jaxcf.utils.batching import map_batches
 from jaxcf.utils.images import blurred, has_channels_first, with_channels_last
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, Num
 from jaxcf import metrics
 from jaxcf.data.splitting import halves
 from jaxcf.metrics import Interval
-from jaxcf.metrics.decisions import Batched
+from jaxcf.metrics.decided import Batched
 from jaxcf.results.explanations import Explanations
 from jaxcf.utils.batching import map_batches
 

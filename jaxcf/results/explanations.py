@@ -80,18 +80,8 @@ _L1_WEIGHT = 0.1
 # What summaries and tables say of their own, and so no score can be called.
 _TAKEN = frozenset(
     (
-        *(
-            "n",
-            "found",
-            "needed",
-            "status",
-            "steps",
-            "l1",
-            "l2",
-            "elastic_net",
-            "changed",
-            "seconds",
-        ),
+        *("n", "found", "needed", "status", "steps", "seconds"),
+        *("l1", "l2", "elastic_net", "changed"),
         *("changed_share", "moved", "row", "original_class", "counterfactual_class"),
         *("target_class", "original_probability", "counterfactual_probability"),
         "prediction_weight",

@@ -502,7 +502,7 @@ def _allowed(column: Column, given: Any, n: int) -> np.ndarray:
     assert not isinstance(column, Numeric)
     count = len(column.categories)
     # Of a column of booleans True and False are names, as its `unique()` has them.
-    names = isinstance(given, np.ndarray) and given.ndim == 1 and True in column.categories
+    names = np.ndim(given) == 1 and all(isinstance(one, bool) for one in column.categories)
     if isinstance(given, np.ndarray) and given.dtype == bool and not names:
         if given.shape not in ((count,), (n, count)):
             raise ValueError(

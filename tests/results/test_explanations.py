@@ -241,6 +241,9 @@ def test_scores_may_come_in_a_list_of_numbers(mixed):
     assert scored.summary()["mine"] == 2
     with pytest.raises(TypeError, match="score 'mine' must hold numbers, got dtype <U1"):
         mixed.with_scores(mine=["a"] * len(mixed))
+    for name in ("needed", "loss_l1", "probability_0"):
+        with pytest.raises(ValueError, match="a score can't be called"):
+            mixed.with_scores(**{name: np.zeros(len(mixed))})
 
 
 def test_explanations_are_equal_to_themselves_alone(mixed):

@@ -290,7 +290,7 @@ def test_a_fixed_c_that_is_too_small_never_moves_and_says_so():
     result, _, _ = weight_search(ROWS, weight_rounds=1, prediction_weight=small)
     np.testing.assert_array_equal(result.status, Status.NEVER_MOVED)
     np.testing.assert_array_equal(result.counterfactual, ROWS)
-    assert "raise prediction_weight or let it grow" in result.messages[0]
+    assert "larger prediction_weight, one that grows" in result.messages[0]
 
 
 GROWTH = {"weight_growth": 1.1, "weight_rounds": 1}

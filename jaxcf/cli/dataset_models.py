@@ -25,12 +25,14 @@ MODELS = Path("models")
 """The folder that weights are kept in."""
 
 
-def check_name(name: str) -> None:
-    """Raise if there is no data set of that name."""
-    if name not in data_names():
+def check_name(name: str, *, tables: bool) -> None:
+    """Raise if there is no data set of that name; `tables` says whether those may be named, too."""
+    names = data_names() if tables else data.available()
+    if name not in names:
+        besides = ", or the path of a table, which ends in .csv or .tsv" if tables else ""
         raise ValueError(
-            f"there is no data set {name!r}{did_you_mean(name, data_names())}; expected one of "
-            f"{', '.join(data_names())}, or the path of a table, which ends in .csv or .tsv"
+            f"there is no data set {name!r}{did_you_mean(name, names)} here; expected one of "
+            f"{', '.join(names)}{besides}"
         )
 
 

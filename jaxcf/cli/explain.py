@@ -32,7 +32,7 @@ def explain(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Explain the test split of a data set, or a table."""
     if explain_table.is_table(options.data):
         return explain_table.explain(options, terminal)
-    check_name(options.data)
+    check_name(options.data, tables=True)
     explain_table.refuse_table_options(options)
     options.objective = options.objective or presets.usual_objective(options.preset)
     changed_search(options, SearchOptions())  # says what is wrong before anything is loaded

@@ -1,7 +1,7 @@
 """`jaxcf explain` for tables: a CSV file, or the Adult data by name."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -227,7 +227,7 @@ def _load(options: argparse.Namespace, estimator: Estimator | None) -> tuple[Row
         columns = read(options.data)
         train, test = split_rows(options, columns, options.data), None
         if options.test is not None:
-            other = read(options.test, like=columns)
+            other = read(options.test, like=columns, alike=options.data)
             test = split_rows(options, other, str(options.test))
     if options.id is not None:
         train, test = _without_ids(options.id, train, test)
@@ -238,6 +238,11 @@ def _load(options: argparse.Namespace, estimator: Estimator | None) -> tuple[Row
             )
     if not train.columns:
         raise ValueError("--drop leaves no column; keep one at least")
+    if "" in train.columns:
+        raise ValueError(
+            f"a column of {options.data} has no name; leave it out with --drop '', or, if it "
+            "numbers the rows, say so with --id ''"
+        )
     names = None if estimator is None else estimator.column_names
     # What is encoded has other names, if any.
     if names is not None and options.model_takes != "input":
@@ -256,7 +261,9 @@ def _named_text(options: argparse.Namespace) -> set[str]:
     named = {options.label} if options.label is not None else set()
     # A model from a file was fitted on such columns as others read them.
     if options.model is None:
-        named |= {*options.categorical, *_ordinal(options.ordinal)}
+        named |= {*options.categorical}
+        # Which colon ends the name is known once the columns are.
+        named |= {name for text in options.ordinal for name, _ in _splits(text)}
     return named
 
 
@@ -280,7 +287,7 @@ def _with_ids(rows: Rows, name: str) -> Rows:
 
 
 def _schema(options: argparse.Namespace, train: Rows) -> Schema:
-    ordinal = _ordinal(options.ordinal)
+    ordinal = _ordinal(options.ordinal, train.columns)
     for name, texts in ordinal.items():
         column = train.columns.get(name, np.empty(0, object))
         numbers = read_numbers(texts) if column.dtype.kind in "if" else None
@@ -290,8 +297,8 @@ def _schema(options: argparse.Namespace, train: Rows) -> Schema:
         train.columns,
         ordinal=ordinal,
         categorical=options.categorical,
-        decimals=_decimals(options.decimals),
-        special=_special(options.special),
+        decimals=_decimals(options.decimals, train.columns),
+        special=_special(options.special, train.columns),
         keep_missing=keeps_missing(options),
     )
     # ranks up to 15 beside numbers in [0, 1] would train badly
@@ -314,16 +321,17 @@ def _rules(options: argparse.Namespace, schema: Schema, train: Rows) -> dict[str
     return {"rules": rules, "relations": relations}
 
 
-def _ordinal(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _ordinal(texts: Sequence[str], columns: Collection[str]) -> dict[str, tuple[str, ...]]:
     def read(categories: str) -> tuple[str, ...]:
         if not categories:
             raise ValueError(categories)
         return tuple(one.strip() for one in categories.split("|"))
 
-    return _by_name("ordinal", texts, read, "declares no order; expected NAME:lowest|...|highest")
+    wrong = "declares no order; expected NAME:lowest|...|highest"
+    return _by_name("ordinal", texts, read, wrong, columns)
 
 
-def _decimals(texts: Sequence[str]) -> dict[str, int | None]:
+def _decimals(texts: Sequence[str], columns: Collection[str]) -> dict[str, int | None]:
     def read(number: str) -> int | None:
         if number != _ANY and not number.isdecimal():
             raise ValueError(number)
@@ -333,7 +341,7 @@ def _decimals(texts: Sequence[str]) -> dict[str, int | None]:
         "says no number of decimals; expected NAME:2, NAME:0 for whole numbers or "
         f"NAME:{_ANY} for any number"
     )
-    return _by_name("decimals", texts, read, wrong)
+    return _by_name("decimals", texts, read, wrong, columns)
 
 
 def _costs(texts: Sequence[str]) -> dict[str, float] | None:
@@ -341,27 +349,44 @@ def _costs(texts: Sequence[str]) -> dict[str, float] | None:
     return _by_name("costs", texts, float, wrong) or None
 
 
-def _special(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
+def _special(texts: Sequence[str], columns: Collection[str]) -> dict[str, tuple[float, ...]]:
     def read(codes: str) -> tuple[float, ...]:
         return tuple(float(one) for one in codes.split("|"))
 
-    return _by_name("special", texts, read, "declares no codes of numbers; expected NAME:-8|-9")
+    wrong = "declares no codes of numbers; expected NAME:-8|-9"
+    return _by_name("special", texts, read, wrong, columns)
 
 
 def _by_name(
-    option: str, texts: Sequence[str], read: Callable[[str], Declared], wrong: str
+    option: str,
+    texts: Sequence[str],
+    read: Callable[[str], Declared],
+    wrong: str,
+    columns: Collection[str] = (),
 ) -> dict[str, Declared]:
-    """What "NAME:WHAT" says of each column; names may hold colons themselves."""
+    """What "NAME:WHAT" says of each column; names, and categories, may hold colons themselves."""
     declared: dict[str, Declared] = {}
     for text in texts:
-        name, _, what = text.rpartition(":")
+        splits = _splits(text)
+        name, what = next((one for one in splits if one[0] in columns), (splits or [("", "")])[0])
         try:
             if not name:
                 raise ValueError(text)
-            declared[name] = read(what)
+            said = read(what)
         except ValueError:
             raise ValueError(f"--{option} {text!r} {wrong}") from None
+        if name in declared:
+            raise ValueError(
+                f"--{option} {text!r} speaks of column {name!r} once more; say all of it in one"
+            )
+        declared[name] = said
     return declared
+
+
+def _splits(text: str) -> list[tuple[str, str]]:
+    """A text at each of its colons, the longest beginning first."""
+    colons = [place for place, sign in enumerate(text) if sign == ":"]
+    return [(text[:place], text[place + 1 :]) for place in reversed(colons)]
 
 
 # --- results -------------------------------------------------------------------------------
@@ -392,7 +417,10 @@ def _sureness_rows(explanations: TableExplanations, confidence: float | None) ->
 
 def _model_rows(record: Mapping[str, Any]) -> dict[str, str]:
     if record["accuracy"] is None:
-        return {"accuracy of the model": "unknown: no labels under the names of its classes"}
+        return {
+            "accuracy of the model": "unknown: no row to measure it on has a label that "
+            "is one of its classes"
+        }
     rows = {
         "accuracy of the model": f"{record['accuracy']:.3f} on {record['accuracy_rows']} "
         f"{record['accuracy_on']}"

@@ -18,6 +18,11 @@ def gather(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Check that a job is complete, and write the files of its run."""
     job = Job.open(options.run)
     config: Any = job.folder.job["notes"].get("config")
+    if isinstance(config, dict) and not isinstance(config.get("data"), dict):
+        raise ValueError(
+            f"{options.run / JOB_FILE} is damaged: its notes don't say what data the run is of; "
+            "repeat the command with --restart, or take the file from a copy"
+        )
     if not isinstance(config, dict):
         raise ValueError(
             f"{options.run} was begun in Python: nothing says what its columns and classes are "

@@ -9,12 +9,21 @@ import numpy as np
 
 from jaxcf import report
 from jaxcf.cli.commands import COMMANDS
-from jaxcf.cli.run_folder import REPORT_FILE, TRAINED_HERE, RunFolder, read_run, run_of
+from jaxcf.cli.run_folder import (
+    REPORT_FILE,
+    RUN_FILES,
+    TRAINED_HERE,
+    TRUE_CLASSES_FILE,
+    RunFolder,
+    read_run,
+    run_of,
+)
 from jaxcf.cli.shared import check_free
 from jaxcf.cli.table_rules import parse_relations, parse_rules
 from jaxcf.cli.terminal import Outcome, Terminal
 from jaxcf.results.comparison import Comparison, aligned, compare
 from jaxcf.results.convinced import found_and_agreed, percent
+from jaxcf.results.parts import JOB_FILE
 from jaxcf.tabular import TableExplanations
 from jaxcf.utils.files import check_writable
 
@@ -112,9 +121,16 @@ def compare_runs(options: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def _check_out(out: Path, options: argparse.Namespace, run: RunFolder) -> None:
-    """Only an earlier page of the same run is replaced unasked."""
-    own = out == options.run / REPORT_FILE
-    if not own and not (out.exists() and run.id is not None and run_of(out) == run.id):
+    """Only an earlier page of the same run is replaced unasked, and no other file of it ever."""
+    within = out.parent.resolve() == options.run.resolve()
+    if within and out.name in {*RUN_FILES, JOB_FILE, TRUE_CLASSES_FILE} - {REPORT_FILE}:
+        raise ValueError(
+            f"--out {out} is a file of the run itself, which the page is made from; give the page "
+            f"another name, such as {out.with_suffix('.html')}"
+        )
+    own = within and out.name == REPORT_FILE
+    page = out.suffix == ".html" and out.exists()
+    if not own and not (page and run.id is not None and run_of(out) == run.id):
         check_free(out, overwrite=options.overwrite)
 
 

@@ -149,4 +149,9 @@ def _changes(explanations: TableExplanations) -> list[str]:
 
 
 def _renamed(heads: tuple[str, ...], taken: dict[str, Any]) -> list[str]:
-    return [f"jaxcf_{head}" if head in taken else head for head in heads]
+    renamed = []
+    for head in heads:
+        while head in taken:
+            head = f"jaxcf_{head}"
+        renamed.append(head)
+    return renamed

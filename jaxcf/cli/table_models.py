@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcf.cli.run_folder import TRAINED_HERE
-from jaxcf.cli.table_missing import refuse_missing
+from jaxcf.cli.table_missing import keeps_missing, refuse_missing
 from jaxcf.cli.table_rows import Rows
 from jaxcf.cli.terminal import Terminal
 from jaxcf.data import LabelledTable, stratified_split
@@ -81,6 +81,9 @@ def train_model(
             )
         learnt, held_out = learnt.take(part), learnt.take(rest)
         on = "rows held out of training"
+    readable = np.isfinite(schema.read(held_out.columns)).all(axis=1)
+    if not keeps_missing(options):  # a row that can't be decided is neither right nor wrong
+        held_out = held_out.take(np.flatnonzero(readable))
     truth = held_out.classes(names)
     terminal.say(f"training a classifier on {len(learnt)} rows")
     with terminal.training() as on_progress:
@@ -92,19 +95,22 @@ def train_model(
             seed=options.seed,
             on_progress=on_progress,
         )
-    record = {
+    record: dict[str, Any] = {
         "source": TRAINED_HERE,
         "architecture": dict(trained.network.architecture),
         "train_rows": len(learnt),
         "epochs": trained.training.epochs,
         "seed": options.seed,
-        "accuracy": trained.accuracy(held_out.columns, truth),
+        "accuracy": None,
         "accuracy_rows": len(held_out),
         "accuracy_on": on,
-        "logistic_accuracy": logistic_accuracy(
-            schema, learnt.columns, learnt.classes(names), held_out.columns, truth
-        ),
+        "logistic_accuracy": None,
     }
+    if len(held_out):
+        record["accuracy"] = trained.accuracy(held_out.columns, truth)
+        record["logistic_accuracy"] = logistic_accuracy(
+            schema, learnt.columns, learnt.classes(names), held_out.columns, truth
+        )
     return TableModel(trained.functions(), record)
 
 

@@ -19,7 +19,7 @@ from jaxcf.cli.terminal import Outcome, Terminal
 
 def train(options: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Train the models of a data set, or a guide."""
-    check_name(options.data)
+    check_name(options.data, tables=False)
     if options.quick and not options.guide:
         raise ValueError("--quick is for guides alone; pass --guide as well, or leave it out")
     out = options.out or (guide_path if options.guide else models_path)(options.data)

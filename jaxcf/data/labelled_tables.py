@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
 from jaxcf.data.csv_files import MISSING, is_missing_text, read_lines
-from jaxcf.data.written_numbers import read_numbers
+from jaxcf.data.written_numbers import read_numbers, read_numbers_like
 
 ADULT_LABEL = "income"
 _ADULT_FILES = ("train.csv", "test.csv")
@@ -72,6 +72,7 @@ def read_table(
     *,
     delimiter: str | None = None,
     like: Mapping[str, np.ndarray] | None = None,
+    alike: str | Path | None = None,
     missing: Sequence[str] = MISSING,
     as_text: Collection[str] = (),
     as_written: Collection[str] = (),
@@ -88,6 +89,8 @@ def read_table(
             tab and bar it is.
         like: Columns of another file of the same kind: what is text there is text here, even where
             all entries could be numbers.
+        alike: The file that these are columns of: its numbers say how those here are written,
+            whether "2.200" is two or two thousand, say. What isn't written so is NaN.
         missing: What stands for a missing value, in capital or small letters. Pass fewer where one
             is a category, such as "?".
         as_text: Columns that hold no numbers, whatever they look like: classes, codes. Those that
@@ -102,7 +105,7 @@ def read_table(
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The header repeats a name, a line is too short or too long, there are no rows,
-            or the file is no such text.
+            or the file is no such text, or numbers aren't written as those of `alike`.
 
     Examples:
         >>> import pathlib, tempfile
@@ -115,13 +118,23 @@ def read_table(
     markers = tuple(missing)
     text = {name for name, column in (like or {}).items() if _is_text(column)}
     text.update(as_text, as_written)
+    others = {} if alike is None else read_lines(alike, delimiter).columns
     read = {}
     for name, cells in content.columns.items():
         its = ("",) if name in as_written else markers
         entries = [None if is_missing_text(cell, its) else cell for cell in cells]
-        numbers = None
-        if name not in text:
-            numbers = read_numbers(entries, comma_may_be_decimal=content.comma_may_be_decimal)
+        numbers, decimal = None, content.comma_may_be_decimal
+        if name not in text and _is_number((like or {}).get(name)) and name in others:
+            written = [None if is_missing_text(cell, its) else cell for cell in others[name]]
+            numbers = read_numbers_like(entries, written, comma_may_be_decimal=decimal)
+            if numbers is None and read_numbers(entries, comma_may_be_decimal=decimal) is not None:
+                raise ValueError(
+                    f"column {name!r} of {path} holds {next(filter(None, entries))!r}, which isn't "
+                    f"written as the numbers of {alike} are, such as "
+                    f"{next(filter(None, written))!r}; write them alike"
+                )
+        elif name not in text:
+            numbers = read_numbers(entries, comma_may_be_decimal=decimal)
         read[name] = _as_objects(entries) if numbers is None else numbers
     return read
 
@@ -220,6 +233,10 @@ def read_adult(data_dir: str | Path | None) -> tuple[LabelledTable, LabelledTabl
 def _is_text(column: np.ndarray) -> bool:
     # Whole numbers that no other type holds are objects, too.
     return column.dtype.kind == "O" and not any(isinstance(one, int) for one in column.tolist())
+
+
+def _is_number(column: np.ndarray | None) -> bool:
+    return column is not None and column.dtype.kind in "if"
 
 
 def _as_objects(entries: list[str | None]) -> np.ndarray:

@@ -38,16 +38,6 @@ _IS_MONEY = re.compile(
 _IS_DATE = re.compile(rf"(?:{_DATE}){_TIME}", re.IGNORECASE)
 
 
-def is_plain_number(text: str) -> bool:
-    """Whether a text is a number as programs write it, with nothing around it.
-
-    Examples:
-        >>> [is_plain_number(one) for one in ("-1.5e3", "18_25", "1,200", "inf")]
-        [True, False, False, False]
-    """
-    return _IS_PLAIN.fullmatch(text) is not None
-
-
 def read_numbers(
     texts: Sequence[str | None], *, comma_may_be_decimal: bool = True
 ) -> Shaped[np.ndarray, " n"] | None:
@@ -91,6 +81,53 @@ def read_numbers(
         plainer = [None if one is None else one.replace(".", "").replace(",", ".") for one in texts]
         return _plain_numbers(plainer)
     return None
+
+
+def read_numbers_like(
+    texts: Sequence[str | None],
+    others: Sequence[str | None],
+    *,
+    comma_may_be_decimal: bool = True,
+) -> Shaped[np.ndarray, " n"] | None:
+    """The numbers that texts stand for, written as others are: 2.200 is one thing or another.
+
+    Args:
+        texts: as `read_numbers` takes them.
+        others: that stand for numbers, one and all.
+        comma_may_be_decimal: as for `read_numbers`.
+
+    Returns:
+        As `read_numbers`, but texts that are no numbers, written so, are NaN beside others that
+        are; None where none is a number.
+
+    Examples:
+        >>> read_numbers_like(["2.200", "x"], ["2.838,5", "931"]).tolist()
+        [2200.0, nan]
+        >>> read_numbers_like(["0.7"], ["55%"]) is None
+        True
+    """
+    telling = [one for one in dict.fromkeys(others) if one is not None and not one.isdecimal()]
+    shown = telling[:_TELLING] or [one for one in others if one is not None][:1]
+
+    def read(some: Sequence[str | None]) -> np.ndarray | None:
+        joint = read_numbers([*shown, *some], comma_may_be_decimal=comma_may_be_decimal)
+        if joint is None:
+            return None
+        its = joint[len(shown) :]
+        whole = its.dtype.kind == "f" and all(one.is_integer() for one in its.tolist())
+        return its.astype(np.int64) if whole and np.abs(its).max(initial=0) < EXACT else its
+
+    together = read(texts)
+    if together is not None:
+        return together
+    alone = [None if one is None else read([one]) for one in texts]
+    if all(one is None for one in alone):
+        return None
+    return np.array([np.nan if one is None else float(one[0]) for one in alone])
+
+
+# So many texts tell how numbers are written.
+_TELLING = 50
 
 
 def _without_blanks(text: str) -> str:
@@ -142,6 +179,10 @@ def _without_sign(text: str) -> str:
     return text.removesuffix("%").rstrip()
 
 
+# Of different texts as many may be no numbers among others that are: names are seldom "12.5".
+_STRAY = 0.05
+
+
 def unread_text(texts: Sequence[str]) -> str | None:
     """What texts are that were meant as numbers or dates and would be taken for categories.
 
@@ -162,6 +203,8 @@ def unread_text(texts: Sequence[str]) -> str | None:
         "money as text, such as '$1,200.50': write the numbers alone, as 1200.5"
         >>> unread_text(["12345", "54321"]), unread_text(["clerk", "?"])
         (None, None)
+        >>> unread_text([*(f"{one}.5" for one in range(99)), "n.a."])
+        "numbers beside 'n.a.': mend that, or make NaN of it where it stands for nothing"
     """
     texts = [one.strip() for one in texts]
     given = [one for one in texts if not is_missing_text(one)]
@@ -169,6 +212,11 @@ def unread_text(texts: Sequence[str]) -> str | None:
         return None
     if all(map(_IS_DATE.fullmatch, given)):
         return f"dates, such as {given[0]!r}: make a number of them, such as days since the first"
+    other = [one for one in given if not _IS_PLAIN.fullmatch(one)]
+    if other and len(other) <= _STRAY * len(given) and any("." in one for one in given):
+        return (
+            f"numbers beside {other[0]!r}: mend that, or make NaN of it where it stands for nothing"
+        )
     bare = [_without_sign(one) for one in given]
     if not all(_IS_POINT.fullmatch(one) or _IS_COMMA.fullmatch(one) for one in bare):
         return None

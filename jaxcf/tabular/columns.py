@@ -424,7 +424,10 @@ def _floor(count: Any) -> Any:
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name:
-        raise ValueError(f"a column is named {name!r}; expected a string that isn't empty")
+        raise ValueError(
+            f"a column is named {name!r}; expected a string that isn't empty: give it a name, or "
+            "leave it out if it numbers the rows"
+        )
 
 
 def _check_choice(name: str, what: str, value: object, choices: tuple[str, ...]) -> None:

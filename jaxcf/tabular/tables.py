@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcf.data.written_numbers import EXACT, is_plain_number
+from jaxcf.data.written_numbers import EXACT, is_number_text
 from jaxcf.tabular import frames
 from jaxcf.tabular.columns import Category, is_missing
 
@@ -459,7 +459,7 @@ def as_numbers(entries: Entries) -> np.ndarray:
 
 def _as_number(entry: Any) -> float:
     if isinstance(entry, str):  # to Python 18_25 is a number, too
-        return float(entry) if is_plain_number(entry.strip()) else np.nan
+        return float(entry) if is_number_text(entry) else np.nan
     try:
         return float(entry)
     except (TypeError, ValueError):

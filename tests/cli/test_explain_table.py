@@ -380,6 +380,10 @@ def test_a_model_of_the_encoded_table_is_explained_without_labels(model_files):
         (["FILE", "--label", "paid", "--decimals", "pay"], "expected NAME:2, NAME:0"),
         (["FILE", "--label", "paid", "--decimals", "job:any"], "expected columns of numbers"),
         (["FILE", "--label", "paid", "--special", "pay"], "expected NAME:-8|-9"),
+        (
+            ["FILE", "--label", "paid", "--special", "pay:3", "--special", "pay:4"],
+            "speaks of column 'pay' once more",
+        ),
         (["FILE", "--label", "paid", "--special", "job:-8"], "expected columns of numbers"),
         (["FILE", "--label", "paid", "--target", "yess"], "(did you mean yes?); the classes are"),
         (["FILE", "--label", "paid", "--test", "other.csv"], "'pay'"),
@@ -553,3 +557,36 @@ def test_what_is_no_rule_is_named(text, message):
 def test_a_rule_given_twice_is_named():
     with pytest.raises(ValueError, match="says again"):
         parse_rules(["age:20..", "age:30..40"], SCHEMA)
+
+
+def test_accuracy_is_of_rows_that_can_be_decided(tmp_path):
+    lines = [f"{pay},{'yes' if pay > 20 else 'no'}" for pay in range(40)]
+    (tmp_path / "train.csv").write_text("\n".join(["pay,ok", *lines]))
+    (tmp_path / "test.csv").write_text("pay,ok\n1,no\n39,yes\n,no\nthirty,no\n")
+    options = ["--label", "ok", "--test", str(tmp_path / "test.csv"), "-q"]
+    out = tmp_path / "run"
+    assert cli.main(["explain", str(tmp_path / "train.csv"), *options, "--out", str(out)]) == 0
+    model = read_json(out / "config.json")["model"]
+    assert (model["accuracy"], model["accuracy_rows"]) == (1.0, 2)
+
+
+def test_a_column_without_a_name_is_left_out_or_numbers_the_rows(tmp_path, capsys):
+    lines = [f"{n},{n % 7},{'yes' if n % 7 > 3 else 'no'}" for n in range(40)]
+    (tmp_path / "train.csv").write_text("\n".join([",pay,ok", *lines]))
+    explain = ["explain", str(tmp_path / "train.csv"), "--label", "ok", "--limit", "2", "-q"]
+    assert cli.main([*explain, "--out", str(tmp_path / "no")]) != 0
+    assert "has no name; leave it out with --drop ''" in capsys.readouterr().err
+    assert cli.main([*explain, "--drop", "", "--out", str(tmp_path / "dropped")]) == 0
+    assert cli.main([*explain, "--id", "", "--out", str(tmp_path / "named")]) == 0
+
+
+def test_colons_may_stand_in_names_and_in_categories(tmp_path):
+    times = ("9:00", "10:00")
+    lines = [f"{times[n % 2]},{n},{'yes' if n % 2 else 'no'}" for n in range(40)]
+    (tmp_path / "train.csv").write_text("\n".join(["at: time,pay,ok", *lines]))
+    out = tmp_path / "run"
+    ordinal = ["--ordinal", "at: time:9:00|10:00", "--label", "ok", "--limit", "2", "-q"]
+    assert cli.main(["explain", str(tmp_path / "train.csv"), *ordinal, "--out", str(out)]) == 0
+    explanations = read_run(out).explanations
+    assert isinstance(explanations, TableExplanations)
+    assert explanations.coding.schema.columns[0] == Ordinal("at: time", times, encoding="unit")

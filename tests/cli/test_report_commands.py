@@ -149,6 +149,16 @@ def test_a_page_of_its_own_run_is_written_anew_and_nothing_else(runs, tmp_path, 
     assert "page.html is no folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["explanations.npz", "config.json"])
+def test_no_page_takes_the_place_of_what_it_is_made_from(runs, name, capsys):
+    file = Path(runs["first"]) / name
+    before = file.read_bytes()
+    for options in ((), ("--overwrite",)):
+        assert cli.main(["report", runs["first"], "-q", "-o", str(file), *options]) != 0
+        assert "is a file of the run itself" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
 def test_compare_prints_both_and_the_difference(runs, capsys):
     assert cli.main(["compare", runs["first"], runs["second"]]) == 0
     printed = capsys.readouterr().out

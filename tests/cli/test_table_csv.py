@@ -62,3 +62,11 @@ def test_only_what_was_changed_reads_as_changed():
     assert [harmless(cell) for cell in unchanged] == unchanged
     for text in ("=", "'=", "''=", "+x", "\tx", "\rx", "@x", "-x", "\uff1dx"):
         assert harmless(text) == f"'{text}"
+
+
+def test_heads_are_told_apart_whatever_the_columns_are_called(tmp_path):
+    schema = Schema((Numeric("row", 0, 9), Numeric("jaxcf_row", 0, 9), Numeric("pay", 0, 9)))
+    write_counterfactuals(tmp_path / "answers.csv", table(4, schema))
+    with (tmp_path / "answers.csv").open() as file:
+        heads = next(csv.reader(file))
+    assert len(set(heads)) == len(heads)

@@ -141,3 +141,17 @@ def test_where_adult_is_absent_the_error_says_where_to_get_it(tmp_path):
         find_adult(tmp_path)
     with pytest.raises(ValueError, match="'adult' needs data_dir="):
         find_adult(None)
+
+
+def test_numbers_of_another_file_are_read_as_they_are_written_there(tmp_path):
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("pay;share;age\n2.838,5;55%;30\n931;7%;31\n")
+    test.write_text("pay;share;age\n2.200;50%;32\n3.100;x;33\n")
+    known = data.read_table(train)
+    read = data.read_table(test, like=known, alike=train)
+    assert read["pay"].tolist() == [2200, 3100]
+    assert read["age"].tolist() == [32, 33]
+    np.testing.assert_array_equal(read["share"], [50.0, np.nan])
+    test.write_text("pay;share;age\n2.200;0.5;32\n")
+    with pytest.raises(ValueError, match=r"'share' of .*test.csv holds '0.5', which isn't written"):
+        data.read_table(test, like=known, alike=train)

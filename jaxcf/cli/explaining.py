@@ -184,7 +184,9 @@ def _is_written(out: Path, prepared: Prepared) -> bool:
         asked_for["command"], config["command"]
     ):
         return False
-    return "interrupted" not in read_json(out / SUMMARY_FILE)["status"]
+    summary = read_json(out / SUMMARY_FILE)
+    # The one of rows that had found nothing, the other of those that were to come nearer.
+    return "interrupted" not in summary["status"] and "interrupted" not in summary
 
 
 def _complete_outcome(out: Path) -> Outcome:

@@ -116,7 +116,9 @@ def _fields(text: str, column: Column, what: str) -> dict[str, Any]:
         if not found:
             raise ValueError(f"the rule {text!r} has a range without an end; expected {_FORMS}")
         return found
-    allowed = tuple(_category(text, column, one.strip()) for one in what.split("|"))
+    one_name = what in map(str, column.categories)  # which may hold any sign
+    names = [what] if one_name else what.split("|")
+    allowed = tuple(_category(text, column, one.strip()) for one in names)
     return {"allowed": allowed}
 
 

@@ -321,6 +321,9 @@ class BatchSearch:
         if final_form is not None and not self._in_final_form:
             exact = final_form.exact(self.counterfactual, self._batch.source_row)
             self.counterfactual = final_form.points(exact, self._batch.source_row)
+            # What isn't searched keeps to no relation, and is given back as it is.
+            given_back = np.isin(self.status, GIVEN_BACK)
+            self.counterfactual[given_back] = self._x[given_back]
             self._in_final_form = True
         objective = in_float32(self._state.objective)
         described = self.original_class >= 0
@@ -381,6 +384,8 @@ class BatchSearch:
             guided = self._guides.ask(answers, rows, points, self._failures, size)
         if final_form is not None:
             exact = final_form.exact(points, self._batch.source_row[rows])
+            given_back = np.isin(self.status[rows], GIVEN_BACK)
+            exact[given_back] = final_form.originals(self._batch.source_row[rows[given_back]])
             known = final_form.predict(exact, self._batch.source_row[rows], self._failures)
             if final_form.has_relations:
                 self._keeps_to[rows] = final_form.holds(exact, self._batch.source_row[rows])

@@ -210,17 +210,21 @@ def _check_company(
     for which, name in enumerate(("predict", "encode")):
         known = answers[which]
         settled &= check_company(name, first[which], known, lambda which=which: ask()[which])
+    box = models.black_box
     if models.has_autoencoder:
 
         def reconstructed(rows: np.ndarray) -> np.ndarray:
             x = x_train[rows]
-            return decode_all(models, params, x, encode_all(models, params, x, size), size)
+            if box is None:  # by the program that is compiled already
+                encodings = predict_and_encode(models, params, x, failures, size)[1]
+            else:
+                encodings = encode_all(models, params, x, size)
+            return decode_all(models, params, x, encodings, size)
 
         others = np.arange(min(len(x_train), max(0, size - len(few))))
         known = reconstructed(np.concatenate([turned, others]))[: len(few)]
         name = "decode" if models.reconstruct is None else "reconstruct"
         check_company(name, reconstructed(turned), known, lambda: reconstructed(turned))
-    box = models.black_box
     if box is not None and settled:
         alone = box.ask(x_train[few[:1]], failures)
         _check_answered(failures)

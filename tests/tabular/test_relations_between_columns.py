@@ -265,3 +265,13 @@ def test_what_stands_in_quotes_may_hold_any_sign():
     assert holds('if "x then y" <= 3 then job = "p|q"') == [True, False, False]
     assert holds('if job = "a then b" | r then "x then y" >= 3') == [True, False, False]
     assert holds('if job != "p|q" then "x then y" >= 3') == [True, False, False]
+
+
+def test_what_is_not_searched_is_given_back_to_the_bit(fitted, table):
+    broken = {name: column[:8].copy() for name, column in table.items()}
+    broken["satisfactory"][:4] = 19
+    broken["total"][:4] = 3
+    given_back = fitted.explain(broken, relations=RELATIONS)
+    assert (given_back.status[:4] == Status.OUT_OF_RANGE).all()
+    np.testing.assert_array_equal(given_back.core.counterfactual[:4], given_back.core.original[:4])
+    assert (given_back.core.l1[:4] == 0).all()

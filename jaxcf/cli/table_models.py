@@ -81,8 +81,8 @@ def train_model(
             )
         learnt, held_out = learnt.take(part), learnt.take(rest)
         on = "rows held out of training"
-    readable = np.isfinite(schema.read(held_out.columns)).all(axis=1)
     if not keeps_missing(options):  # a row that can't be decided is neither right nor wrong
+        readable = np.isfinite(schema.read(held_out.columns)).all(axis=1)
         held_out = held_out.take(np.flatnonzero(readable))
     truth = held_out.classes(names)
     terminal.say(f"training a classifier on {len(learnt)} rows")

@@ -322,8 +322,7 @@ class BatchSearch:
             exact = final_form.exact(self.counterfactual, self._batch.source_row)
             self.counterfactual = final_form.points(exact, self._batch.source_row)
             # What isn't searched keeps to no relation, and is given back as it is.
-            given_back = np.isin(self.status, GIVEN_BACK)
-            self.counterfactual[given_back] = self._x[given_back]
+            self.counterfactual[self._given_back] = self._x[self._given_back]
             self._in_final_form = True
         objective = in_float32(self._state.objective)
         described = self.original_class >= 0
@@ -372,6 +371,10 @@ class BatchSearch:
     def _unended(self) -> np.ndarray:
         return np.isin(self.status, (Status.IDLE, Status.RUNNING))
 
+    @property
+    def _given_back(self) -> np.ndarray:
+        return np.isin(self.status, GIVEN_BACK)
+
     def _look_at(self, objective: Objective, rows: np.ndarray, size: int) -> None:
         """What the model says of counterfactuals in their final form, and their loss terms."""
         state, final_form = self._state, self._batch.final_form
@@ -384,7 +387,7 @@ class BatchSearch:
             guided = self._guides.ask(answers, rows, points, self._failures, size)
         if final_form is not None:
             exact = final_form.exact(points, self._batch.source_row[rows])
-            given_back = np.isin(self.status[rows], GIVEN_BACK)
+            given_back = self._given_back[rows]
             exact[given_back] = final_form.originals(self._batch.source_row[rows[given_back]])
             known = final_form.predict(exact, self._batch.source_row[rows], self._failures)
             if final_form.has_relations:
@@ -653,7 +656,7 @@ class BatchSearch:
         # What wasn't moved is what it was.
         same = (distances.flat(self.counterfactual) == distances.flat(self._x)).all(axis=1)
         untouched = ~self._looked_at & same & (self.original_class >= 0)
-        untouched |= np.isin(status, GIVEN_BACK)
+        untouched |= self._given_back
         probabilities[untouched] = self.original_probabilities[untouched]
         if self._guides is not None:
             self._guides.counterfactual[untouched] = self._guides.original[untouched]

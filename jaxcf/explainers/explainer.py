@@ -281,16 +281,15 @@ def _checked_probabilities(given: ArrayLike, shape: tuple[int, int]) -> np.ndarr
     return probabilities
 
 
-# Numbers of the training rows that are kept, to ask guides that come later.
-_KEPT_OF_ROWS = 2**20
+# Training rows that are kept, to ask guides that come later: as many as an estimator is asked
+# about, fewer of many numbers.
+_ASKED_LATER, _NUMBERS_ASKED_LATER = 64, 2**20
 
 
 def _kept_rows(x_train: np.ndarray) -> np.ndarray:
     """The numbers of a few training rows that differ, if any do, spread over all of them."""
-    spread = asked_rows(len(x_train))
-    most = max(2, _KEPT_OF_ROWS // math.prod(x_train.shape[1:]))
-    spread = spread[evenly_spread(len(spread), min(most, len(spread)))]
-    return np.unique(np.concatenate([few_rows(x_train), spread]))
+    most = max(2, min(_ASKED_LATER, _NUMBERS_ASKED_LATER // math.prod(x_train.shape[1:])))
+    return np.union1d(few_rows(x_train), evenly_spread(len(x_train), most))
 
 
 # What is kept of the answers of a model outside JAX: so many rows, fewer of many classes.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real, Shaped
 
-from jaxcf.metrics.decided import Batched, agree, decisions
+from jaxcf.metrics.decided import Batched, decisions
 
 
 def as_floats(array: Shaped[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -114,4 +114,4 @@ def validity(
         return np.zeros(0, bool)
     decided = decisions(predict, counterfactual)
     wanted = np.asarray(targets)[np.arange(len(decided)), np.maximum(decided, 0)]
-    return wanted & agree(decided, decided)
+    return np.asarray(wanted & (decided >= 0))

@@ -133,10 +133,10 @@ def guides_asked(
     """Guides as `check_guides` makes them, once those in JAX have answered a few training rows.
 
     Args:
-        guides: to be checked.
-        agreement: the share of them that has to agree on a class, in (0, 1].
-        rows: `[k, *shape]`, training rows, at least one.
-        num_classes: of the explained model.
+        guides: as for `check_guides`.
+        agreement: likewise.
+        rows: likewise.
+        num_classes: likewise.
         size: of the batches in which they are asked; None chooses.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxcf.data.written_numbers import is_number_text
 from jaxcf.relations import Relations
 from jaxcf.tabular.coding import TableCoding
 from jaxcf.tabular.columns import (
@@ -564,17 +565,9 @@ def _names(schema: Schema, *, numbers: bool = True) -> str:
         numbers: whether a number without quotes may be a name, too.
     """
     longest = sorted(schema.names, key=len, reverse=True)
-    plain = [one for one in longest if numbers or not _reads_as_number(one)]
+    plain = [one for one in longest if numbers or not is_number_text(one)]
     quoted = [rf'"{re.escape(one)}"' for one in longest]
     return "|".join([*quoted, *(rf"{re.escape(one)}(?!\w)" for one in plain)])
-
-
-def _reads_as_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _without_quoted(text: str, schema: Schema) -> str:

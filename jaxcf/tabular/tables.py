@@ -48,9 +48,9 @@ class Entries(NamedTuple):
             return False
         if self.entries.dtype.kind != "O":
             return self.entries.dtype.kind in NUMBERS
-        kinds = {type(one) for one in self.entries.tolist() if not is_missing(one)}
         # True is a number to Python, and none to those who write it.
         truths = (bool, np.bool_)
+        kinds = self._kinds
         return bool(kinds) and all(
             issubclass(one, (Real, Decimal)) and not issubclass(one, truths) for one in kinds
         )
@@ -58,10 +58,11 @@ class Entries(NamedTuple):
     @property
     def is_decimal(self) -> bool:
         """Whether the column holds decimals of Python's, as databases give amounts of money."""
-        if self.entries.dtype.kind != "O":
-            return False
-        kinds = {type(one) for one in self.entries.tolist() if not is_missing(one)}
-        return kinds == {Decimal}
+        return self.entries.dtype.kind == "O" and self._kinds == {Decimal}
+
+    @property
+    def _kinds(self) -> set[type]:
+        return {type(one) for one in self.entries.tolist() if not is_missing(one)}
 
     def as_list(self) -> list[Any]:
         """The entries as Python objects."""
@@ -391,7 +392,7 @@ def with_own_numbers(
         return np.where(kept, own, written)
     else:
         return written
-    decimals = own.dtype.kind == "O" and entries.is_decimal
+    decimals = entries.is_decimal
     if not (lost.any() or decimals):
         return written
     exact = np.empty(len(written), object)

@@ -17,7 +17,7 @@ def as_rows(name: str, x: Any) -> np.ndarray:
             f"{name}.toarray()"
         )
     if isinstance(x, np.ma.MaskedArray):
-        x = _without_masked(name, x)
+        x = _without_masked(x)
     given = _frame_of_numbers(x)
     array = np.asarray(jax.device_get(x)) if given is None else given
     # The types of numbers that JAX adds, bfloat16 among them, are none of numpy's.
@@ -32,12 +32,10 @@ def as_rows(name: str, x: Any) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
-def _without_masked(name: str, x: np.ma.MaskedArray) -> np.ndarray:
+def _without_masked(x: np.ma.MaskedArray) -> np.ndarray:
     """The numbers of a masked array, NaN where it has none; others as they are."""
-    if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
+    if x.dtype.kind not in "biuf":
         return x.data
-    if np.iscomplexobj(x):
-        raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
     return np.where(np.ma.getmaskarray(x), np.float32(np.nan), x.data.astype(np.float32))
 
 
